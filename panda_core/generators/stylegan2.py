@@ -1,0 +1,166 @@
+"""StyleGAN2 (Karras et al., CVPR 2020) in plain PyTorch, cut between its modulated 3 x 3 convolutions.
+
+Layer l is the output of convolution l - 1; layer 0 is the constant. An RGB layer runs after every even convolution, so
+the running RGB image is part of the cut: at odd l it already holds this resolution's contribution.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Self
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .ops import Dense, Mapping, truncate
+from .split import Cut, Latents, SplitGenerator
+
+
+def upsample_fir(x: Tensor, taps: Tensor) -> Tensor:
+    """Double the size: insert zeros, then filter with outer(taps, taps), gain 4. taps: [4], symmetric, sum 1.
+
+    Written as two output phases per axis, so that the zeros are never multiplied: of the taps (a, b, b, a) an even
+    pixel sees 2(a x[i-1] + b x[i]), an odd one 2(b x[i] + a x[i+1]).
+    """
+    N, C, H, W = x.shape
+    a, b = 2 * taps[0], 2 * taps[1]
+    x = F.pad(x, (1, 1, 1, 1))
+    mid = b * x[:, :, 1:-1]
+    x = torch.stack([a * x[:, :, :-2] + mid, mid + a * x[:, :, 2:]], dim=3).view(N, C, 2 * H, W + 2)
+    mid = b * x[..., 1:-1]
+    return torch.stack([a * x[..., :-2] + mid, mid + a * x[..., 2:]], dim=4).view(N, C, 2 * H, 2 * W)
+
+
+def blur_fir(x: Tensor, taps: Tensor) -> Tensor:
+    """Filter with outer(taps, taps), gain 4, padding 1: [N, C, 2r+1, 2r+1] -> [N, C, 2r, 2r]. taps: (a, b, b, a)."""
+    a, b = 2 * taps[0], 2 * taps[1]
+    x = F.pad(x, (1, 1, 1, 1))
+    x = a * (x[:, :, :-3] + x[:, :, 3:]) + b * (x[:, :, 1:-2] + x[:, :, 2:-1])
+    return a * (x[..., :-3] + x[..., 3:]) + b * (x[..., 1:-2] + x[..., 2:-1])
+
+
+class ModulatedConv(nn.Module):
+    """Style -> scaled convolution -> demodulation -> noise, bias, leaky ReLU (StyleGAN2, Sec. 2.2).
+
+    Modulating and demodulating the activations is the same mathematics as doing it to the weights, and needs no grouped
+    convolution; where the whole batch has one style, the weights are scaled instead, once for all pictures.
+    """
+
+    def __init__(self, n_in: int, n_out: int, size: int, w_dim: int, upsamples: bool, clamp: float | None):
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(n_out, n_in, 3, 3))
+        self.bias = nn.Parameter(torch.zeros(n_out))
+        self.affine = Dense(w_dim, n_in, bias=1.0)
+        self.noise_strength = nn.Parameter(torch.zeros(()))
+        self.register_buffer("noise", torch.randn(size, size))
+        self.register_buffer("taps", torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8, persistent=False)
+        self.upsamples = upsamples
+        self.clamp = clamp
+
+    def forward(self, x: Tensor, w: Tensor) -> Tensor:
+        s = self.affine(w)  # [N or 1, Ci]
+        demodulation = (s.square() @ self.weight.square().sum(dim=(2, 3)).t() + 1e-8).rsqrt()  # [N or 1, Co]
+        if len(s) == 1:
+            x = self._convolve(x, self.weight * s[0, None, :, None, None] * demodulation[0, :, None, None, None])
+        else:
+            x = self._convolve(x * s[:, :, None, None], self.weight) * demodulation[:, :, None, None]
+        x = x + (self.noise * self.noise_strength + self.bias[:, None, None])
+        x = F.leaky_relu(x, 0.2) * math.sqrt(2.0)
+        return x if self.clamp is None else x.clamp(-self.clamp, self.clamp)
+
+    def _convolve(self, x: Tensor, weight: Tensor) -> Tensor:
+        if not self.upsamples:
+            return F.conv2d(x, weight, padding=1)
+        return blur_fir(F.conv_transpose2d(x, weight.transpose(0, 1), stride=2), self.taps)
+
+
+class ToRGB(nn.Module):
+    """Modulated 1 x 1 convolution to three channels, not demodulated."""
+
+    def __init__(self, n_in: int, w_dim: int, clamp: float | None):
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(3, n_in))
+        self.bias = nn.Parameter(torch.zeros(3))
+        self.affine = Dense(w_dim, n_in, bias=1.0)
+        self.clamp = clamp
+
+    def forward(self, x: Tensor, w: Tensor) -> Tensor:
+        s = self.affine(w) / math.sqrt(self.weight.shape[1])
+        if len(s) == 1:
+            rgb = F.conv2d(x, (self.weight * s)[:, :, None, None], self.bias)
+        else:
+            rgb = F.conv2d(x * s[:, :, None, None], self.weight[:, :, None, None], self.bias)
+        return rgb if self.clamp is None else rgb.clamp(-self.clamp, self.clamp)
+
+
+class StyleGAN2(SplitGenerator):
+    """StyleGAN2 with skip RGB.
+
+    Args:
+        channels: channels at 4, 8, 16, ... pixels; their number sets the resolution.
+        conv_clamp: bound on the activations (NVIDIA's 256), or None.
+    """
+
+    family = "stylegan2"
+
+    def __init__(
+        self,
+        channels: Sequence[int],
+        z_dim: int = 512,
+        w_dim: int = 512,
+        mapping_layers: int = 8,
+        mapping_width: int | None = None,
+        n_classes: int = 0,
+        embed_dim: int = 0,
+        conv_clamp: float | None = None,
+    ):
+        super().__init__()
+        self.z_dim, self.n_classes = z_dim, n_classes
+        self.resolution = 4 * 2 ** (len(channels) - 1)
+        self.mapping = Mapping(
+            z_dim, w_dim, mapping_layers, mapping_width, n_classes=n_classes, embed_dim=embed_dim or w_dim
+        )
+        self.register_buffer("w_avg", torch.zeros(w_dim))
+        self.const = nn.Parameter(torch.randn(channels[0], 4, 4))
+        self.register_buffer("taps", torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8, persistent=False)
+        convs = [ModulatedConv(channels[0], channels[0], 4, w_dim, False, conv_clamp)]
+        for k in range(1, len(channels)):
+            size, (n_in, n_out) = 4 * 2**k, channels[k - 1 : k + 1]
+            convs.append(ModulatedConv(n_in, n_out, size, w_dim, True, conv_clamp))
+            convs.append(ModulatedConv(n_out, n_out, size, w_dim, False, conv_clamp))
+        self.convs = nn.ModuleList(convs)
+        self.to_rgb = nn.ModuleList(ToRGB(n, w_dim, conv_clamp) for n in channels)
+
+    @property
+    def layers(self) -> dict[int, tuple[int, int, int]]:
+        shapes = [tuple(self.const.shape)] + [(len(c.bias), *c.noise.shape) for c in self.convs]
+        return dict(enumerate(shapes))
+
+    def start(self, latents: Latents) -> Cut:
+        w = self.mapping(latents.z, latents.classes)
+        ws = truncate(w, self.w_avg, len(self.convs) + 1, latents.psi, latents.psi_layers)
+        features = self.const.expand(len(latents), -1, -1, -1)
+        rgb = features.new_zeros(len(latents), 3, 2, 2)  # doubled to 4 x 4 before the first RGB layer adds to it
+        return Cut(features, 0, {"ws": ws, "rgb": rgb})
+
+    def step(self, cut: Cut) -> Cut:
+        ws, rgb, i = cut.carry["ws"], cut.carry["rgb"], cut.layer
+        x = self.convs[i](cut.features, ws[:, i])
+        if i % 2 == 0:
+            rgb = upsample_fir(rgb, self.taps) + self.to_rgb[i // 2](x, ws[:, i + 1])
+        return replace(cut, features=x, layer=i + 1, carry={"ws": ws, "rgb": rgb})
+
+    def finish(self, cut: Cut) -> Tensor:
+        return cut.carry["rgb"]
+
+    @classmethod
+    def tiny(cls, seed: int) -> Self:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            generator = cls(channels=(12, 12, 10, 8), z_dim=10, w_dim=14, mapping_layers=2)
+            generator.w_avg.normal_(std=0.3)
+            for conv in generator.convs:
+                conv.noise_strength.data.normal_(std=0.2)
+                conv.bias.data.normal_(std=0.2)
+        return generator.eval().requires_grad_(False)
