@@ -80,7 +80,10 @@ def removal_alpha(
     top, left, bottom, right = frame
     inside = torch.zeros(H, W, dtype=torch.bool)
     inside[top:bottom, left:right] = True
-    m, p = torch.einsum("c,chw->hw", appearance.to(features), features[0]).flatten().double(), region.double().to(features.device)
+    m, p = (
+        torch.einsum("c,chw->hw", appearance.to(features), features[0]).flatten().double(),
+        region.double().to(features.device),
+    )
     outside = (p < 0.5) & inside.flatten().to(p.device) & (m >= threshold)
     if float(p.sum()) <= 0:
         raise ValueError("The region to remove is empty; choose a part or draw one.")
@@ -88,5 +91,3 @@ def removal_alpha(
         raise ValueError("Nothing outside the region counts as background in this picture; choose another appearance.")
     gap = float(m[outside].mean() - (m * p).sum() / p.sum())
     return max(0.0, gap) / float(p.square().sum() / p.sum())
-
-

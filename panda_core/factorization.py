@@ -170,7 +170,7 @@ class _Halves:
         return self.channels[0].second_moment, self.channels[1].second_moment
 
     def held_out_energy(self, start: Tensor) -> float:
-        """Share explained on the second half by the parts of the first (at R_C = C: sampling error shows most there)."""
+        """Share explained on the second half by the parts of the first at R_C = C."""
         P = _best(minimise_parts(self.spatial[0].affinity(), start, iterations=100))
         return explained_energy(P, self.spatial[1].affinity(), self.spatial[1].energy)
 
@@ -287,8 +287,8 @@ def match_parts(parts: Tensor, others: Tensor) -> Tensor:
 def appearances_agree(one: Tensor, other: Tensor, leading: int = LEADING, cosine: float = 0.95) -> bool:
     """Whether the leading eigenvectors of two second moments [C, C] are the same, up to nearly equal eigenvalues.
 
-    An eigenvector of one is held against the span of those of the other whose eigenvalues lie within a tenth of its own:
-    between nearly equal eigenvalues a basis is arbitrary, the span is not.
+    An eigenvector of one is held against the span of those of the other whose eigenvalues lie within a tenth of its
+    own: between nearly equal eigenvalues a basis is arbitrary, the span is not.
     """
     (e1, u1), (e2, u2) = torch.linalg.eigh(one), torch.linalg.eigh(other)
     e1, u1, e2, u2 = e1.flip(0), u1.flip(1), e2.flip(0), u2.flip(1)

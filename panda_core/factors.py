@@ -174,7 +174,9 @@ class Factors:
             raise ValueError(f"{path.name} is not a readable safetensors file: {error}") from error
         version = metadata.get("format", "")
         if "info" not in metadata or not version.isdecimal() or set(tensors) != set(_TENSORS):
-            raise ValueError(f"{path.name} is not a factors file: it must hold {', '.join(_TENSORS)} and their metadata.")
+            raise ValueError(
+                f"{path.name} is not a factors file: it must hold {', '.join(_TENSORS)} and their metadata."
+            )
         if int(version) > FORMAT:
             raise ValueError(f"{path.name} has format {version}; this version of panda_core reads up to {FORMAT}.")
         try:

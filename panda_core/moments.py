@@ -11,7 +11,9 @@ from torch import Tensor
 from .shapes import check_shape
 
 DENSE_LIMIT = 64 * 64  # positions; from here on no S x S matrix is held
-SKETCH_RANK = 256  # columns of the sketch that replaces it: 16 MB of float32 at S = 128², doubled while solving in float64
+SKETCH_RANK = (
+    256  # columns of the sketch that replaces it: 16 MB of float32 at S = 128², doubled while solving in float64
+)
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ class SpatialMoments:
         From the sketch, W is the Nyström approximation BᵀB, B = L⁻¹Yᵀ with LLᵀ = ΩᵀY: never above W, and close to it in
         the leading directions, which are those that parts are made of.
         """
-        S, q = self.matrix.shape
+        S = len(self.matrix)
         if S < DENSE_LIMIT:
             return _Product(self.matrix)
         omega = _probes(S, self.matrix.device).double()
