@@ -1,0 +1,101 @@
+"""The command line: python -m panda_core list | render | fit."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from .catalogue import Catalogue, fit_layer, user_folder
+from .factorization import Progress
+from .generators.registry import GENERATORS, find_spec
+from .images import png_bytes, read_recipe_json, to_pil
+from .recipes import decode_link, parse_recipe
+from .rendering import Renderer
+
+
+def list_generators(args: argparse.Namespace) -> None:
+    for name, spec in GENERATORS.items():
+        there = "here" if spec.weights.path().is_file() else "missing"
+        print(f"{name:24} {spec.family:12} layer {spec.default_layer}  {spec.licence}  {there}")
+
+
+def render(args: argparse.Namespace) -> None:
+    renderer = Renderer()
+    recipe = renderer.pin(read_recipe(args.recipe))
+    picture = to_pil(renderer.image(recipe))[0]
+    args.out.write_bytes(png_bytes(picture, recipe.to_json()))
+
+
+def read_recipe(text: str):
+    """A recipe from a JSON file, a PNG of ours, JSON text or a link's parameter."""
+    if text.lstrip().startswith("{"):
+        return parse_recipe(text)
+    path = Path(text)
+    if path.suffix.lower() in (".json", ".png"):
+        if not path.is_file():
+            raise ValueError(f"There is no file {text}.")
+        data = path.read_bytes()
+        return parse_recipe(read_recipe_json(data) if path.suffix.lower() == ".png" else data)
+    return decode_link(text.rpartition("?r=")[2])
+
+
+def fit(args: argparse.Namespace) -> None:
+    catalogue = Catalogue()
+    loaded = catalogue.generator(args.generator)
+    spec = find_spec(args.generator)
+    layer = spec.default_layer if args.layer is None else args.layer
+    psi = spec.default_psi if args.psi is None else args.psi
+    factors = fit_layer(
+        args.generator,
+        loaded,
+        layer,
+        args.appearances,
+        args.parts,
+        args.samples,
+        args.seed,
+        psi,
+        args.class_index,
+        show,
+    )
+    path = args.out or factors.path(user_folder())
+    factors.save(path)
+    info = factors.info
+    print(f"\n{path}: {info.samples} samples, {info.energy:.4f} of the energy explained (at most {info.bound:.4f}), "
+          f"least stable part {min(info.stability):.2f}")  # fmt: skip
+
+
+def show(progress: Progress) -> None:
+    energy = "" if progress.energy is None else f", {progress.energy:.4f} explained"
+    print(f"\r{progress.stage}: {progress.done} of at most {progress.total}{energy}   ", end="", file=sys.stderr)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser("panda_core", description="Parts and appearances in generators, without the page.")
+    commands = parser.add_subparsers(required=True)
+    command = commands.add_parser("list", help="the generators there are")
+    command.set_defaults(run=list_generators)
+    command = commands.add_parser("render", help="a recipe as a PNG picture")
+    command.add_argument("recipe", help="a JSON file, a PNG downloaded from the page, JSON text, or a link")
+    command.add_argument("out", type=Path)
+    command.set_defaults(run=render)
+    command = commands.add_parser("fit", help="learn the factors of one layer")
+    command.add_argument("--generator", default="portraits")
+    command.add_argument("--layer", type=int)
+    command.add_argument("--appearances", type=int, metavar="R_C", help="default: as many as channels")
+    command.add_argument("--parts", type=int, metavar="R_S", default=8)
+    command.add_argument("--samples", type=int, metavar="N", help="default: as many as needed")
+    command.add_argument("--seed", type=int, default=0)
+    command.add_argument("--psi", type=float)
+    command.add_argument("--class", type=int, dest="class_index", metavar="CLASS", help="default: all classes")
+    command.add_argument("--out", type=Path, help="default: its place in the user's data folder")
+    command.set_defaults(run=fit)
+    args = parser.parse_args(arguments)
+    try:
+        args.run(args)
+    except (ValueError, OSError) as error:
+        print(f"panda_core: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

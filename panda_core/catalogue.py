@@ -1,0 +1,190 @@
+"""Where generators and factors come from: names and factors ids -> objects, checked against each other."""
+
+import os
+import platform
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from .factorization import Progress, fit
+from .factors import Factors, FactorsInfo
+from .generators import registry
+from .generators.split import SplitGenerator
+
+SAMPLE_SEEDS = 2**31  # samples of a fit take their seeds from here up, away from those that people choose
+
+
+class Loaded(NamedTuple):
+    generator: SplitGenerator
+    weights: str  # hash
+
+
+def user_folder() -> Path:
+    """PANDA_HOME, or `panda` in the platform's cache folder; not made here."""
+    if os.environ.get("PANDA_HOME"):
+        return Path(os.environ["PANDA_HOME"])
+    if platform.system() == "Windows":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home())) / "panda"
+    if platform.system() == "Darwin":
+        return Path.home() / "Library" / "Caches" / "panda"
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "panda"
+
+
+def feature_source(
+    generator: SplitGenerator, layer: int, psi: float, class_index: int | None = None, seed: int = 0
+) -> Callable[[int, int], Tensor]:
+    """(first, count) -> Z of samples first ... first + count - 1 at a layer, [count, C, H, W]; the `draw` of a fit.
+
+    Sample i of `seed` has the picture seed 2³¹ + (seed · 10⁶ + i) mod 2³¹. Without a class_index a generator with
+    classes takes class i mod n_classes: all of them in turn.
+    """
+    generator.check_layer(layer)
+
+    def draw(first: int, count: int) -> Tensor:
+        numbers = range(first, first + count)
+        seeds = [SAMPLE_SEEDS + (seed * 10**6 + i) % 2**31 for i in numbers]
+        all_classes = generator.n_classes > 0 and class_index is None
+        latents = generator.sample(seeds, psi, 0 if all_classes else class_index)
+        if all_classes:
+            classes = torch.zeros_like(latents.classes)
+            classes[range(count), [i % generator.n_classes for i in numbers]] = 1.0
+            latents = replace(latents, classes=classes)
+        with torch.inference_mode():
+            return generator.head(latents, layer).features
+
+    return draw
+
+
+def batch_for(shape: tuple[int, int, int], limit: int = 2**26) -> int:
+    """How many feature maps of this shape one batch takes: 1 to 32, at most `limit` bytes of float32."""
+    C, H, W = shape
+    return max(1, min(32, limit // (4 * C * H * W)))
+
+
+def fit_layer(
+    name: str,
+    loaded: Loaded,
+    layer: int,
+    R_C: int | None = None,
+    R_S: int = 8,
+    samples: int | None = None,
+    seed: int = 0,
+    psi: float = 0.8,
+    class_index: int | None = None,
+    report: Callable[[Progress], bool | None] | None = None,
+) -> Factors:
+    """Learn the factors of one layer of a generator, from samples drawn for it. R_C None: as many as channels."""
+    generator = loaded.generator
+    draw = feature_source(generator, layer, psi, class_index, seed)
+    C, H, W = shape = generator.layers[layer]
+    frame = generator.frame(layer)
+    learned = fit(
+        draw,
+        C if R_C is None else R_C,
+        R_S,
+        samples,
+        seed,
+        frame=None if frame == (0, 0, H, W) else frame,
+        batch=batch_for(shape),
+        report=report,
+    )
+    info = FactorsInfo(
+        name,
+        loaded.weights,
+        layer,
+        H,
+        W,
+        class_index,
+        psi,
+        learned.samples,
+        seed,
+        solver="spectral projected gradient, exact line search",
+        loss=learned.loss,
+        energy=learned.energy,
+        bound=learned.bound,
+        stability=learned.stability,
+        versions={
+            "torch": torch.__version__,
+            "safetensors": version("safetensors"),
+            "python": platform.python_version(),
+        },
+    )
+    tensors = (learned.appearances, learned.parts, learned.mean, learned.second_moment, learned.sigma)
+    return Factors(*(t.cpu() for t in tensors), suggest_by_size(learned).cpu(), info)
+
+
+def suggest_by_size(learned) -> Tensor:
+    """For every part the 48 appearances that the data varies most there, [R_S, 48 or R_C]: a first guess by σ alone."""
+    return learned.sigma.t().argsort(dim=1, descending=True)[:, :48].contiguous()
+
+
+class Catalogue:
+    """Finds generators by name and factors by id, and keeps what it found; safe to share between threads.
+
+    load: name -> (generator, hash); another one stands in for the registry in tests. fetch: "hub:..." -> path of the
+    downloaded file. report: told of the progress of a refit.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[str], tuple[SplitGenerator, str]] = registry.load,
+        fetch: Callable[[str], Path] | None = None,
+        home: Path | None = None,
+    ):
+        self._load, self._fetch, self._home = load, fetch, home
+        self._factors: dict[tuple[str, str], Factors] = {}
+        self._lock = threading.RLock()
+
+    def generator(self, name: str) -> Loaded:
+        return Loaded(*self._load(name))
+
+    def add(self, name: str, factors_id: str, factors: Factors) -> None:
+        """Make factors known under an id, once they fit the generator."""
+        loaded = self.generator(name)
+        factors.check_fits(loaded.weights, loaded.generator.layers)
+        with self._lock:
+            self._factors[name, factors_id] = factors
+
+    def factors(self, name: str, factors_id: str, report: Callable[[Progress], bool | None] | None = None) -> Factors:
+        """The factors of this id, read, downloaded or fitted again, and checked against the generator.
+
+        Raises: ValueError if there are none, or they do not fit.
+        """
+        if (name, factors_id) not in self._factors:
+            self.add(name, factors_id, self._find(name, factors_id, report))
+        return self._factors[name, factors_id]
+
+    def _find(self, name: str, factors_id: str, report) -> Factors:
+        scheme, _, rest = factors_id.partition(":")
+        loaded = self.generator(name)
+        if scheme == "bundled":
+            path = registry.find_spec(name).factors_folder(loaded.weights) / f"{rest}.safetensors"
+        elif scheme == "local":
+            path = (self._home or user_folder()) / "factors" / "local" / f"{rest}.safetensors"
+        elif scheme == "hub" and self._fetch is not None:
+            path = self._fetch(factors_id)
+        elif scheme == "fit":
+            layer, R_C, R_S, samples, seed, psi, cls = rest.split(",")
+            count = None if samples == "auto" else int(samples)
+            class_index = None if cls == "all" else int(cls)
+            ranks = int(R_C), int(R_S)
+            loaded.generator.check_layer(int(layer))
+            return fit_layer(name, loaded, int(layer), *ranks, count, int(seed), float(psi), class_index, report)
+        else:
+            raise ValueError(f"factors is {factors_id!r}; this page knows bundled:, local:, fit: and, online, hub:.")
+        if not path.is_file():
+            raise ValueError(f"There are no factors {factors_id!r} for {name} with weights {loaded.weights}.")
+        return Factors.load(path)
+
+
+def fit_id(factors: Factors) -> str:
+    """The id under which these factors can be fitted again: fit:<layer>,<R_C>,<R_S>,<N>,<seed>,<psi>,<class>."""
+    info, (R_C, R_S) = factors.info, factors.sigma.shape
+    cls = "all" if info.class_index is None else info.class_index
+    return f"fit:{info.layer},{R_C},{R_S},{info.samples},{info.seed},{info.psi:g},{cls}"

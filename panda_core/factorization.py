@@ -1,0 +1,298 @@
+"""Learn appearances A and parts P from feature maps (I Eq. 3), with nothing to tune."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor
+
+from .factors import fix_signs, scale_parts
+from .moments import ChannelMoments, FeatureStore, SpatialMoments
+from .solver import Affinity, Solution, minimise_parts, parts_objective
+
+LEADING = 32  # appearances that must have settled before the fit stops drawing
+FIRST_CHECK, MOST_SAMPLES = 64, 2048  # samples at the first look, and at the last
+
+
+class Cancelled(Exception):
+    """The caller asked a long job to stop; what there was before is untouched."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One step of a fit: stage 'sampling' (done samples of total) or 'solving' (done steps of total, at most).
+
+    energy: share of Σ‖Z‖² explained so far, None while sampling; parts: P so far, [S, R_S], for a partial picture.
+    """
+
+    stage: str
+    done: int
+    total: int
+    energy: float | None = None
+    parts: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What a fit learned, in float32, and what it measured; the fields are those of Factors and FactorsInfo."""
+
+    appearances: Tensor
+    parts: Tensor
+    mean: Tensor
+    second_moment: Tensor
+    sigma: Tensor
+    samples: int
+    loss: float
+    energy: float
+    bound: float
+    stability: tuple[float, ...]
+
+
+def fit(
+    draw: Callable[[int, int], Tensor],
+    R_C: int,
+    R_S: int,
+    samples: int | None = None,
+    seed: int = 0,
+    frame: tuple[int, int, int, int] | None = None,
+    batch: int = 16,
+    starts: int = 4,
+    memory: int = 2**30,
+    report: Callable[[Progress], bool | None] | None = None,
+) -> Fit:
+    """Learn A and P: min over A, P >= 0 of Σ_i ‖Z_i - A(AᵀZ_iP)Pᵀ‖² (I Eq. 3).
+
+    At R_C = C the objective does not depend on A: one streamed pass gives W = ΣZᵀZ and the HOSVD's A. At R_C < C,
+    W = ΣZᵀAAᵀZ, and A given P is the leading eigenvectors of Σ Z_iP(2I - PᵀP)PᵀZ_iᵀ (derived in method.md).
+
+    Args:
+        draw: (first, count) -> Z of samples first ... first + count - 1, [count, C, H, W]; the same each time.
+        samples: N; None draws until the held-out objective and the leading 32 appearances have settled.
+        seed: of the starts of P.
+        frame: (top, left, bottom, right), the cells over which means are taken; None: all.
+        memory: bytes of features kept (float16) for the passes after the first; beyond that they are drawn again.
+            Besides: two sums of SpatialMoments, two of ChannelMoments, and one batch.
+        report: told of progress; returning False cancels.
+    Raises: ValueError for ranks that the features do not allow; Cancelled.
+    """
+    if samples is not None and samples < 2:
+        raise ValueError(f"samples is {samples}; a fit needs at least 2.")
+    batch = max(1, min(batch, (samples or FIRST_CHECK) // 2))
+    tell = _teller(report)
+    store = FeatureStore(draw, batch, memory)
+    first = next(store.batches(0, min(batch, samples or batch)))
+    _, C, H, W = first.shape
+    if not 1 <= R_C <= C or not 1 <= R_S <= H * W:
+        raise ValueError(f"ranks are {R_C} x {R_S}; this layer allows 1 to {C} appearances and 1 to {H * W} parts.")
+    start = torch.rand(starts, H * W, R_S, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    start = start.to(first.device)
+
+    halves = _Halves(store, frame)
+    checks = _check_points(samples)
+    held_out = None
+    for n in checks:
+        halves.draw_to(n, lambda done: tell(Progress("sampling", done, checks[-1])))
+        last, held_out = held_out, None if samples else halves.held_out_energy(start)
+        if last is not None and abs(held_out - last) < 2e-3 and appearances_agree(*halves.second_moments()):
+            break
+    channels, N = halves.channels[0] + halves.channels[1], halves.count
+    A = leading_eigenvectors(channels.products, R_C)
+    total = float(channels.products.trace())
+
+    def solve(spatial: SpatialMoments, start: Tensor, iterations: int = 400) -> Solution:
+        def step(i: int, so_far: Solution) -> None:
+            best = int(so_far.objective.argmin())
+            energy = -float(so_far.objective[best]) / total
+            tell(Progress("solving", i, iterations, energy, so_far.parts[best].float()))
+
+        return minimise_parts(spatial.affinity(), start, iterations, report=step)
+
+    if R_C == C:
+        parts_of_halves = halves.spatial
+    else:  # alternate: P given A from all starts, A given P, then P again from where it was
+        best = _best(solve(project(store, A, N)[2], start))
+        A = leading_eigenvectors(_appearance_matrix(store, best, N), R_C)
+        parts_of_halves = project(store, A, N)[:2]
+        start = torch.cat([best[None], start])
+    spatial = parts_of_halves[0] + parts_of_halves[1]
+    P = _best(solve(spatial, start))
+    P = P[:, order_by_energy(P, spatial.affinity())]
+    A = fix_signs(A)
+    energy = explained_energy(P, spatial.affinity(), total)
+    others = [_best(minimise_parts(half.affinity(), start)) for half in parts_of_halves]
+    sigma = coefficient_deviation(store, A, P, N)
+    means = channels if frame is None else halves.inside[0] + halves.inside[1]
+    return Fit(
+        A.float(),
+        P.float(),
+        means.mean.float(),
+        means.second_moment.float(),
+        sigma.float(),
+        samples=N,
+        loss=(1 - energy) * total / N,
+        energy=energy,
+        bound=energy_bound(spatial, R_S, total),
+        stability=tuple(torch.minimum(*(match_parts(P, other) for other in others)).tolist()),
+    )
+
+
+class _Halves:
+    """The sums of the even and of the odd batches: together the fit, apart the test of what has settled."""
+
+    def __init__(self, store: FeatureStore, frame: tuple[int, int, int, int] | None):
+        self._store, self._frame = store, frame
+        self._batches = 0
+        self.count = 0
+        self.channels: list[ChannelMoments] = []
+        self.inside: list[ChannelMoments] = []
+        self.spatial: list[SpatialMoments] = []
+
+    def draw_to(self, count: int, tell: Callable[[int], None]) -> None:
+        for Z in self._store.batches(self.count, count - self.count):
+            self._add(self.channels, ChannelMoments.of(Z))
+            self._add(self.spatial, SpatialMoments.of(Z))
+            if self._frame is not None:
+                top, left, bottom, right = self._frame
+                self._add(self.inside, ChannelMoments.of(Z[:, :, top:bottom, left:right]))
+            self._batches += 1
+            self.count += len(Z)
+            tell(self.count)
+
+    def _add(self, halves: list, sums) -> None:
+        if self._batches < 2:
+            halves.append(sums)
+        else:
+            halves[self._batches % 2] += sums
+
+    def second_moments(self) -> tuple[Tensor, Tensor]:
+        return self.channels[0].second_moment, self.channels[1].second_moment
+
+    def held_out_energy(self, start: Tensor) -> float:
+        """Share explained on the second half by the parts of the first at R_C = C."""
+        P = _best(minimise_parts(self.spatial[0].affinity(), start, iterations=100))
+        return explained_energy(P, self.spatial[1].affinity(), self.spatial[1].energy)
+
+
+def _check_points(samples: int | None) -> list[int]:
+    if samples is not None:
+        return [samples]
+    points = [FIRST_CHECK]
+    while points[-1] < MOST_SAMPLES:
+        points.append(2 * points[-1])
+    return points
+
+
+def _teller(report: Callable[[Progress], bool | None] | None) -> Callable[[Progress], None]:
+    def tell(progress: Progress) -> None:
+        if report is not None and report(progress) is False:
+            raise Cancelled("The fit was cancelled.")
+
+    return tell
+
+
+def _best(solution: Solution) -> Tensor:
+    return solution.parts[int(solution.objective.argmin())]
+
+
+class Projected(NamedTuple):
+    """W of X = AᵀZ over the even batches, the odd ones, and all."""
+
+    even: SpatialMoments
+    odd: SpatialMoments
+    all: SpatialMoments
+
+
+def project(store: FeatureStore, A: Tensor, count: int) -> Projected:
+    """W = ΣZᵀAAᵀZ in one pass, in the two halves of the fit."""
+    halves: list[SpatialMoments] = []
+    for i, Z in enumerate(store.batches(0, count)):
+        sums = SpatialMoments.of(torch.einsum("cr,nchw->nrhw", A.to(Z), Z))
+        if i < 2:
+            halves.append(sums)
+        else:
+            halves[i % 2] += sums
+    return Projected(halves[0], halves[1], halves[0] + halves[1])
+
+
+def _appearance_matrix(store: FeatureStore, P: Tensor, count: int) -> Tensor:
+    """Σ Z_iP(2I - PᵀP)PᵀZ_iᵀ, [C, C]."""
+    mix = 2 * torch.eye(P.shape[1]).to(P) - P.t() @ P
+    total = 0
+    for Z in store.batches(0, count):
+        total = total + appearance_matrix(Z, P, mix)
+    return total
+
+
+def appearance_matrix(features: Tensor, parts: Tensor, mix: Tensor | None = None) -> Tensor:
+    """Σ Z_iP(2I - PᵀP)PᵀZ_iᵀ, [C, C], float64: its leading eigenvectors are the best A given P (derived).
+
+    With PᵀP = I it is the papers' Σ Z_iPPᵀZ_iᵀ (I A.1); `mix` replaces 2I - PᵀP.
+    """
+    P = parts.double()
+    mix = 2 * torch.eye(P.shape[1]).to(P) - P.t() @ P if mix is None else mix.double()
+    Y = (features.flatten(2) @ P.to(features)).double()  # [N, C, R_S]
+    return torch.einsum("ncr,rq,ndq->cd", Y, mix, Y)
+
+
+def leading_eigenvectors(matrix: Tensor, count: int) -> Tensor:
+    """The eigenvectors of the `count` largest eigenvalues of a symmetric matrix, largest first, [C, count], float64."""
+    return torch.linalg.eigh(matrix.double()).eigenvectors.flip(1)[:, :count]
+
+
+def explained_energy(parts: Tensor, affinity: Affinity, total: float) -> float:
+    """1 - loss / Σ‖Z‖²: the share of the energy that A(AᵀZP)Pᵀ holds."""
+    P = parts.double()
+    return -float(parts_objective(P, affinity(P))) / total
+
+
+def order_by_energy(parts: Tensor, affinity: Affinity) -> Tensor:
+    """Part numbers by p_kᵀWp_k, largest first, [R_S]."""
+    return (parts * affinity(parts)).sum(dim=0).argsort(descending=True)
+
+
+def energy_bound(spatial: SpatialMoments, R_S: int, total: float) -> float:
+    """The share of the energy that no P of this rank can exceed: (top R_S eigenvalues of W) / Σ‖Z‖².
+
+    From a sketch the eigenvalues are those of its approximation: slightly low.
+    """
+    S = spatial.matrix.shape[0]
+    if spatial.matrix.shape[1] == S:
+        values = torch.linalg.eigvalsh(spatial.matrix)
+    else:
+        B = spatial.affinity().B
+        values = torch.linalg.eigvalsh(B @ B.t())
+    return float(values[-R_S:].sum()) / total
+
+
+def coefficient_deviation(store: FeatureStore, A: Tensor, P: Tensor, count: int) -> Tensor:
+    """σ(a_jᵀZp̂_k) over samples, [R_C, R_S], float64, in one pass."""
+    region = scale_parts(P)
+    total, squares = 0, 0
+    for Z in store.batches(0, count):
+        L = torch.einsum("cr,ncs->nrs", A, (Z.flatten(2) @ region.to(Z)).double())
+        total, squares = total + L.sum(dim=0), squares + L.square().sum(dim=0)
+    return (squares / count - (total / count).square()).clamp_min(0).sqrt()
+
+
+def match_parts(parts: Tensor, others: Tensor) -> Tensor:
+    """For every part its |cos| with the other set's part that it is matched to, [R_S]."""
+    P, O = parts / parts.norm(dim=0).clamp_min(1e-12), others / others.norm(dim=0).clamp_min(1e-12)
+    cosines = (P.t() @ O).abs()
+    rows, columns = linear_sum_assignment(-cosines.cpu().numpy())
+    return cosines[torch.from_numpy(rows), torch.from_numpy(columns)]
+
+
+def appearances_agree(one: Tensor, other: Tensor, leading: int = LEADING, cosine: float = 0.95) -> bool:
+    """Whether the leading eigenvectors of two second moments [C, C] are the same, up to nearly equal eigenvalues.
+
+    An eigenvector of one is held against the span of those of the other whose eigenvalues lie within a tenth of its
+    own: between nearly equal eigenvalues a basis is arbitrary, the span is not.
+    """
+    (e1, u1), (e2, u2) = torch.linalg.eigh(one), torch.linalg.eigh(other)
+    e1, u1, e2, u2 = e1.flip(0), u1.flip(1), e2.flip(0), u2.flip(1)
+    cosines = (u1[:, :leading].t() @ u2).square()  # [leading, C]
+    near = (e2[None] - e1[:leading, None]).abs() <= 0.1 * e1[:leading, None]
+    near |= torch.eye(len(e2), dtype=torch.bool, device=near.device)[: len(near)]  # its own number always counts
+    return bool(((cosines * near).sum(dim=1).sqrt() >= cosine).all())

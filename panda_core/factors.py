@@ -1,0 +1,222 @@
+"""Factors: parts and appearances of one layer of one generator, where they came from, and their file."""
+
+import json
+import math
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Self
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from .shapes import check_shape
+
+FORMAT = 1
+SIGN_RULE = "the entry of largest magnitude in every column of A is positive"
+
+
+@dataclass(frozen=True)
+class FactorsInfo:
+    """Where factors came from and what the fit measured; the metadata of the file.
+
+    class_index: None for all classes, or for a generator without. samples, seed: N and what they were drawn from. loss:
+    Eq. 3 per sample, in feature units squared; energy: the share of Σ‖Z‖² that is explained; bound: what no P of this
+    rank can exceed; stability: for every part its |cos| with the part that other samples give; is_raw: named strengths
+    are raw α (the authors' own files).
+    """
+
+    generator: str
+    weights: str
+    layer: int
+    height: int
+    width: int
+    class_index: int | None = None
+    psi: float = 1.0
+    samples: int = 0
+    seed: int = 0
+    solver: str = ""
+    loss: float = 0.0
+    energy: float = 0.0
+    bound: float = 1.0
+    stability: tuple[float, ...] = ()
+    sign_rule: str = SIGN_RULE
+    is_raw: bool = False
+    part_names: dict[int, str] = field(default_factory=dict)
+    appearance_names: dict[int, str] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Factors:
+    """What the two papers learn, for one layer.
+
+    appearances: A, [C, R_C], orthonormal columns, strongest first. parts: P >= 0, [S, R_S], strongest first. mean: z̄,
+    [C]. second_moment: ΣZZᵀ/NS, [C, C]. sigma: standard deviation of a_jᵀZp̂_k over samples, [R_C, R_S]. suggested:
+    for every part appearance numbers, best first, [R_S, n].
+    """
+
+    appearances: Tensor
+    parts: Tensor
+    mean: Tensor
+    second_moment: Tensor
+    sigma: Tensor
+    suggested: Tensor
+    info: FactorsInfo
+
+    def __post_init__(self) -> None:
+        check_shape("A", self.appearances, C=None, R_C=None)
+        check_shape("P", self.parts, S=self.info.height * self.info.width, R_S=None)
+        (C, R_C), (S, R_S) = self.appearances.shape, self.parts.shape
+        check_shape("mean", self.mean, C=C)
+        check_shape("second_moment", self.second_moment, C=C, C_=C)
+        check_shape("sigma", self.sigma, R_C=R_C, R_S=R_S)
+        check_shape("suggested", self.suggested, R_S=R_S, n=None)
+        if R_C > C or R_S > S:
+            raise ValueError(f"A is {C} x {R_C} and P is {S} x {R_S}; neither can have more columns than rows.")
+        for name in ("appearances", "parts", "mean", "second_moment", "sigma"):
+            if not bool(torch.isfinite(getattr(self, name)).all()):
+                raise ValueError(f"{name} holds a value that is not a finite number.")
+        if bool((self.parts < 0).any()):
+            raise ValueError("parts holds a negative value; parts are >= 0.")
+        if self.suggested.numel() and not 0 <= int(self.suggested.min()) <= int(self.suggested.max()) < R_C:
+            raise ValueError(f"suggested names an appearance outside 0 to {R_C - 1}.")
+
+    @property
+    def scaled_parts(self) -> Tensor:
+        """p̂, [S, R_S]: every part min-max scaled to [0, 1]."""
+        return scale_parts(self.parts)
+
+    def part_name(self, part: int) -> str:
+        return self.info.part_names.get(part, f"part {part}")
+
+    def appearance_name(self, appearance: int) -> str:
+        return self.info.appearance_names.get(appearance, f"appearance {appearance}")
+
+    def alpha_at_part(self, appearance: int, part: int) -> float:
+        """α of one unit of strength at a learnt part: σ(a_jᵀZp̂) / (p̂ᵀp̂), in feature units (contracts: Strength)."""
+        self.check_choice(appearance, [part])
+        region = self.scaled_parts[:, part].double()
+        return float(self.sigma[appearance, part] / region.square().sum().clamp_min(1e-12))
+
+    def alpha_anywhere(self, appearance: int) -> float:
+        """α of one unit in any other region: the standard deviation of a_jᵀz over samples and positions.
+
+        √(a_jᵀ(ΣZZᵀ/NS)a_j - μ_j²), μ_j = a_jᵀz̄, in feature units.
+        """
+        self.check_choice(appearance, [])
+        a, mean = self.appearances[:, appearance].double(), self.mean.double()
+        return math.sqrt(max(float(a @ self.second_moment.double() @ a - (a @ mean) ** 2), 0.0))
+
+    def threshold(self, appearance: int) -> float:
+        """μ_j = a_jᵀz̄: the mean of concept j over samples and positions, where masks are cut (I 4.1.2)."""
+        self.check_choice(appearance, [])
+        return float(self.appearances[:, appearance].double() @ self.mean.double())
+
+    def check_choice(self, appearance: int, parts: list[int]) -> None:
+        """Raise a ValueError if these factors have no such appearance or part."""
+        R_C, R_S = self.sigma.shape
+        if not 0 <= appearance < R_C:
+            raise ValueError(f"appearance is {appearance}; these factors have 0 to {R_C - 1}.")
+        for part in parts:
+            if not 0 <= part < R_S:
+                raise ValueError(f"part is {part}; these factors have 0 to {R_S - 1}.")
+
+    def check_fits(self, weights: str, layers: dict[int, tuple[int, int, int]]) -> None:
+        """Raise a ValueError that says what does not match a generator with this hash and these layers."""
+        info = self.info
+        if info.weights != weights:
+            raise ValueError(
+                f"These factors were learned from weights {info.weights} ({info.generator}); "
+                f"this generator has weights {weights}."
+            )
+        shape = (len(self.mean), info.height, info.width)
+        if layers.get(info.layer) != shape:
+            raise ValueError(
+                f"These factors are for layer {info.layer} of shape {shape}; "
+                f"this generator has {layers.get(info.layer, 'no such layer')} there."
+            )
+
+    def with_info(self, **changes) -> Self:
+        return replace(self, info=replace(self.info, **changes))
+
+    def stem(self) -> str:
+        """The file's name without its ending: l<layer>-c<class>-psi<ψ>-<R_C>x<R_S>."""
+        info, (R_C, R_S) = self.info, self.sigma.shape
+        cls = "all" if info.class_index is None else info.class_index
+        return f"l{info.layer}-c{cls}-psi{info.psi:g}-{R_C}x{R_S}"
+
+    def path(self, root: Path) -> Path:
+        """Where this file belongs under `root`: factors/<hash>/<stem>.safetensors."""
+        return root / "factors" / self.info.weights / f"{self.stem()}.safetensors"
+
+    def save(self, path: Path) -> None:
+        """Write one safetensors file, whole or not at all."""
+        tensors = {key: getattr(self, name).contiguous() for key, name in _TENSORS.items()}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(".part")
+        info = json.dumps(asdict(self.info), sort_keys=True, allow_nan=False)
+        safetensors.torch.save_file(tensors, part, {"format": str(FORMAT), "info": info})
+        part.replace(path)
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read what `save` wrote.
+
+        Raises: ValueError naming the file if it is not one of ours, is newer than this code, or does not hold together.
+        """
+        try:
+            with safe_open(path, "pt") as file:
+                metadata = file.metadata() or {}
+                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  (not a dict)
+        except (SafetensorError, OSError) as error:
+            raise ValueError(f"{path.name} is not a readable safetensors file: {error}") from error
+        version = metadata.get("format", "")
+        if "info" not in metadata or not version.isdecimal() or set(tensors) != set(_TENSORS):
+            raise ValueError(
+                f"{path.name} is not a factors file: it must hold {', '.join(_TENSORS)} and their metadata."
+            )
+        if int(version) > FORMAT:
+            raise ValueError(f"{path.name} has format {version}; this version of panda_core reads up to {FORMAT}.")
+        try:
+            info = _read_info(json.loads(metadata["info"]))
+            return cls(*(tensors[key] for key in _TENSORS), info=info)
+        except (TypeError, ValueError, AttributeError, RecursionError) as error:
+            raise ValueError(f"{path.name} does not hold together: {error}") from error
+
+
+_TENSORS = {  # name in the file -> field, in the order of the fields
+    "A": "appearances",
+    "P": "parts",
+    "mean": "mean",
+    "second_moment": "second_moment",
+    "sigma": "sigma",
+    "suggested": "suggested",
+}
+
+
+def _read_info(values: dict) -> FactorsInfo:
+    known = {f.name for f in fields(FactorsInfo)}
+    if not isinstance(values, dict) or not {"generator", "weights", "layer", "height", "width"} <= set(values) <= known:
+        raise ValueError(f"its metadata must have fields among {', '.join(sorted(known))}.")
+    values = dict(values)
+    for key in ("layer", "height", "width"):
+        if type(values[key]) is not int or values[key] < 0:
+            raise ValueError(f"{key} is {values[key]!r}; it must be a whole number.")
+    for key in ("part_names", "appearance_names"):
+        values[key] = {int(number): str(name)[:80] for number, name in values.get(key, {}).items()}
+    values["stability"] = tuple(float(x) for x in values.get("stability", ()))
+    return FactorsInfo(**values)
+
+
+def scale_parts(parts: Tensor) -> Tensor:
+    """p̂: every column min-max scaled to [0, 1], [..., S, R_S]; a constant column becomes 0."""
+    low, high = parts.amin(dim=-2, keepdim=True), parts.amax(dim=-2, keepdim=True)
+    return (parts - low) / torch.where(high > low, high - low, 1)
+
+
+def fix_signs(appearances: Tensor) -> Tensor:
+    """A with every column's sign chosen by SIGN_RULE, [C, R_C]."""
+    largest = appearances.gather(0, appearances.abs().argmax(dim=0, keepdim=True))
+    return appearances * torch.where(largest < 0, -1.0, 1.0).to(appearances)

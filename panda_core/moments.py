@@ -1,0 +1,135 @@
+"""Sums over samples: all that a fit needs to know of the features; they add up over batches and machines."""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from .shapes import check_shape
+
+DENSE_LIMIT = 64 * 64  # positions; from here on no S x S matrix is held
+SKETCH_RANK = (
+    256  # columns of the sketch that replaces it: 16 MB of float32 at S = 128², doubled while solving in float64
+)
+
+
+@dataclass(frozen=True)
+class ChannelMoments:
+    """Σz [C] and ΣZZᵀ [C, C] over `fibres` = N·S positions, float64."""
+
+    fibres: int
+    total: Tensor
+    products: Tensor
+
+    @classmethod
+    def of(cls, features: Tensor) -> Self:
+        """The sums of one batch Z, [N, C, H, W]."""
+        check_shape("features", features, N=None, C=None, H=None, W=None)
+        Z = features.transpose(0, 1).flatten(1).float()  # [C, N·S]
+        return cls(Z.shape[1], Z.sum(dim=1).double(), (Z @ Z.t()).double())
+
+    def __add__(self, other: Self) -> Self:
+        return type(self)(self.fibres + other.fibres, self.total + other.total, self.products + other.products)
+
+    @property
+    def mean(self) -> Tensor:
+        """z̄, [C]: the mean fibre."""
+        return self.total / self.fibres
+
+    @property
+    def second_moment(self) -> Tensor:
+        """ΣZZᵀ / NS, [C, C]."""
+        return self.products / self.fibres
+
+
+@dataclass(frozen=True)
+class SpatialMoments:
+    """W = ΣXᵀX over samples, with X = Z or AᵀZ, [R, S]: exactly below S = 64², as a sketch from there on.
+
+    matrix: W [S, S], or its sketch Y = WΩ [S, q] with a fixed Gaussian Ω: both are sums, so both add up. energy: tr W,
+    exact in either case. Memory: 8·S·min(S, 256) bytes for S >= 64², 8·S² below (128 MB at most).
+    """
+
+    samples: int
+    energy: float
+    matrix: Tensor
+
+    @classmethod
+    def of(cls, features: Tensor) -> Self:
+        """The sums of one batch X, [N, R, H, W]."""
+        check_shape("features", features, N=None, R=None, H=None, W=None)
+        X = features.float().flatten(2).flatten(0, 1)  # [N·R, S]
+        S = X.shape[1]
+        matrix = X.t() @ X if S < DENSE_LIMIT else X.t() @ (X @ _probes(S, X.device))
+        return cls(len(features), float(X.double().square().sum()), matrix.double())
+
+    def __add__(self, other: Self) -> Self:
+        return type(self)(self.samples + other.samples, self.energy + other.energy, self.matrix + other.matrix)
+
+    def affinity(self) -> Callable[[Tensor], Tensor]:
+        """P -> WP for P [..., S, R], float64.
+
+        From the sketch, W is the Nyström approximation BᵀB, B = L⁻¹Yᵀ with LLᵀ = ΩᵀY: never above W, and close to it in
+        the leading directions, which are those that parts are made of.
+        """
+        S = len(self.matrix)
+        if S < DENSE_LIMIT:
+            return _Product(self.matrix)
+        omega = _probes(S, self.matrix.device).double()
+        shift = 1e-7 * self.matrix.norm()  # float32 products leave ΩᵀWΩ indefinite by about this much
+        Y = self.matrix + shift * omega
+        core = omega.t() @ Y
+        L = torch.linalg.cholesky((core + core.t()) / 2)
+        return _Factored(torch.linalg.solve_triangular(L, Y.t(), upper=False))
+
+
+@dataclass(frozen=True)
+class _Product:
+    W: Tensor
+
+    def __call__(self, P: Tensor) -> Tensor:
+        return self.W @ P
+
+
+@dataclass(frozen=True)
+class _Factored:
+    B: Tensor
+
+    def __call__(self, P: Tensor) -> Tensor:
+        return self.B.t() @ (self.B @ P)
+
+
+def _probes(S: int, device: torch.device) -> Tensor:
+    """Ω, [S, q]: the same on every machine, or sketches would not add up."""
+    rank = min(S, SKETCH_RANK)
+    return torch.randn(S, rank, generator=torch.Generator().manual_seed(S)).to(device) / math.sqrt(rank)
+
+
+class FeatureStore:
+    """Feature maps of samples 0, 1, 2, ..., drawn once and kept in half precision as far as `limit` bytes go.
+
+    draw(first, count) -> Z [count, C, H, W] must give the same features each time; what does not fit is drawn again.
+    """
+
+    def __init__(self, draw: Callable[[int, int], Tensor], batch: int, limit: int = 2**30):
+        self._draw, self._batch, self._limit = draw, batch, limit
+        self._kept: dict[tuple[int, int], tuple[Tensor, Tensor]] = {}
+        self.held_bytes = 0
+
+    def batches(self, first: int, count: int) -> Iterator[Tensor]:
+        """Z of samples first ... first + count - 1, in batches; the same batches each time."""
+        for start in range(first, first + count, self._batch):
+            n = min(self._batch, first + count - start)
+            if (start, n) in self._kept:
+                half, scale = self._kept[start, n]
+                yield half.float() * scale
+                continue
+            features = self._draw(start, n)
+            if self.held_bytes + 2 * features.numel() <= self._limit:
+                scale = features.abs().amax().clamp_min(1e-30)  # any scale of features fits the range of float16
+                self._kept[start, n] = ((features / scale).half(), scale)
+                self.held_bytes += 2 * features.numel()
+            yield features

@@ -1,0 +1,344 @@
+"""Recipes: a picture as data. One validator serves the page, the API, links and files."""
+
+import base64
+import binascii
+import json
+import math
+import re
+import zlib
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+VERSION = 1
+MAX_JSON = 65_536  # characters of a recipe
+MAX_LINK = 8_000  # characters of a link's parameter
+MAX_EDITS = 64
+MAX_SIDE = 1_024  # cells of a mask's side
+MAX_RLE = 24_000  # characters of a mask's run lengths
+_FACTORS_ID = re.compile(
+    r"bundled:[\w.+-]{1,100}|local:[0-9a-f]{12,64}|hub:[\w.-]{1,96}/[\w.-]{1,96}@[\w.-]{1,64}/[\w./+-]{1,200}"
+    r"|fit:\d{1,3},\d{1,5},\d{1,5},(\d{1,6}|auto),\d{1,10},\d(\.\d{1,4})?,(all|\d{1,6})",
+    re.ASCII,
+)
+# What most recipes hold, so that a link need not say it; part of version 1 and never to be changed.
+_ZDICT = (
+    b'"keep":{"size":[],"rle":""}"all":true"alpha":"refine":"graph","dense","k":32'
+    b'{"v":1,"generator":"portraits","weights":"","class":null,"seed":0,"psi":0.8,"edits":[{"op":"rewrite","layer":5,'
+    b'"factors":"bundled:l5-call-psi0.8-","region":{"mask":{"size":[16,16],"rle":""}},"source":0,"target":1,'
+    b'"strength":1.0,"on":true},{"op":"add","layer":5,"factors":"bundled:l5-call-psi0.8-512x8","region":{"parts":[1]},'
+    b'"appearance":0,"strength":2.0,"on":true}]}'
+)
+
+
+@dataclass(frozen=True)
+class Mask:
+    """A drawn region on a layer's grid: size (H, W) and run lengths, row by row, zeros first: "12,3,241"."""
+
+    size: tuple[int, int]
+    rle: str
+
+    @classmethod
+    def from_tensor(cls, mask: Tensor) -> Self:
+        """The mask of [H, W]; whatever is at least 1/2 is in it."""
+        flat = torch.cat([torch.zeros(1, dtype=torch.bool), (mask >= 0.5).flatten().cpu()])
+        edges = torch.nonzero(flat[1:] != flat[:-1]).flatten().tolist()
+        ends = [*edges, mask.numel()]
+        runs = [b - a for a, b in zip([0, *ends], ends)]
+        return cls((int(mask.shape[0]), int(mask.shape[1])), ",".join(map(str, runs)))
+
+    def tensor(self) -> Tensor:
+        """[H, W], 0.0 or 1.0."""
+        runs = torch.tensor([int(n) for n in self.rle.split(",")])
+        values = torch.arange(len(runs)) % 2
+        return values.repeat_interleave(runs).float().reshape(self.size)
+
+
+@dataclass(frozen=True)
+class Region:
+    """Where an edit acts: parts (refined to this picture or not, with a piece to keep), a drawn mask, or all."""
+
+    parts: tuple[int, ...] = ()
+    refine: str = "none"
+    k: int = 32
+    keep: Mask | None = None
+    mask: Mask | None = None
+    all: bool = False
+
+
+@dataclass(frozen=True)
+class Edit:
+    """One edit. op "add" uses `appearance`; "rewrite" replaces `source` by `target`.
+
+    Its size is `strength` in units (contracts: Strength) or `alpha` in feature units; one of the two is None.
+    """
+
+    op: str
+    layer: int
+    factors: str
+    region: Region
+    appearance: int | None = None
+    source: int | None = None
+    target: int | None = None
+    strength: float | None = None
+    alpha: float | None = None
+    on: bool = True
+
+    def with_strength(self, strength: float) -> Self:
+        return replace(self, strength=strength, alpha=None)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A picture and its edits. weights: the generator's hash, or None where any weights will do."""
+
+    generator: str = "portraits"
+    weights: str | None = None
+    class_index: int | None = None
+    seed: int = 0
+    psi: float = 0.8
+    edits: tuple[Edit, ...] = ()
+
+    def ordered(self) -> list[int]:
+        """Numbers of the edits that are on, in the order they act: by layer, then as listed."""
+        return sorted((i for i, e in enumerate(self.edits) if e.on), key=lambda i: self.edits[i].layer)
+
+    def with_edit(self, index: int, edit: Edit) -> Self:
+        return replace(self, edits=(*self.edits[:index], edit, *self.edits[index + 1 :]))
+
+    def to_dict(self) -> dict[str, Any]:
+        head = {"v": VERSION, "generator": self.generator, "weights": self.weights, "class": self.class_index}
+        return head | {"seed": self.seed, "psi": self.psi, "edits": [_edit_dict(e) for e in self.edits]}
+
+    def to_json(self) -> str:
+        return json.dumps(self.to_dict(), separators=(",", ":"), allow_nan=False)
+
+
+def parse_recipe(given: str | bytes | dict) -> Recipe:
+    """Read a recipe, checking everything.
+
+    Raises: ValueError, one sentence that says what was given and what is accepted.
+    """
+    if isinstance(given, str | bytes):
+        if len(given) > MAX_JSON:
+            raise ValueError(f"The recipe is {len(given)} characters long; at most {MAX_JSON} are accepted.")
+        given = _read_json(given)
+    fields = _fields(
+        "the recipe", given, {"v", "generator"}, {"weights", "class", "seed", "psi", "edits"}, version_field="v"
+    )
+    edits = fields.get("edits", [])
+    if not isinstance(edits, list) or len(edits) > MAX_EDITS:
+        raise ValueError(f"edits is {_show(edits)}; it must be a list of at most {MAX_EDITS} edits.")
+    weights = fields.get("weights")
+    if weights is not None and not (isinstance(weights, str) and re.fullmatch(r"[0-9a-f]{12}", weights)):
+        raise ValueError(f"weights is {_show(weights)}; it must be a generator's hash of 12 hex digits, or null.")
+    class_index = fields.get("class")
+    return Recipe(
+        _name("generator", fields["generator"], r"[\w.-]{1,100}"),
+        weights,
+        None if class_index is None else _whole("class", class_index, 0, 999_999),
+        _whole("seed", fields.get("seed", 0), 0, 2**32 - 1),
+        _number("psi", fields.get("psi", 0.8), 0, 2),
+        tuple(_edit(f"edit {i + 1}", e) for i, e in enumerate(edits)),
+    )
+
+
+def encode_link(recipe: Recipe) -> str:
+    """The recipe as the value of a link's `r` parameter: JSON, deflated, base64url.
+
+    Raises: ValueError if factors exist only on this machine, or the recipe is too long for a link.
+    """
+    if any(e.factors.startswith("local:") for e in recipe.edits):
+        raise ValueError("An edit uses factors that exist only here; download the recipe and its factors instead.")
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15, zdict=_ZDICT)
+    data = packer.compress(recipe.to_json().encode()) + packer.flush()
+    link = "1" + base64.urlsafe_b64encode(data).decode().rstrip("=")
+    if len(link) > MAX_LINK:
+        raise ValueError(f"The link would be {len(link)} characters long, of at most {MAX_LINK}; download it instead.")
+    return link
+
+
+def decode_link(text: str) -> Recipe:
+    """What `encode_link` made; the result has passed the validator.
+
+    Raises: ValueError in one sentence, whatever the text is; never unpacks more than a recipe may hold.
+    """
+    if not isinstance(text, str) or not 2 <= len(text) <= MAX_LINK:
+        size = f"{len(text)} characters long" if isinstance(text, str) else _show(text)
+        raise ValueError(f"The link is {size}; links have 2 to {MAX_LINK} characters.")
+    if text[0] != "1":
+        raise ValueError(f"The link starts with {text[0]!r}; this version reads links that start with '1'.")
+    try:
+        data = base64.b64decode(text[1:] + "=" * (-len(text[1:]) % 4), altchars=b"-_", validate=True)
+        unpacker = zlib.decompressobj(-15, zdict=_ZDICT)
+        plain = unpacker.decompress(data, MAX_JSON)
+    except (binascii.Error, zlib.error, ValueError) as error:
+        raise ValueError("The link is damaged; it must be copied whole.") from error
+    if not unpacker.eof:
+        raise ValueError("The link is damaged or holds more than a recipe; it must be copied whole.")
+    return parse_recipe(plain)
+
+
+def _edit_dict(edit: Edit) -> dict[str, Any]:
+    out: dict[str, Any] = {"op": edit.op, "layer": edit.layer, "factors": edit.factors}
+    out["region"] = _region_dict(edit.region)
+    for key in ("appearance", "source", "target", "strength", "alpha"):
+        if getattr(edit, key) is not None:
+            out[key] = getattr(edit, key)
+    return out | {"on": edit.on}
+
+
+def _region_dict(region: Region) -> dict[str, Any]:
+    if region.all:
+        return {"all": True}
+    if region.mask is not None:
+        return {"mask": _mask_dict(region.mask)}
+    out: dict[str, Any] = {"parts": list(region.parts)}
+    if region.refine != "none":
+        out["refine"] = region.refine
+    if region.refine == "graph":
+        out["k"] = region.k
+    if region.keep is not None:
+        out["keep"] = _mask_dict(region.keep)
+    return out
+
+
+def _mask_dict(mask: Mask) -> dict[str, Any]:
+    return {"size": list(mask.size), "rle": mask.rle}
+
+
+def _read_json(text: str | bytes) -> Any:
+    def no_constant(name: str):
+        raise ValueError(f"The recipe holds {name}; numbers must be finite.")
+
+    def no_twins(pairs: list[tuple[str, Any]]) -> dict:
+        if len({key for key, _ in pairs}) < len(pairs):
+            raise ValueError("The recipe names a field twice.")
+        return dict(pairs)
+
+    try:
+        return json.loads(text, parse_constant=no_constant, object_pairs_hook=no_twins)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"The recipe is not JSON: {error}.") from error
+    except UnicodeDecodeError as error:
+        raise ValueError("The recipe is not UTF-8 text.") from error
+    except RecursionError as error:
+        raise ValueError("The recipe is nested too deeply; a recipe has five levels.") from error
+
+
+def _edit(where: str, given: Any) -> Edit:
+    if not isinstance(given, dict):
+        raise ValueError(f"{where} is {_show(given)}; it must be an object with op, layer, factors and region.")
+    op = given.get("op")
+    numbers = {"add": ("appearance",), "rewrite": ("source", "target")}
+    if not isinstance(op, str) or op not in numbers:
+        raise ValueError(f"op of {where} is {_show(op)}; it must be 'add' or 'rewrite'.")
+    needed = {"op", "layer", "factors", "region", *numbers[op]}
+    fields = _fields(where, given, needed, {"strength", "alpha", "on"})
+    if ("strength" in fields) == ("alpha" in fields):
+        raise ValueError(f"{where} has {'both' if 'alpha' in fields else 'neither'}; it takes strength or alpha.")
+    on = fields.get("on", True)
+    if not isinstance(on, bool):
+        raise ValueError(f"on of {where} is {_show(on)}; it must be true or false.")
+    chosen = {key: _whole(f"{key} of {where}", fields[key], 0, 65_535) for key in numbers[op]}
+    if op == "rewrite" and chosen["source"] == chosen["target"]:
+        raise ValueError(f"source and target of {where} are both {chosen['source']}; they must differ.")
+    size = {"strength": 100.0, "alpha": 1e6}
+    return Edit(
+        op,
+        _whole(f"layer of {where}", fields["layer"], 0, 99),
+        _name(f"factors of {where}", fields["factors"], _FACTORS_ID),
+        _region(f"region of {where}", fields["region"]),
+        **chosen,
+        **{key: _number(f"{key} of {where}", fields[key], -top, top) for key, top in size.items() if key in fields},
+        on=on,
+    )
+
+
+def _region(where: str, given: Any) -> Region:
+    kinds = {"parts", "mask", "all"} & set(given) if isinstance(given, dict) else set()
+    if len(kinds) != 1:
+        raise ValueError(f"{where} is {_show(given)}; it must name one of parts, mask and all.")
+    if "all" in kinds:
+        if _fields(where, given, {"all"}, set())["all"] is not True:
+            raise ValueError(f"all in {where} is {_show(given['all'])}; it must be true.")
+        return Region(all=True)
+    if "mask" in kinds:
+        return Region(mask=_mask(f"mask in {where}", _fields(where, given, {"mask"}, set())["mask"]))
+    fields = _fields(where, given, {"parts"}, {"refine", "k", "keep"})
+    parts = fields["parts"]
+    if not isinstance(parts, list) or not 1 <= len(parts) <= 256:
+        raise ValueError(f"parts in {where} is {_show(parts)}; it must be a list of 1 to 256 part numbers.")
+    numbers = tuple(_whole(f"a part in {where}", p, 0, 65_535) for p in parts)
+    if len(set(numbers)) < len(numbers):
+        raise ValueError(f"parts in {where} is {_show(parts)}; it must name each part once.")
+    refine = fields.get("refine", "none")
+    if not isinstance(refine, str) or refine not in ("none", "dense", "graph"):
+        raise ValueError(f"refine in {where} is {_show(refine)}; it must be 'none', 'dense' or 'graph'.")
+    keep = _mask(f"keep in {where}", fields["keep"]) if "keep" in fields else None
+    return Region(numbers, refine, _whole(f"k in {where}", fields.get("k", 32), 1, 65_535), keep)
+
+
+def _mask(where: str, given: Any) -> Mask:
+    fields = _fields(where, given, {"size", "rle"}, set())
+    size, rle = fields["size"], fields["rle"]
+    if not isinstance(size, list) or len(size) != 2:
+        raise ValueError(f"size of {where} is {_show(size)}; it must be [height, width].")
+    height, width = (_whole(f"size of {where}", n, 1, MAX_SIDE) for n in size)
+    if not isinstance(rle, str) or len(rle) > MAX_RLE or not re.fullmatch(r"\d{1,7}(,\d{1,7})*", rle, re.ASCII):
+        raise ValueError(f"rle of {where} is {_show(rle)}; it must be run lengths such as '12,3,241'.")
+    covered = sum(int(n) for n in rle.split(","))
+    if covered != height * width:
+        raise ValueError(f"rle of {where} covers {covered} cells; a {height} x {width} mask has {height * width}.")
+    return Mask((height, width), rle)
+
+
+def _fields(where: str, given: Any, needed: set[str], optional: set[str], version_field: str | None = None) -> dict:
+    if not isinstance(given, dict):
+        raise ValueError(f"{where} is {_show(given)}; it must be an object with {', '.join(sorted(needed))}.")
+    if version_field in given:  # before the field names: a newer version may have others
+        version = _whole(version_field, given[version_field], 1, 10**6)
+        if version > VERSION:
+            raise ValueError(f"The recipe has version {version}; this page reads up to {VERSION}.")
+    unknown = [key for key in given if key not in needed | optional]
+    if unknown:
+        raise ValueError(f"{where} has a field {_show(unknown[0])}; it takes {', '.join(sorted(needed | optional))}.")
+    missing = sorted(needed - set(given))
+    if missing:
+        raise ValueError(f"{where} lacks {', '.join(missing)}.")
+    return given
+
+
+def _whole(what: str, given: Any, low: int, high: int) -> int:
+    if type(given) is not int or not low <= given <= high:  # not isinstance: True is an int
+        raise ValueError(f"{what} is {_show(given)}; it must be a whole number from {low} to {high}.")
+    return given
+
+
+def _number(what: str, given: Any, low: float, high: float) -> float:
+    if type(given) not in (int, float) or not math.isfinite(given) or not low <= given <= high:
+        raise ValueError(f"{what} is {_show(given)}; it must be a number from {low:g} to {high:g}.")
+    return float(given)
+
+
+def _name(what: str, given: Any, pattern: str | re.Pattern) -> str:
+    if not isinstance(given, str) or len(given) > 500 or not re.fullmatch(pattern, given):
+        raise ValueError(
+            f"{what} is {_show(given)}; it must be a name as in 'portraits' or 'bundled:l5-call-psi0.8-512x8'."
+        )
+    return given
+
+
+def _show(given: Any) -> str:
+    """A short look at a value, whatever it is; the whole of a long one is never built."""
+    if isinstance(given, str):
+        return repr(given if len(given) <= 40 else given[:40] + "…")
+    if isinstance(given, list | dict):
+        return f"a {'list' if isinstance(given, list) else 'object'} of {len(given)}"
+    if type(given) is int and abs(given) >= 10**18:
+        return "a huge number"
+    if given is None or isinstance(given, bool | int | float):
+        return "null" if given is None else str(given).lower()
+    return f"a {type(given).__name__}"

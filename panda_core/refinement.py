@@ -1,0 +1,97 @@
+"""Adapt the parts to one picture, densely (I Eq. 6) or on a graph of its positions (II Algorithm 2)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .shapes import check_shape
+from .solver import Solution, minimise_parts
+
+ROWS = 2**24  # numbers of one block of distances: 64 MB of float32
+
+
+def refine_parts(
+    features: Tensor,
+    appearances: Tensor,
+    parts: Tensor,
+    k: int | None = None,
+    iterations: int = 100,
+    tolerance: float = 1e-5,
+    report: Callable[[int, Solution], None] | None = None,
+) -> Tensor:
+    """Adapt P to each picture, starting from the global one.
+
+    min over P̃ >= 0 of -2 tr P̃ᵀW_iP̃ + tr P̃P̃ᵀW_iP̃P̃ᵀ (II Eq. 10), with W_i = X_iᵀX_i, X_i = AᵀZ_i, kept as X_i and
+    never formed (dense); or W_i = G ∗ (X_iᵀX_i), G the mutual k-nearest-neighbour graph of the columns of X_i with ones
+    on its diagonal, kept sparse: 8 (k + 1) S bytes of numbers and indices twice that.
+
+    Args:
+        features: Z, [N, C, H, W]; every sample has a problem of its own, all solved side by side.
+        appearances: A, [C, R_C], orthonormal columns.
+        parts: P, [S, R_S] >= 0.
+        k: neighbours, 1 to S - 1 (S - 1 is the dense problem again); None is dense.
+        report: as in minimise_parts.
+    Returns: P̃, [N, S, R_S] >= 0. A sample whose features are all 0 keeps P.
+    """
+    check_shape("features", features, N=None, C=len(appearances), H=None, W=None)
+    N, _, H, W = features.shape
+    S = H * W
+    check_shape("parts", parts, S=S, R_S=None)
+    if k is not None and not 1 <= k <= S - 1:
+        raise ValueError(f"k is {k}; this layer has {S} positions, so it must be 1 to {S - 1}.")
+    X = torch.einsum("cr,ncs->nrs", appearances.to(features), features.flatten(2))
+    scale = X.flatten(1).norm(dim=1).clamp_min(torch.finfo(X.dtype).tiny)[:, None, None]
+    X = X / scale  # the same minimiser, and no overflow whatever the features' unit
+    start = parts.to(features).expand(N, -1, -1)
+    affinity = _Gram(X) if k is None else _Graph([neighbour_affinity(x, k) for x in X])
+    return minimise_parts(affinity, start, iterations, tolerance, report).parts
+
+
+def neighbour_affinity(columns: Tensor, k: int) -> Tensor:
+    """W = G ∗ (XᵀX) in sparse CSR form, [S, S], from X, [R, S] (II Algorithm 2).
+
+    G joins two positions that are each among the other's k nearest, in Euclidean distance; its diagonal is 1. Distances
+    are made in blocks of rows, so that nothing of size S x S is held.
+    """
+    X = columns.t().contiguous()  # [S, R]
+    S = len(X)
+    squares = X.square().sum(dim=1)
+    block = max(1, ROWS // S)
+    rows = torch.arange(S, device=X.device)
+    nearest = []
+    for start in range(0, S, block):
+        mine = rows[start : start + block]
+        distance = squares[None] - 2 * X[mine] @ X.t()  # less |x_i|², the same along a row
+        distance[torch.arange(len(mine), device=X.device), mine] = torch.inf  # a position is not its own neighbour
+        nearest.append(distance.topk(k, dim=1, largest=False, sorted=False).indices)
+    neighbours = torch.cat(nearest)  # [S, k]
+    forth = (rows[:, None] * S + neighbours).flatten().sort().values
+    back = (neighbours * S + rows[:, None]).flatten().sort().values
+    found = torch.searchsorted(back, forth).clamp_max(len(back) - 1)
+    mutual = forth[back[found] == forth]
+    edges = torch.cat([mutual, rows * (S + 1)]).sort().values
+    i, j = edges // S, edges % S
+    weights = torch.empty(len(edges), dtype=X.dtype, device=X.device)
+    for start in range(0, len(edges), chunk := max(1, ROWS // X.shape[1])):
+        piece = slice(start, start + chunk)
+        weights[piece] = (X[i[piece]] * X[j[piece]]).sum(dim=1)
+    starts = torch.searchsorted(i, torch.arange(S + 1, device=X.device))
+    return torch.sparse_csr_tensor(starts, j, weights, (S, S))
+
+
+@dataclass(frozen=True)
+class _Gram:
+    X: Tensor  # [N, R, S]
+
+    def __call__(self, P: Tensor) -> Tensor:
+        return self.X.mT @ (self.X @ P)
+
+
+@dataclass(frozen=True)
+class _Graph:
+    matrices: list[Tensor]
+
+    def __call__(self, P: Tensor) -> Tensor:
+        return torch.stack([W @ p for W, p in zip(self.matrices, P)])

@@ -1,0 +1,286 @@
+"""Recipes -> pictures: heads shared between edits, variants in one batch, only the tail for a slider's tick."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .catalogue import Catalogue
+from .editing import add_appearance, combine_parts, extend_from_frame
+from .factors import Factors, scale_parts
+from .generators.split import Cut, SplitGenerator
+from .recipes import Edit, Recipe, Region
+from .refinement import refine_parts
+from .rewriting import rewrite_concept
+from .saliency import saliency
+
+
+@dataclass(frozen=True)
+class Step:
+    """One edit with everything looked up: what it does to features, ready to repeat on many."""
+
+    edit: Edit
+    factors: Factors
+    region: Tensor | None  # p̂, [S]; None is everywhere
+    alpha: float
+
+    def apply(self, features: Tensor) -> Tensor:
+        A = self.factors.appearances
+        if self.edit.op == "rewrite":
+            return rewrite_concept(features, A[:, self.edit.source], A[:, self.edit.target], self.alpha, self.region)
+        region = features.new_ones(features[0, 0].numel()) if self.region is None else self.region
+        return add_appearance(features, A[:, self.edit.appearance], region, self.alpha)
+
+
+class Renderer:
+    """Runs recipes. Everything follows from the recipe alone; the cache of heads only saves time and may be empty.
+
+    memory: bytes of features that one batch of variants may take at its widest layer; cached: how many heads are kept.
+    """
+
+    def __init__(self, catalogue: Catalogue | None = None, memory: int = 2**28, cached: int = 16):
+        self.catalogue = Catalogue() if catalogue is None else catalogue
+        self._memory, self._cached = memory, cached
+        self._cache: OrderedDict[Hashable, Cut | Tensor] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def generator(self, recipe: Recipe) -> SplitGenerator:
+        """The recipe's generator.
+
+        Raises: ValueError if its weights are not those that the recipe was made with.
+        """
+        loaded = self.catalogue.generator(recipe.generator)
+        if recipe.weights not in (None, loaded.weights):
+            raise ValueError(
+                f"The recipe was made with weights {recipe.weights} of {recipe.generator}; "
+                f"here they are {loaded.weights}."
+            )
+        return loaded.generator
+
+    def pin(self, recipe: Recipe) -> Recipe:
+        """The recipe with the hash of the weights in it."""
+        return replace(recipe, weights=self.catalogue.generator(recipe.generator).weights)
+
+    @torch.inference_mode()
+    def base(self, recipe: Recipe) -> Tensor:
+        """The picture without its edits, [1, 3, h, w] in [-1, 1]."""
+        return self.image(replace(recipe, edits=()))
+
+    @torch.inference_mode()
+    def image(self, recipe: Recipe) -> Tensor:
+        """The edited picture, [1, 3, h, w]; the head of the last edit that is on is kept for its next strength."""
+        order = recipe.ordered()
+        if not order:
+            return self._remember(("base", *_origin(recipe)), lambda: self._tail(recipe, self._start(recipe)))
+        return self.finish(self.prepare(recipe, order[-1]), recipe, order[-1])
+
+    @torch.inference_mode()
+    def prepare(self, recipe: Recipe, index: int) -> Cut:
+        """The cut at the layer of edit `index`, with the edits before it done: what its slider needs, once."""
+        if not 0 <= index < len(recipe.edits):
+            raise ValueError(f"edit is {index}; the recipe has {len(recipe.edits)} edits.")
+        generator = self.generator(recipe)
+        before = [i for i in recipe.ordered() if _position(recipe, i) < _position(recipe, index)]
+        layer = recipe.edits[index].layer
+        generator.check_layer(layer)
+        key = ("cut", *_origin(recipe), layer, tuple(recipe.edits[i] for i in before))
+
+        def make() -> Cut:
+            if not before:
+                return generator.advance(self._start(recipe), layer)
+            cut = self.prepare(recipe, before[-1])
+            step = self.step(recipe, before[-1])
+            return generator.advance(cut.with_features(step.apply(cut.features)), layer)
+
+        return self._remember(key, make)
+
+    @torch.inference_mode()
+    def finish(self, cut: Cut, recipe: Recipe, index: int) -> Tensor:
+        """From `prepare(recipe, index)` to the picture: edit `index`, those after it, and the tail. A slider's tick."""
+        rest = [i for i in recipe.ordered() if _position(recipe, i) >= _position(recipe, index)]
+        generator = self.generator(recipe)
+        for i in rest:
+            cut = generator.advance(cut, recipe.edits[i].layer)
+            cut = cut.with_features(self.step(recipe, i).apply(cut.features))
+        return self._tail(recipe, cut)
+
+    @torch.inference_mode()
+    def variants(self, recipe: Recipe, index: int, edits: Sequence[Edit]) -> Tensor:
+        """The picture with edit `index` replaced by each of `edits` (of the same layer), [n, 3, h, w].
+
+        They share one head, and one set of styles in the tail: the edits differ in features only. Run in as many
+        batches as the memory bound asks for.
+        """
+        if any(e.layer != recipe.edits[index].layer for e in edits):
+            raise ValueError("Variants of an edit must be at its own layer.")
+        cut, generator = self.prepare(recipe, index), self.generator(recipe)
+        rest = [i for i in recipe.ordered() if _position(recipe, i) > _position(recipe, index)]
+        pictures = []
+        size = self._batch_size(generator)
+        for first in range(0, len(edits), size):
+            steps = [self.step(recipe.with_edit(index, e), index) for e in edits[first : first + size]]
+            batch = cut.with_features(torch.cat([s.apply(cut.features) if s.edit.on else cut.features for s in steps]))
+            for i in rest:
+                batch = generator.advance(batch, recipe.edits[i].layer)
+                batch = batch.with_features(self.step(recipe, i).apply(batch.features))
+            pictures.append(generator.tail(batch))
+        return torch.cat(pictures)
+
+    def suggestions(self, recipe: Recipe, template: Edit, count: int = 12, strength: float = 3.0) -> list[Edit]:
+        """What can change at the template's region: `count` edits with the appearances suggested for its first part.
+
+        To show them: append the template to the recipe and pass the edits to `variants`.
+        """
+        factors = self.factors(recipe, template)
+        part = template.region.parts[0] if template.region.parts else 0
+        factors.check_choice(0, [part])
+        numbers = factors.suggested[part, :count].tolist()
+        return [replace(template, op="add", appearance=j, strength=strength, alpha=None, on=True) for j in numbers]
+
+    def factors(self, recipe: Recipe, edit: Edit) -> Factors:
+        """The factors of an edit.
+
+        Raises: ValueError if they are of another layer than the edit.
+        """
+        factors = self.catalogue.factors(recipe.generator, edit.factors)
+        if factors.info.layer != edit.layer:
+            raise ValueError(
+                f"The edit is at layer {edit.layer}; its factors {edit.factors} are for {factors.info.layer}."
+            )
+        return factors
+
+    def step(self, recipe: Recipe, index: int) -> Step:
+        """Edit `index` with its factors, region and α looked up."""
+        edit = recipe.edits[index]
+        factors = self.factors(recipe, edit)
+        for number in (edit.appearance, edit.source, edit.target):
+            if number is not None:
+                factors.check_choice(number, [])
+        region = self.region(recipe, edit.layer, edit.region, edit.factors)
+        return Step(edit, factors, region, edit_alpha(edit, factors))
+
+    def region(self, recipe: Recipe, layer: int, region: Region, factors_id: str) -> Tensor | None:
+        """p̂ of a region on the layer's grid, [S] in [0, 1]; None is everywhere."""
+        generator = self.generator(recipe)
+        if region.all:
+            return None
+        frame, shape = generator.frame(layer), generator.layers[layer][1:]
+        drawn = region.mask if region.mask is not None else region.keep
+        if drawn is not None and drawn.size != shape:
+            raise ValueError(
+                f"The mask is {drawn.size[0]} x {drawn.size[1]}; layer {layer} has {shape[0]} x {shape[1]} cells."
+            )
+        painted = None if drawn is None else extend_from_frame(drawn.tensor(), frame).flatten().to(generator.device)
+        if region.mask is not None:
+            return painted
+        parts = self.parts(recipe, layer, factors_id, region.refine, region.k)
+        return combine_parts(parts, region.parts, painted)
+
+    @torch.inference_mode()
+    def parts(self, recipe: Recipe, layer: int, factors_id: str, refine: str = "none", k: int = 32) -> Tensor:
+        """P, [S, R_S]: as learned, or refined to the picture as it is without edits."""
+        factors = self.catalogue.factors(recipe.generator, factors_id)
+        generator = self.generator(recipe)
+        if refine == "none":
+            return factors.parts.to(generator.device)
+        key = ("parts", *_origin(recipe), layer, factors_id, refine, k if refine == "graph" else None)
+        neighbours = min(k, len(factors.parts) - 1) if refine == "graph" else None
+
+        def make() -> Tensor:
+            cut = self.features(recipe, layer)
+            A, P = factors.appearances.to(generator.device), factors.parts.to(generator.device)
+            return refine_parts(cut.features, A, P, neighbours)[0]
+
+        return self._remember(key, make)
+
+    def features(self, recipe: Recipe, layer: int) -> Cut:
+        """The cut of the picture without edits."""
+        generator = self.generator(recipe)
+        generator.check_layer(layer)
+        origin = replace(recipe, edits=())
+        return self._remember(
+            ("cut", *_origin(recipe), layer, ()), lambda: generator.advance(self._start(origin), layer)
+        )
+
+    @torch.inference_mode()
+    def part_maps(self, recipe: Recipe, layer: int, factors_id: str, refine: str = "none", k: int = 32) -> Tensor:
+        """The scaled parts at image size, [R_S, h, w] in [0, 1]: overlays and clicks (argmax, nothing below 0.2)."""
+        parts = scale_parts(self.parts(recipe, layer, factors_id, refine, k))
+        return self.to_image_size(recipe, layer, parts.t())
+
+    @torch.inference_mode()
+    def region_map(self, recipe: Recipe, edit: Edit) -> Tensor:
+        """M: the edit's region at image size, [h, w] in [0, 1]; ones for everywhere."""
+        region = self.region(recipe, edit.layer, edit.region, edit.factors)
+        if region is None:
+            side = self.generator(recipe).resolution
+            return torch.ones(side, side)
+        return self.to_image_size(recipe, edit.layer, region[None])[0]
+
+    @torch.inference_mode()
+    def saliency_map(self, recipe: Recipe, layer: int, factors_id: str, appearance: int) -> Tensor:
+        """a_jᵀZ of the picture without edits, at image size, [h, w], in feature units; a mask is >= its threshold."""
+        factors = self.catalogue.factors(recipe.generator, factors_id)
+        factors.check_choice(appearance, [])
+        maps = saliency(self.features(recipe, layer).features, factors.appearances[:, appearance])
+        return self.to_image_size(recipe, layer, maps.flatten(1))[0]
+
+    def to_image_size(self, recipe: Recipe, layer: int, maps: Tensor) -> Tensor:
+        """Maps on the grid, [n, S], cropped to the frame and enlarged bilinearly: [n, h, w]."""
+        generator = self.generator(recipe)
+        top, left, bottom, right = generator.frame(layer)
+        grid = maps.reshape(len(maps), 1, *generator.layers[layer][1:])[:, :, top:bottom, left:right]
+        side = generator.resolution
+        return F.interpolate(grid, (side, side), mode="bilinear", align_corners=False)[:, 0]
+
+    def _start(self, recipe: Recipe) -> Cut:
+        generator = self.generator(recipe)
+        return generator.start(generator.sample([recipe.seed], recipe.psi, recipe.class_index))
+
+    def _tail(self, recipe: Recipe, cut: Cut) -> Tensor:
+        return self.generator(recipe).tail(cut)
+
+    def _batch_size(self, generator: SplitGenerator) -> int:
+        widest = max(C * H * W for C, H, W in generator.layers.values())
+        return max(1, self._memory // (4 * 4 * widest))  # a layer holds about four maps of its size at once
+
+    def _remember(self, key: Hashable, make: Callable):
+        with self._lock:
+            if key in self._cache:
+                self._cache.move_to_end(key)
+                return self._cache[key]
+        value = make()  # outside the lock: two threads may both make it, and neither waits for the other's network
+        with self._lock:
+            self._cache[key] = value
+            while len(self._cache) > self._cached:
+                self._cache.popitem(last=False)
+        return value
+
+
+def apply_recipe(recipe: Recipe, catalogue: Catalogue | None = None) -> Tensor:
+    """The picture of a recipe, [1, 3, h, w] in [-1, 1]."""
+    return Renderer(catalogue, cached=0).image(recipe)
+
+
+def edit_alpha(edit: Edit, factors: Factors) -> float:
+    """α of an edit in feature units (contracts: Strength); for a rewrite strength is α itself, a plain factor.
+
+    One learnt part has its own unit, refined or with a kept piece too, so that neither changes how much is added.
+    """
+    if edit.op == "rewrite" or edit.alpha is not None:
+        return edit.strength if edit.alpha is None else edit.alpha
+    if len(edit.region.parts) == 1:
+        return edit.strength * factors.alpha_at_part(edit.appearance, edit.region.parts[0])
+    return edit.strength * factors.alpha_anywhere(edit.appearance)
+
+
+def _origin(recipe: Recipe) -> tuple:
+    return recipe.generator, recipe.weights, recipe.class_index, recipe.seed, recipe.psi
+
+
+def _position(recipe: Recipe, index: int) -> tuple[int, int]:
+    return recipe.edits[index].layer, index

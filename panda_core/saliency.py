@@ -1,0 +1,50 @@
+"""Where an appearance is: saliency maps, masks, and which appearance is the background."""
+
+import torch
+from torch import Tensor
+
+from .shapes import check_shape
+
+
+def saliency(features: Tensor, appearance: Tensor) -> Tensor:
+    """m = aᵀZ reshaped to the grid (I 4.1.2): [N, C, H, W] and [C] -> [N, H, W], in feature units."""
+    check_shape("features", features, N=None, C=None, H=None, W=None)
+    check_shape("appearance", appearance, C=features.shape[1])
+    return torch.einsum("nchw,c->nhw", features, appearance.to(features))
+
+
+def saliency_mask(maps: Tensor, threshold: float) -> Tensor:
+    """m >= μ, as booleans. At image resolution: enlarge the map first, then threshold it."""
+    return maps >= threshold
+
+
+def find_background(
+    features: Tensor, appearances: Tensor, mean: Tensor, frame: tuple[int, int, int, int], among: int = 16
+) -> tuple[int, int]:
+    """(number, sign) of the appearance whose mask is most nearly the picture's border (derived; method.md).
+
+    Over all samples: the share of the border that the mask covers less the share of the middle that it covers, the
+    border being the outermost cells (a sixteenth of the side, at least one; of the bottom only the corners, where an
+    aligned portrait has shoulders). Both signs are tried, since an eigenvector's is arbitrary.
+
+    Args:
+        features: Z of about 100 samples, [N, C, H, W].
+        appearances: A, [C, R_C]; the first `among` are candidates. mean: z̄, [C].
+    """
+    check_shape("features", features, N=None, C=len(appearances), H=None, W=None)
+    top, left, bottom, right = frame
+    Z, A = features[:, :, top:bottom, left:right], appearances[:, :among].to(features)
+    maps = torch.einsum("nchw,cr->rnhw", Z, A) - (A.t() @ mean.to(A))[:, None, None, None]  # > 0 is inside the mask
+    H, W = maps.shape[2:]
+    rim = max(1, H // 16)
+    border = torch.zeros(H, W, dtype=torch.bool, device=Z.device)
+    border[:rim] = border[: H * 3 // 4, :rim] = border[: H * 3 // 4, -rim:] = True
+    middle = torch.zeros_like(border)
+    middle[H // 3 : H - H // 4, W // 3 : W - W // 3] = True
+    scores = []
+    for sign in (1, -1):
+        mask = sign * maps >= 0
+        scores.append(mask[:, :, border].float().mean(dim=(1, 2)) - mask[:, :, middle].float().mean(dim=(1, 2)))
+    best = int(torch.stack(scores).argmax())
+    count = maps.shape[0]
+    return best % count, 1 if best < count else -1

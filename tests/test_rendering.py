@@ -1,0 +1,177 @@
+import dataclasses
+
+import pytest
+import torch
+
+from panda_core.recipes import Edit, Mask, Region
+from panda_core.rendering import Renderer, apply_recipe, edit_alpha
+from tests.helpers import GENERATOR, add_edit, tiny_catalogue, tiny_recipe
+
+
+@pytest.fixture(scope="module")
+def catalogue():
+    return tiny_catalogue()
+
+
+@pytest.fixture
+def renderer(catalogue):
+    return Renderer(catalogue)
+
+
+def plain(recipe):
+    return GENERATOR(GENERATOR.sample([recipe.seed], recipe.psi))
+
+
+def test_no_edit_is_the_whole_generator(renderer):
+    recipe = tiny_recipe()
+    assert torch.equal(renderer.image(recipe), plain(recipe))
+
+
+@pytest.mark.parametrize("layers", [(3,), (5,), (3, 5), (5, 3, 3)])
+def test_strength_0_changes_nothing(renderer, layers):
+    recipe = tiny_recipe(*(add_edit(l, 0.0) for l in layers))
+    assert torch.equal(renderer.image(recipe), plain(recipe))
+
+
+def test_an_edit_that_is_off_changes_nothing(renderer):
+    assert torch.equal(renderer.image(tiny_recipe(add_edit(on=False))), plain(tiny_recipe()))
+
+
+def test_an_edit_changes_the_picture(renderer):
+    assert not torch.allclose(renderer.image(tiny_recipe(add_edit())), plain(tiny_recipe()), atol=1e-2)
+
+
+def test_plus_then_minus_cancel(renderer):
+    recipe = tiny_recipe(add_edit(strength=2.0), add_edit(strength=-2.0))
+    # float32: (z + d) - d differs from z in the last place, then passes through five convolutions
+    torch.testing.assert_close(renderer.image(recipe), plain(recipe), atol=1e-4, rtol=0)
+
+
+def test_edits_act_by_layer_then_as_listed(renderer, catalogue):
+    early, late = add_edit(3, 1.5), add_edit(5, -2.0, appearance=0)
+    assert torch.equal(renderer.image(tiny_recipe(late, early)), renderer.image(tiny_recipe(early, late)))
+    by_hand = GENERATOR.head(GENERATOR.sample([7], 0.9), 3)
+    for edit in (early, late):
+        by_hand = GENERATOR.advance(by_hand, edit.layer)
+        factors = catalogue.factors("tiny", edit.factors)
+        p = factors.scaled_parts[:, 1].reshape(by_hand.features.shape[2:])
+        change = edit_alpha(edit, factors) * factors.appearances[:, edit.appearance][:, None, None] * p
+        by_hand = by_hand.with_features(by_hand.features + change)
+    torch.testing.assert_close(renderer.image(tiny_recipe(early, late)), GENERATOR.tail(by_hand), atol=1e-5, rtol=1e-5)
+
+
+def test_rewrite_needs_its_strength(renderer):
+    edit = Edit("rewrite", 3, "bundled:three", Region(all=True), source=0, target=2, strength=1.0)
+    assert not torch.allclose(renderer.image(tiny_recipe(edit)), plain(tiny_recipe()), atol=1e-2)
+
+
+@pytest.mark.parametrize("index", [0, 1, 2])
+def test_variants_are_the_pictures_one_by_one(renderer, index):
+    recipe = tiny_recipe(add_edit(3), add_edit(5, 1.0), add_edit(3, -1.0, appearance=4))
+    edit = recipe.edits[index]
+    edits = [edit.with_strength(s) for s in (-3.0, 0.0, 1.0, 2.5)]
+    edits += [dataclasses.replace(edit, appearance=5), dataclasses.replace(edit, region=Region(all=True))]
+    one_by_one = torch.cat([renderer.image(recipe.with_edit(index, e)) for e in edits])
+    # the same network on a batch: other blocking in the convolutions
+    torch.testing.assert_close(renderer.variants(recipe, index, edits), one_by_one, atol=1e-4, rtol=1e-4)
+
+
+def test_variants_in_small_batches_are_the_same(catalogue):
+    recipe = tiny_recipe(add_edit(3))
+    edits = [add_edit(3, s) for s in range(7)]
+    small, large = Renderer(catalogue, memory=4 * 4 * 8 * 32 * 32 * 2), Renderer(catalogue)
+    seen = []
+    tail = GENERATOR.tail
+    GENERATOR.tail = lambda cut: (seen.append(len(cut.features)), tail(cut))[1]
+    try:
+        got = small.variants(recipe, 0, edits)
+    finally:
+        del GENERATOR.tail
+    assert seen == [2, 2, 2, 1]
+    torch.testing.assert_close(got, large.variants(recipe, 0, edits), atol=1e-4, rtol=1e-4)
+
+
+def test_a_tick_runs_only_the_tail(renderer):
+    recipe = tiny_recipe(add_edit(3), add_edit(5))
+    cut = renderer.prepare(recipe, 1)
+    started = []
+    start = GENERATOR.start
+    GENERATOR.start = lambda latents: (started.append(1), start(latents))[1]
+    try:
+        ticks = [renderer.finish(cut, recipe.with_edit(1, add_edit(5, s)), 1) for s in (0.0, 1.0, 2.0)]
+    finally:
+        del GENERATOR.start
+    assert not started
+    fresh = Renderer(renderer.catalogue, cached=0)
+    for s, tick in zip((0.0, 1.0, 2.0), ticks):
+        assert torch.equal(tick, fresh.image(recipe.with_edit(1, add_edit(5, s))))
+
+
+def test_an_empty_cache_gives_the_same_picture(renderer, catalogue):
+    region = Region(parts=(0, 2), refine="dense")
+    recipe = tiny_recipe(add_edit(3, region=region), add_edit(5))
+    renderer.image(recipe)
+    assert torch.equal(renderer.image(recipe), apply_recipe(recipe, catalogue))
+
+
+def test_masks_are_not_scaled_and_keep_multiplies(renderer):
+    half = torch.zeros(8, 8)
+    half[:, :4] = 1
+    drawn = renderer.region(tiny_recipe(), 3, Region(mask=Mask.from_tensor(half)), "bundled:three")
+    assert torch.equal(drawn, half.flatten())
+    whole = renderer.region(tiny_recipe(), 3, Region(parts=(1,)), "bundled:three")
+    kept = renderer.region(tiny_recipe(), 3, Region(parts=(1,), keep=Mask.from_tensor(half)), "bundled:three")
+    assert torch.equal(kept, whole * half.flatten())
+
+
+def test_a_full_mask_is_everywhere(renderer):
+    full = Mask.from_tensor(torch.ones(8, 8))
+    one, other = (add_edit(region=r) for r in (Region(mask=full), Region(all=True)))
+    assert torch.equal(renderer.image(tiny_recipe(one)), renderer.image(tiny_recipe(other)))
+
+
+@pytest.mark.parametrize("refine", ["dense", "graph"])
+def test_refined_parts_are_used_and_do_not_change_the_unit(renderer, catalogue, refine):
+    region = Region(parts=(1,), refine=refine, k=5)
+    refined = renderer.region(tiny_recipe(), 3, region, "bundled:three")
+    assert not torch.allclose(
+        refined, renderer.region(tiny_recipe(), 3, Region(parts=(1,)), "bundled:three"), atol=1e-3
+    )
+    factors = catalogue.factors("tiny", "bundled:three")
+    assert edit_alpha(add_edit(region=region), factors) == edit_alpha(add_edit(), factors)
+
+
+def test_maps_have_the_pictures_size_and_range(renderer):
+    maps = renderer.part_maps(tiny_recipe(), 3, "bundled:three")
+    assert maps.shape == (4, 32, 32)
+    assert maps.min() >= 0 and maps.max() <= 1
+    assert renderer.region_map(tiny_recipe(), add_edit()).shape == (32, 32)
+    assert renderer.saliency_map(tiny_recipe(), 5, "bundled:five", 0).shape == (32, 32)
+
+
+def test_suggestions_render(renderer):
+    recipe = tiny_recipe(add_edit())
+    edits = renderer.suggestions(recipe, recipe.edits[0])
+    assert len(edits) == 12
+    assert renderer.variants(recipe, 0, edits).shape == (12, 3, 32, 32)
+
+
+def test_other_weights_are_refused(renderer):
+    with pytest.raises(ValueError, match="weights 000000000000"):
+        renderer.image(dataclasses.replace(tiny_recipe(), weights="0" * 12))
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (add_edit(appearance=12), "appearance is 12"),
+        (add_edit(region=Region(parts=(4,))), "0 to 3"),
+        (dataclasses.replace(add_edit(), layer=5), "are for 3"),
+        (dataclasses.replace(add_edit(), layer=9), "layer is 9"),
+        (add_edit(region=Region(mask=Mask((4, 4), "16"))), "4 x 4; layer 3 has 8 x 8"),
+        (dataclasses.replace(add_edit(), factors="bundled:none"), "generator is 'tiny'"),
+    ],
+)
+def test_what_does_not_match_the_generator_is_refused(renderer, edit, message):
+    with pytest.raises(ValueError, match=message):
+        renderer.image(tiny_recipe(edit))
