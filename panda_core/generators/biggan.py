@@ -68,9 +68,7 @@ class Block(nn.Module):
         middle = n_in // 4
         widths, kernels = (n_in, middle, middle, middle, n_out), (1, 3, 3, 1)
         self.norms = nn.ModuleList(ConditionalNorm(n, n_cond, n_stats, eps) for n in widths[:4])
-        self.convs = nn.ModuleList(
-            nn.Conv2d(a, b, k, padding=k // 2) for a, b, k in zip(widths, widths[1:], kernels)
-        )
+        self.convs = nn.ModuleList(nn.Conv2d(a, b, k, padding=k // 2) for a, b, k in zip(widths, widths[1:], kernels))
         self.n_out, self.upsamples = n_out, upsamples
 
     def forward(self, x: Tensor, cond: Tensor, psi: float) -> Tensor:

@@ -7,6 +7,7 @@ norm, with which every convolution here begins.
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Self
 
 import torch
@@ -50,7 +51,7 @@ class PGGAN(SplitGenerator):
         self.z_dim = z_dim
         self.resolution = 4 * 2 ** (len(channels) - 1)
         convs = [NormedConv(z_dim, channels[0], 4, 3, False), NormedConv(channels[0], channels[0], 3, 1, False)]
-        for n_in, n_out in zip(channels, channels[1:]):
+        for n_in, n_out in pairwise(channels):
             convs += [NormedConv(n_in, n_out, 3, 1, True), NormedConv(n_out, n_out, 3, 1, False)]
         self.convs = nn.ModuleList(convs)
         self.rgb_weight = nn.Parameter(torch.randn(3, channels[-1]))
