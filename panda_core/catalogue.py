@@ -160,6 +160,17 @@ class Catalogue:
             self.add(name, factors_id, self._find(name, factors_id, report))
         return self._factors[name, factors_id]
 
+    def bundled(self, name: str) -> dict[int, str]:
+        """Layer -> id of the factors that ship with a generator, coarse layers first; the largest set of each layer."""
+        folder = registry.find_spec(name).factors_folder(self.generator(name).weights)
+        found: dict[int, tuple[int, str]] = {}
+        for path in sorted(folder.glob("*.safetensors")):
+            factors = self.factors(name, f"bundled:{path.stem}")
+            rank = factors.sigma.numel()
+            if rank > found.get(factors.info.layer, (0, ""))[0]:
+                found[factors.info.layer] = rank, f"bundled:{path.stem}"
+        return {layer: found[layer][1] for layer in sorted(found)}
+
     def _find(self, name: str, factors_id: str, report) -> Factors:
         scheme, _, rest = factors_id.partition(":")
         loaded = self.generator(name)

@@ -14,6 +14,7 @@ from torch import Tensor
 from .shapes import check_shape
 
 FORMAT = 1
+DEFAULT_REACH = 4.0  # units of strength
 SIGN_RULE = "the entry of largest magnitude in every column of A is positive"
 
 
@@ -24,7 +25,7 @@ class FactorsInfo:
     class_index: None for all classes, or for a generator without. samples, seed: N and what they were drawn from. loss:
     Eq. 3 per sample, in feature units squared; energy: the share of Σ‖Z‖² that is explained; bound: what no P of this
     rank can exceed; stability: for every part its |cos| with the part that other samples give; is_raw: named strengths
-    are raw α (the authors' own files).
+    are raw α (the authors' own files). reach: "part,appearance" -> strength where a slider ends, measured on pictures.
     """
 
     generator: str
@@ -45,6 +46,7 @@ class FactorsInfo:
     is_raw: bool = False
     part_names: dict[int, str] = field(default_factory=dict)
     appearance_names: dict[int, str] = field(default_factory=dict)
+    reach: dict[str, float] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
 
 
@@ -93,6 +95,10 @@ class Factors:
 
     def appearance_name(self, appearance: int) -> str:
         return self.info.appearance_names.get(appearance, f"appearance {appearance}")
+
+    def reach(self, appearance: int, part: int | None) -> float:
+        """The strength, in units, at which a slider for this choice ends; 4 where nobody measured."""
+        return self.info.reach.get(f"{part},{appearance}", DEFAULT_REACH)
 
     def alpha_at_part(self, appearance: int, part: int) -> float:
         """α of one unit of strength at a learnt part: σ(a_jᵀZp̂) / (p̂ᵀp̂), in feature units (contracts: Strength)."""
@@ -206,6 +212,7 @@ def _read_info(values: dict) -> FactorsInfo:
             raise ValueError(f"{key} is {values[key]!r}; it must be a whole number.")
     for key in ("part_names", "appearance_names"):
         values[key] = {int(number): str(name)[:80] for number, name in values.get(key, {}).items()}
+    values["reach"] = {str(key): min(max(float(x), 0.5), 50.0) for key, x in values.get("reach", {}).items()}
     values["stability"] = tuple(float(x) for x in values.get("stability", ()))
     return FactorsInfo(**values)
 

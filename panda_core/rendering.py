@@ -109,11 +109,11 @@ class Renderer:
         return self._tail(recipe, cut)
 
     @torch.inference_mode()
-    def variants(self, recipe: Recipe, index: int, edits: Sequence[Edit]) -> Tensor:
+    def variants(self, recipe: Recipe, index: int, edits: Sequence[Edit], half_size: bool = False) -> Tensor:
         """The picture with edit `index` replaced by each of `edits` (of the same layer), [n, 3, h, w].
 
         They share one head, and one set of styles in the tail: the edits differ in features only. Run in as many
-        batches as the memory bound asks for.
+        batches as the memory bound asks for. half_size: thumbnails of [n, 3, h/2, w/2], at about half the cost.
         """
         if any(e.layer != recipe.edits[index].layer for e in edits):
             raise ValueError("Variants of an edit must be at its own layer.")
@@ -127,7 +127,7 @@ class Renderer:
             for i in rest:
                 batch = generator.advance(batch, recipe.edits[i].layer)
                 batch = batch.with_features(self.step(recipe, i).apply(batch.features))
-            pictures.append(generator.tail(batch))
+            pictures.append(generator.preview(batch) if half_size else generator.tail(batch))
         return torch.cat(pictures)
 
     def suggestions(self, recipe: Recipe, template: Edit, count: int = 12, strength: float = 3.0) -> list[Edit]:

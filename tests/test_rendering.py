@@ -175,3 +175,23 @@ def test_other_weights_are_refused(renderer):
 def test_what_does_not_match_the_generator_is_refused(renderer, edit, message):
     with pytest.raises(ValueError, match=message):
         renderer.image(tiny_recipe(edit))
+
+
+@pytest.mark.parametrize("layer", [3, 5])
+def test_thumbnails_are_half_size_and_alike(renderer, layer):
+    recipe = tiny_recipe(add_edit(layer))
+    edits = [add_edit(layer, s) for s in (-2.0, 0.0, 2.0)]
+    assert renderer.variants(recipe, 0, edits, half_size=True).shape == (3, 3, 16, 16)
+
+
+def test_a_preview_close_to_the_end_is_the_picture_made_smaller():
+    cut = GENERATOR.head(GENERATOR.sample([3], 0.9), max(GENERATOR.layers) - 1)
+    small = torch.nn.functional.avg_pool2d(GENERATOR.tail(cut), 2)
+    assert torch.equal(GENERATOR.preview(cut), small)
+
+
+def test_a_slider_ends_where_it_was_measured(catalogue, tmp_path):
+    factors = catalogue.factors("tiny", "bundled:three").with_info(reach={"1,2": 7.5})
+    factors.save(tmp_path / "f.safetensors")
+    read = type(factors).load(tmp_path / "f.safetensors")
+    assert (read.reach(2, 1), read.reach(1, 2), read.reach(2, None)) == (7.5, 4.0, 4.0)

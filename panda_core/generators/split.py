@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -161,6 +162,10 @@ class SplitGenerator(nn.Module, ABC):
     def tail(self, cut: Cut) -> Tensor:
         """G[l:]: from a cut to the pictures [N, 3, h, w]."""
         return self.finish(self.advance(cut, max(self.layers)))
+
+    def preview(self, cut: Cut) -> Tensor:
+        """From a cut to the pictures at about half their size, [N, 3, h/2, w/2]; families that can stop early do."""
+        return F.avg_pool2d(self.tail(cut), 2)
 
     def forward(self, latents: Latents) -> Tensor:
         return self.tail(self.start(latents))

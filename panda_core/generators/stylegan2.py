@@ -178,6 +178,11 @@ class StyleGAN2(SplitGenerator):
     def finish(self, cut: Cut) -> Tensor:
         return cut.carry["rgb"]
 
+    def preview(self, cut: Cut) -> Tensor:
+        """The running RGB image of half the size: what the last two convolutions only sharpen."""
+        half = max(self.layers) - 2
+        return self.finish(self.advance(cut, half)) if cut.layer < half else super().preview(cut)
+
     @classmethod
     def tiny(cls, seed: int) -> Self:
         with torch.random.fork_rng(devices=[]):
