@@ -1,0 +1,219 @@
+"""The page: click on a part of a picture, change it, share the link. Layout and wiring; run it with `python app.py`."""
+
+import html
+import json
+import os
+import random
+
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before gradio is imported: no look-ups outside
+
+import gradio as gr
+import PIL.Image
+
+from panda_core.generators.registry import find_spec
+from panda_core.images import read_recipe_json, to_pil
+from panda_core.recipes import Recipe, parse_recipe
+from ui import view
+from ui.edit import edit_tab, sentence
+from ui.page import QUIET, Page, current, plainly
+from ui.session import Session
+from ui.widgets import Picture, Tiles, read
+
+PIL.Image.MAX_IMAGE_PIXELS = 4_000_000  # a visitor's picture; Pillow refuses twice as many
+
+COPY = "navigator.clipboard?.writeText({}).catch(() => {{}});"
+SHARE_JS = f"""(r) => {{ const u = new URL(window.location); u.search = ''; u.hash = ''; u.searchParams.set('r', r);
+  history.replaceState(null, '', u); {COPY.format("u.toString()")} return u.toString(); }}"""
+COPY_JS = f"(text) => {{ {COPY.format('text')} return text; }}"
+SAVE_JS = """(text) => { const f = JSON.parse(text), a = document.createElement('a');
+  const bytes = Uint8Array.from(atob(f.data), c => c.charCodeAt(0));
+  a.href = URL.createObjectURL(new Blob([bytes], {type: 'image/png'})); a.download = f.name; a.click();
+  setTimeout(() => URL.revokeObjectURL(a.href), 10000); }"""
+
+
+def picture_panel(page: Page) -> tuple[Picture, gr.HTML]:
+    picture = Picture(elem_id="picture")
+    words = gr.HTML(elem_id="words")
+    with gr.Row(elem_classes="seeds", equal_height=True):
+        dice = gr.Button("New face", variant="primary", min_width=110, elem_id="dice")
+        seed = gr.Number(label="Seed", precision=0, minimum=0, maximum=2**32 - 1, min_width=120, elem_id="seed")
+        seed.interactive = True
+    visited = Tiles(group="Faces visited", elem_id="visited")
+    with gr.Accordion("Picture settings", open=False, elem_id="settings"):
+        choices = [(title, name) for title, name in view.offered().items()]
+        generator = gr.Dropdown(choices, label="Generator", visible=len(choices) > 1, interactive=True)
+        layer = gr.Radio([], label="Size of the parts", elem_id="layer", interactive=True)
+        psi = gr.Slider(0, 1, 0.8, step=0.05, label="Variety (ψ)", elem_id="psi", interactive=True, buttons=[])
+
+    def show_psi(session: Session):
+        limits = view.renderer.generator(session.recipe).psi_range
+        if limits is None:
+            return gr.Slider(visible=False)
+        return gr.Slider(minimum=limits[0], maximum=max(limits[1], session.recipe.psi), value=session.recipe.psi)
+
+    page.follow(picture, lambda s: {"scene": view.scene(s), "frame": view.frame(s)})
+    page.follow(words, lambda s: sentence(view.frame(s)["words"]))
+    page.follow(seed, lambda s: s.recipe.seed)
+    page.follow(layer, lambda s: gr.Radio(choices=view.layer_words(s.recipe), value=s.layer))
+    page.follow(psi, show_psi)
+    page.follow(generator, lambda s: s.recipe.generator)
+    page.follow(visited, view.history, later=True)
+    page.on(dice.click, roll)
+    page.on(seed.submit, go_to_seed, seed)
+    page.on(seed.blur, go_to_seed, seed)
+    page.on(visited.choose, go_back)
+    page.on(psi.input, set_psi, psi, trigger_mode="always_last")
+    page.on(layer.input, set_layer, layer)
+    page.on(generator.input, set_generator, generator)
+    return picture, words
+
+
+def share_panel(page: Page) -> None:
+    with gr.Row(elem_classes="share"):
+        link = gr.Button("Copy link", min_width=110, elem_id="copy-link")
+        png = gr.Button("Download PNG", min_width=130, elem_id="download")
+        code = gr.Button("Copy as Python", min_width=130, elem_id="copy-python")
+        file = gr.UploadButton("Open a PNG", file_types=[".png"], type="binary", min_width=110, elem_id="open-png")
+    given = gr.Textbox(visible="hidden", elem_id="given")
+    shown = gr.Textbox(label="Copied to the clipboard", visible=False, lines=1, max_lines=6, buttons=["copy"],
+                       interactive=False, elem_id="copied")  # fmt: skip
+
+    def offer(button: gr.Button, make, js: str, shows: bool = True) -> None:
+        done = button.click(plainly(make), page.session, given, **QUIET)
+        done = done.success(None, given, shown if shows else None, js=js)
+        if shows:
+            done.success(lambda: gr.Textbox(visible=True), None, shown, **QUIET)
+
+    offer(link, share_link, SHARE_JS)
+    offer(code, share_python, COPY_JS)
+    offer(png, share_picture, SAVE_JS, shows=False)
+    page.on(file.upload, open_file, file)
+
+
+def roll(session: Session | None) -> Session:
+    return current(session).go_to(random.randrange(100_000))  # short enough to say aloud; any other can be typed
+
+
+def go_to_seed(session: Session | None, seed: float | None) -> Session:
+    session = current(session)
+    if seed is None or seed != seed or int(seed) != seed:
+        raise ValueError(f"seed is {seed}; it must be a whole number from 0 to {2**32 - 1}.")
+    return session.go_to(int(seed))
+
+
+def go_back(session: Session | None, evt: gr.EventData) -> Session:
+    session, index = current(session), evt._data.get("index")
+    if type(index) is not int or not 0 <= index < len(session.seeds):
+        raise ValueError(f"The picture to go back to is {index!r:.20}; there are {len(session.seeds)}.")
+    return session.go_to(session.seeds[index])
+
+
+def set_psi(session: Session | None, psi: float) -> Session:
+    session = current(session)
+    limits = view.renderer.generator(session.recipe).psi_range or (0.0, 2.0)
+    if not limits[0] <= psi <= limits[1]:
+        raise ValueError(f"ψ is {psi}; this generator takes {limits[0]} to {limits[1]}.")
+    return session.set_psi(psi)
+
+
+def set_layer(session: Session | None, layer: int) -> Session:
+    session = current(session)
+    if layer not in view.layers(session.recipe):
+        raise ValueError(f"layer is {layer}; this page edits {', '.join(map(str, view.layers(session.recipe)))}.")
+    return session.choose_layer(layer)
+
+
+def set_generator(session: Session | None, name: str) -> Session:
+    find_spec(name)
+    return view.start(name)
+
+
+def share_link(session: Session | None) -> str:
+    return view.link(current(session))
+
+
+def share_python(session: Session | None) -> str:
+    return view.python_lines(current(session))
+
+
+def share_picture(session: Session | None) -> str:
+    return view.picture_file(current(session))
+
+
+def open_file(session: Session | None, data: bytes | None) -> Session:
+    """A picture of ours, dropped or chosen: its recipe is opened, and can be undone."""
+    session = current(session)
+    if not data:
+        raise ValueError("The file is empty; PNG files downloaded here can be opened.")
+    opened = view.opened(parse_recipe(read_recipe_json(data)))
+    return opened.after(session)
+
+
+def read_recipe(text: str) -> Recipe:
+    """The recipe of an endpoint's first argument, with factors that this page has."""
+    return view.opened(parse_recipe(text)).recipe
+
+
+@plainly
+def generate(recipe: str) -> tuple[PIL.Image.Image, str]:
+    """The picture of a recipe (JSON text, contracts: Recipe). Returns the picture and the recipe with its weights."""
+    made = read_recipe(recipe)
+    return to_pil(view.renderer.image(made))[0], view.renderer.pin(made).to_json()
+
+
+@plainly
+def edit(recipe: str, part: float, appearance: float, strength: float) -> tuple[PIL.Image.Image, str]:
+    """The recipe with one more edit: an appearance at a part of its generator's default layer, in units of strength."""
+    made = read_recipe(recipe)
+    layer = view.first_layer(made)
+    added = {"op": "add", "layer": layer, "factors": view.layers(made)[layer], "region": {"parts": [whole(part)]}}
+    fields = made.to_dict()
+    fields["edits"].append(added | {"appearance": whole(appearance), "strength": strength})
+    return generate.__wrapped__(json.dumps(fields))
+
+
+def whole(number: float):
+    """A JSON number that is whole as an int, anything else as it is, for the validator to refuse."""
+    return int(number) if isinstance(number, float) and number.is_integer() else number
+
+
+def endpoints() -> None:
+    """What programs call; nothing of it is seen on the page."""
+    recipe, image = gr.Textbox(visible=False, label="recipe"), gr.Image(visible=False, format="png", type="pil")
+    part, appearance, strength = (gr.Number(visible=False, label=name) for name in ("part", "appearance", "strength"))
+    button = gr.Button(visible=False)
+    button.click(generate, recipe, [image, recipe], api_name="generate")
+    button.click(edit, [recipe, part, appearance, strength], [image, recipe], api_name="edit")
+
+
+def notice(session: Session) -> str:
+    return f'<p role="alert">{html.escape(session.notice)}</p>' if session.notice else ""
+
+
+with gr.Blocks(title="PandA: click a part, change it", analytics_enabled=False, delete_cache=(3600, 7200)) as demo:
+    page = Page()
+    gr.HTML(read("header.html"), elem_id="header")
+    page.follow(gr.HTML(elem_id="notice"), notice)
+    with gr.Row(equal_height=False, elem_id="columns"):
+        with gr.Column(scale=6, min_width=320):
+            picture, words = picture_panel(page)
+        with gr.Column(scale=5, min_width=320), gr.Tabs(), gr.Tab("Edit"):
+            edit_tab(page, picture, words)
+    share_panel(page)
+    endpoints()
+    page.wire(demo)
+demo.queue(max_size=64, default_concurrency_limit=4, api_open=False)
+
+THEME = gr.themes.Base(
+    primary_hue="indigo",
+    neutral_hue="slate",
+    radius_size="lg",
+    font=[gr.themes.LocalFont("IBM Plex Sans", weights=(400, 700)), "ui-sans-serif", "sans-serif"],
+    font_mono=[gr.themes.LocalFont("IBM Plex Mono", weights=(400, 700)), "monospace"],
+)
+LAUNCH = {"theme": THEME, "css": read("page.css"), "ssr_mode": False, "run_history": False, "max_file_size": "8mb",
+          "footer_links": ["api"], "state_session_capacity": 500, "enable_monitoring": False, "pwa": False}  # fmt: skip
+
+if __name__ == "__main__":
+    view.start()  # the generator is read before the first visitor comes
+    demo.launch(**LAUNCH)

@@ -1,0 +1,162 @@
+// The picture: parts under the pointer, brush and eraser, before, difference. Everything it sends is checked by Python.
+const $ = s => element.querySelector(s), view = $('canvas'), g = view.getContext('2d');
+const tip = $('.tip'), flag = $('.flag'), SIDE = 512, TINT = 160;
+let scene = null, maps = null, images = {}, tool = 'pick', several = false, hover = -1, inside = false;
+let showing = 'image', painted = null, stroke = false, last = null, quiet = 0, arrived = 0;
+
+const load = s => new Promise(r => { const i = new Image(); i.onload = () => r(i); i.onerror = () => r(null); i.src = s; });
+const pressed = (b, on) => b.setAttribute('aria-pressed', on ? 'true' : 'false');
+
+async function refresh() {
+  const v = props.value, mine = ++arrived;
+  if (!v) return;
+  const wanted = {};
+  if (v.scene) wanted.before = await load(v.scene.before);
+  if (v.frame) { wanted.image = await load(v.frame.image); wanted.difference = await load(v.frame.difference); }
+  if (mine < arrived && !v.scene) return;               // a newer frame has come meanwhile
+  Object.assign(images, wanted);
+  if (v.scene) { scene = v.scene; maps = Uint8Array.from(atob(scene.maps), c => c.charCodeAt(0)); unpack(); }
+  if (v.frame) view.setAttribute('aria-label', 'Editable picture: click a part to choose it. ' + v.frame.alt);
+  quiet = v.scene ? 0 : 1;                              // while the slider moves, nothing covers the picture
+  draw();
+  view.dataset.frames = 1 + Number(view.dataset.frames || 0);
+}
+
+function unpack() {                                     // run lengths of the whole grid -> the cells of the frame
+  const [H, W] = scene.size, [top, left] = scene.frame, [h, w] = scene.grid;
+  const all = new Uint8Array(H * W); let at = 0, on = 0;
+  if (scene.painted) for (const n of scene.painted.split(',')) { all.fill(on, at, at + Number(n)); at += Number(n); on = 1 - on; }
+  painted = Uint8Array.from({length: h * w}, (_, i) => all[(top + Math.floor(i / w)) * W + left + i % w]);
+}
+
+function pack() {
+  const [H, W] = scene.size, [top, left] = scene.frame, [h, w] = scene.grid, runs = []; let on = 0, n = 0;
+  for (let y = 0; y < H; y++) for (let x = 0; x < W; x++) {
+    const inY = y >= top && y < top + h, inX = x >= left && x < left + w;
+    const bit = inY && inX ? painted[(y - top) * w + x - left] : 0;
+    if (bit !== on) { runs.push(n); n = 0; on = bit; }
+    n++;
+  }
+  runs.push(n);
+  return runs.join(',');
+}
+
+function value(k, u, v) {                               // a part at a place, 0 to 1: bilinear between cell centres
+  const [h, w] = scene.grid, x = Math.min(Math.max(u * w - 0.5, 0), w - 1), y = Math.min(Math.max(v * h - 0.5, 0), h - 1);
+  const x0 = Math.floor(x), y0 = Math.floor(y), x1 = Math.min(x0 + 1, w - 1), y1 = Math.min(y0 + 1, h - 1), a = x - x0, b = y - y0;
+  const m = (yy, xx) => k < 0 ? painted[yy * w + xx] : maps[k * h * w + yy * w + xx] / 255;
+  return (m(y0, x0) * (1 - a) + m(y0, x1) * a) * (1 - b) + (m(y1, x0) * (1 - a) + m(y1, x1) * a) * b;
+}
+
+function partAt(u, v) {
+  let best = -1, most = 0.2;
+  scene.names.forEach((_, k) => { const p = value(k, u, v); if (p >= most) { most = p; best = k; } });
+  return best;
+}
+
+const layer = document.createElement('canvas'); layer.width = layer.height = TINT;
+const lg = layer.getContext('2d');
+function tint(numbers, [red, green, blue], fill, line) {  // a region in colour, with its outline
+  const at = new Float32Array(TINT * TINT), data = lg.createImageData(TINT, TINT);
+  for (let y = 0; y < TINT; y++) for (let x = 0; x < TINT; x++) {
+    let p = 0;
+    for (const k of numbers) p += value(k, (x + 0.5) / TINT, (y + 0.5) / TINT);
+    at[y * TINT + x] = Math.min(p, 1);
+  }
+  for (let i = 0; i < at.length; i++) {
+    const x = i % TINT, edge = at[i] >= 0.5 && (x + 1 >= TINT || x < 1 || at[i - 1] < 0.5 || at[i + 1] < 0.5 || !(at[i - TINT] >= 0.5) || !(at[i + TINT] >= 0.5));
+    const soft = at[i] < 0.15 ? 0 : at[i];
+    data.data.set(edge && line ? [255, 255, 255, 255 * line] : [red, green, blue, 255 * fill * soft], 4 * i);
+  }
+  lg.putImageData(data, 0, 0);
+  g.drawImage(layer, 0, 0, SIDE, SIDE);
+}
+
+function draw() {
+  const image = images[showing] || images.image;
+  if (!image) return;
+  g.imageSmoothingEnabled = true; g.imageSmoothingQuality = 'high';
+  g.drawImage(image, 0, 0, SIDE, SIDE);
+  flag.hidden = showing === 'image';
+  flag.textContent = showing === 'before' ? 'Before' : 'Difference';
+  if (!scene || showing !== 'image') return;
+  const painting = tool !== 'pick';
+  if (!quiet && !painting && scene.where !== 'painted' && scene.where !== 'all' && scene.chosen.length) tint(scene.chosen, scene.colours[scene.chosen[0]], 0, 0.75);
+  if (painted && (painting || (!quiet && scene.where !== 'parts' && scene.where !== 'all'))) tint([-1], [255, 190, 40], painting ? 0.45 : 0, 0.9);
+  if (tool === 'pick' && inside && hover >= 0) tint([hover], scene.colours[hover], 0.5, 0.5);
+  if (painting && inside && last) {
+    g.beginPath(); g.arc(last[0] * SIDE, last[1] * SIDE, radius() * SIDE, 0, 7); g.lineWidth = 3; g.strokeStyle = '#000a'; g.stroke(); g.lineWidth = 1.5; g.strokeStyle = '#fff'; g.stroke();
+  }
+}
+
+const radius = () => 0.02 + 0.2 * Number($('.size input').value);
+function place(e) {
+  const r = view.getBoundingClientRect();
+  return [(e.clientX - r.left) / r.width, (e.clientY - r.top) / r.height];
+}
+function paint([u, v]) {                                // the cells whose centre the brush covers, and the one under it
+  const [h, w] = scene.grid, r = radius(), on = tool === 'brush' ? 1 : 0;
+  for (let y = 0; y < h; y++) for (let x = 0; x < w; x++) {
+    const under = Math.floor(u * w) === x && Math.floor(v * h) === y;
+    if (under || Math.hypot((x + 0.5) / w - u, (y + 0.5) / h - v) <= r) painted[y * w + x] = on;
+  }
+}
+
+view.addEventListener('pointermove', e => {
+  if (!scene) return;
+  const at = place(e); inside = true; quiet = 0;
+  if (tool === 'pick') {
+    const now = e.pointerType === 'touch' ? -1 : partAt(...at);
+    tip.hidden = now < 0;
+    if (now >= 0) { tip.textContent = scene.names[now]; tip.style.left = Math.min(Math.max(at[0] * 100, 12), 88) + '%'; tip.style.top = at[1] * 100 + '%'; }
+    if (now !== hover) { hover = now; draw(); }
+    return;
+  }
+  if (stroke) {
+    const steps = last ? Math.ceil(Math.hypot(at[0] - last[0], at[1] - last[1]) / 0.02) : 1, from = last || at;
+    for (let i = 1; i <= steps; i++) paint([from[0] + (at[0] - from[0]) * i / steps, from[1] + (at[1] - from[1]) * i / steps]);
+  }
+  last = at; draw();
+});
+view.addEventListener('pointerdown', e => {
+  if (!scene || tool === 'pick' || e.button) return;
+  e.preventDefault(); view.setPointerCapture(e.pointerId);
+  stroke = true; inside = true; last = place(e); paint(last); draw();
+});
+view.addEventListener('pointerup', e => {
+  if (!scene || e.button) return;
+  if (stroke) { stroke = false; trigger('paint', {rle: pack()}); return; }
+  if (tool !== 'pick') return;
+  const part = partAt(...place(e));
+  if (part >= 0) trigger('pick', {part, several: several || e.shiftKey});
+});
+view.addEventListener('pointercancel', () => { stroke = false; });
+view.addEventListener('pointerleave', () => { inside = false; hover = -1; tip.hidden = true; draw(); });
+
+element.querySelectorAll('[data-tool]').forEach(b => b.addEventListener('click', () => {
+  tool = b.dataset.tool; quiet = 0;
+  element.querySelectorAll('[data-tool]').forEach(o => pressed(o, o === b));
+  const painting = tool !== 'pick';
+  $('.size').hidden = $('.clear').hidden = !painting; $('.several').hidden = painting; tip.hidden = true;
+  view.classList.toggle('painting', painting); draw();
+}));
+$('.several').addEventListener('click', e => { several = !several; pressed(e.currentTarget, several); });
+$('.clear').addEventListener('click', () => { if (painted) { painted.fill(0); draw(); trigger('paint', {rle: pack()}); } });
+$('.differ').addEventListener('click', e => { showing = showing === 'difference' ? 'image' : 'difference'; pressed(e.currentTarget, showing === 'difference'); draw(); });
+const before = $('.before'), other = () => $('.differ').getAttribute('aria-pressed') === 'true' ? 'difference' : 'image';
+const hold = on => { showing = on ? 'before' : other(); before.classList.toggle('held', on); draw(); };
+before.addEventListener('pointerdown', e => { before.setPointerCapture(e.pointerId); hold(true); });
+for (const name of ['pointerup', 'pointercancel', 'blur']) before.addEventListener(name, () => hold(false));
+before.addEventListener('keydown', e => { if (e.key === ' ' || e.key === 'Enter') { e.preventDefault(); hold(true); } });
+before.addEventListener('keyup', () => hold(false));
+
+// A PNG dropped anywhere on the page goes through the same door as the "Open" button.
+document.addEventListener('dragover', e => { if (e.dataTransfer && e.dataTransfer.types.includes('Files')) e.preventDefault(); });
+document.addEventListener('drop', e => {
+  if (!e.dataTransfer || !e.dataTransfer.files.length) return;
+  e.preventDefault();
+  const input = document.querySelector('#open-png input[type=file], input#open-png');
+  if (input) { input.files = e.dataTransfer.files; input.dispatchEvent(new Event('change', {bubbles: true})); }
+});
+
+watch('value', refresh); refresh();

@@ -1,0 +1,30 @@
+// The list of edits; a row's buttons say what to do with which edit.
+const list = element.querySelector('ol'), none = element.querySelector('p');
+const ICONS = {up: 'M6 14l6-6 6 6', down: 'M6 10l6 6 6-6', remove: 'M6 6l12 12M18 6L6 18'};
+function button(action, index, label, disabled) {
+  const b = document.createElement('button'), NS = 'http://www.w3.org/2000/svg', svg = document.createElementNS(NS, 'svg'), path = document.createElementNS(NS, 'path');
+  svg.setAttribute('viewBox', '0 0 24 24'); svg.setAttribute('aria-hidden', 'true'); path.setAttribute('d', ICONS[action]); svg.append(path);
+  b.type = 'button'; b.dataset.key = action + index; b.disabled = disabled; b.setAttribute('aria-label', label); b.title = label; b.append(svg);
+  b.addEventListener('click', () => trigger('act', {action, index}));
+  return b;
+}
+function render() {
+  const rows = (props.value || {rows: []}).rows, key = document.activeElement && document.activeElement.dataset && document.activeElement.dataset.key;
+  none.hidden = rows.length > 0;
+  list.replaceChildren(...rows.map((row, i) => {
+    const li = document.createElement('li'), on = document.createElement('input'), take = document.createElement('button');
+    const title = document.createElement('b'), look = document.createElement('span'), name = row.title + ', ' + row.look;
+    li.className = (row.active ? 'active ' : '') + (row.on ? '' : 'off');
+    on.type = 'checkbox'; on.checked = row.on; on.dataset.key = 'switch' + i; on.setAttribute('aria-label', 'Use edit ' + (i + 1) + ': ' + row.title);
+    on.addEventListener('change', () => trigger('act', {action: 'switch', index: i}));
+    title.textContent = row.title; look.textContent = row.look;
+    take.type = 'button'; take.className = 'take'; take.dataset.key = 'take' + i; take.append(title, look);
+    take.setAttribute('aria-pressed', row.active ? 'true' : 'false');
+    take.addEventListener('click', () => trigger('act', {action: 'take', index: i}));
+    li.append(on, take, button('up', i, 'Move up: ' + name, i === 0), button('down', i, 'Move down: ' + name, i === rows.length - 1), button('remove', i, 'Remove: ' + name, false));
+    return li;
+  }));
+  const again = key && list.querySelector('[data-key="' + key + '"]');
+  if (again) again.focus();
+}
+watch('value', render); render();

@@ -1,0 +1,17 @@
+// A group of picture buttons: the looks, the seeds visited.
+const box = element.querySelector('.tiles');
+function render() {
+  const v = props.value || {items: [], note: ''};
+  const focus = [...box.children].indexOf(document.activeElement);
+  box.replaceChildren(...v.items.map((item, i) => {
+    const b = document.createElement('button'), im = document.createElement('img'), name = document.createElement('span');
+    b.type = 'button'; b.setAttribute('aria-pressed', item.on ? 'true' : 'false'); b.title = item.label;
+    im.src = item.image; im.alt = ''; im.draggable = false; name.textContent = item.label;
+    b.append(im, name);
+    b.addEventListener('click', () => trigger('choose', {index: i}));
+    return b;
+  }));
+  if (v.note) { const p = document.createElement('p'); p.textContent = v.note; box.append(p); }
+  if (focus >= 0 && box.children[focus]) box.children[focus].focus();
+}
+watch('value', render); render();

@@ -1,0 +1,399 @@
+"""From a session to what the page shows: frames, maps, thumbnails, sentences. Plain data; knows nothing of Gradio."""
+
+import base64
+import io
+import json
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from dataclasses import replace
+
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+from panda_core.factors import Factors, scale_parts
+from panda_core.generators.registry import GENERATORS, find_spec
+from panda_core.images import PALETTE, difference, heat_map, png_bytes, to_pil
+from panda_core.recipes import Edit, Mask, Recipe, Region, encode_link, parse_recipe
+from panda_core.rendering import Renderer, edit_alpha
+
+from .session import Session
+
+LOOKS = 12
+FRAME_SIDE = 512  # pixels that a frame is sent at, at most
+SEEN = 0.02  # mean change in [-1, 1] units below which nothing visible happened
+renderer = Renderer(cached=48)
+
+
+class Kept:
+    """Small results by what they depend on, the latest few hundred; a lost one is made again."""
+
+    def __init__(self, most: int):
+        self._most, self._lock, self._items = most, threading.Lock(), OrderedDict()
+
+    def get(self, key: Hashable, make: Callable):
+        with self._lock:
+            if key in self._items:
+                self._items.move_to_end(key)
+                return self._items[key]
+        value = make()
+        with self._lock:
+            self._items[key] = value
+            while len(self._items) > self._most:
+                self._items.popitem(last=False)
+        return value
+
+
+kept = Kept(256)
+
+
+# ---- where a visit begins ----
+
+
+def offered() -> dict[str, str]:
+    """Title -> name of the generators whose weights are here."""
+    return {spec.title: name for name, spec in GENERATORS.items() if spec.weights.path().is_file()}
+
+
+def layers(recipe: Recipe) -> dict[int, str]:
+    """Layer -> factors id, for the layers that this page can edit."""
+    return renderer.catalogue.bundled(recipe.generator)
+
+
+def layer_words(recipe: Recipe) -> list[tuple[str, int]]:
+    """The layers in words, coarse first."""
+    words = ["Coarse: large parts", *["Between"] * 9, "Fine: small parts"]
+    numbers = list(layers(recipe))
+    if len(numbers) == 1:
+        return [("The only one", numbers[0])]
+    return [(words[0] if n == numbers[0] else words[-1] if n == numbers[-1] else f"Between ({n})", n) for n in numbers]
+
+
+def first_layer(recipe: Recipe) -> int:
+    numbers, wished = list(layers(recipe)), find_spec(recipe.generator).default_layer
+    if not numbers:
+        raise ValueError(f"No factors ship with {recipe.generator}; python -m panda_core fit makes some.")
+    return wished if wished in numbers else numbers[-1]
+
+
+def start(name: str | None = None) -> Session:
+    """The start page: a picture that already shows an edit. start.json beside the weights says which."""
+    spec = find_spec(name or next(iter(offered().values()), next(iter(GENERATORS))))
+    name = next(key for key, value in GENERATORS.items() if value is spec)
+    path = spec.weights.path().parent / "start.json"
+    if path.is_file():
+        try:
+            return opened(parse_recipe(path.read_bytes()))
+        except ValueError:  # made for other weights: an edit of these is found below
+            pass
+    recipe = Recipe(name, psi=spec.default_psi, seed=3)
+    layer = first_layer(recipe)
+    factors = renderer.catalogue.factors(name, layers(recipe)[layer])
+    part = min(1, factors.parts.shape[1] - 1)
+    session = Session(recipe, layer, parts=(part,), seeds=(recipe.seed,))
+    session = session.add(looks(session)[0])
+    return replace(session, past=(), tag="")
+
+
+def opened(recipe: Recipe) -> Session:
+    """A session of a recipe from outside, once it has been rendered here.
+
+    Raises: ValueError if it needs factors that this page does not ship, or does not fit the generator.
+    """
+    find_spec(recipe.generator)
+    for edit in recipe.edits:
+        if not edit.factors.startswith("bundled:"):
+            raise ValueError(f"The recipe uses the factors {edit.factors[:60]}, which this page does not have.")
+    renderer.image(recipe)
+    return Session.opened(replace(recipe, weights=None), first_layer(recipe))
+
+
+# ---- the picture ----
+
+
+def factors_of(session: Session, edit: Edit | None = None) -> Factors:
+    if edit is not None:
+        return renderer.factors(session.recipe, edit)
+    return renderer.catalogue.factors(session.recipe.generator, layers(session.recipe)[session.layer])
+
+
+def scene(session: Session) -> dict:
+    """What the canvas needs besides the frame: the picture before, the parts of this layer, what is chosen."""
+    recipe, factors = session.recipe, factors_of(session)
+    generator = renderer.generator(recipe)
+    top, left, bottom, right = generator.frame(session.layer)
+    H, W = generator.layers[session.layer][1:]
+    maps = scale_parts(factors.parts).t().reshape(-1, H, W)[:, top:bottom, left:right]
+    count = len(maps)
+    return {
+        "before": kept.get(("before", origin(recipe)), lambda: jpeg(to_pil(renderer.base(recipe))[0])),
+        "maps": base64.b64encode((maps * 255).round().to(torch.uint8).cpu().numpy().tobytes()).decode(),
+        "grid": [bottom - top, right - left],
+        "size": [H, W],
+        "frame": [top, left, bottom, right],
+        "names": [factors.part_name(k) for k in range(count)],
+        "colours": [[int(c) for c in PALETTE[k % len(PALETTE)]] for k in range(count)],
+        "chosen": list(session.parts) if session.where in ("parts", "piece") else [],
+        "painted": session.mask.rle if session.mask else "",
+        "where": session.where,
+    }
+
+
+def frame(session: Session) -> dict:
+    """The edited picture, what changed, and how much in words. The only part that a slider's tick makes."""
+    return kept.get(("frame", origin(session.recipe), session.recipe.edits, session.active), lambda: _frame(session))
+
+
+def _frame(session: Session) -> dict:
+    recipe = session.recipe
+    if session.active is None:
+        picture = renderer.image(recipe)
+    else:
+        picture = renderer.finish(renderer.prepare(recipe, session.active), recipe, session.active)
+    base = renderer.base(recipe)
+    change = difference(picture, base)
+    return {
+        "image": jpeg(to_pil(picture)[0]),
+        "difference": jpeg(heat_map(change[0], 0.0, max(0.6, float(change.max())))),
+        "words": change_words(session, change[0]),
+        "alt": alt_text(session),
+    }
+
+
+def jpeg(image: Image.Image) -> str:
+    """As a data URI."""
+    image.thumbnail((FRAME_SIDE, FRAME_SIDE))
+    out = io.BytesIO()
+    image.save(out, "JPEG", quality=92, subsampling=0)
+    return "data:image/jpeg;base64," + base64.b64encode(out.getvalue()).decode()
+
+
+def change_words(session: Session, change: Tensor) -> str:
+    """Outside against inside (I Eq. 7, of absolute differences), as a person would say it."""
+    recipe = session.recipe
+    on = [recipe.edits[i] for i in recipe.ordered()]
+    if not on:
+        return "No edits: this is the picture as generated." if not recipe.edits else "All edits are switched off."
+    maps = kept.get(("region", origin(recipe), tuple(e.region for e in on)), lambda: union(recipe, on))
+    inside, outside = (float((change * m).norm()) for m in (maps, 1 - maps))
+    mean = float((change * maps).sum() / maps.sum().clamp_min(1e-6))
+    if mean < SEEN:
+        return "Nothing visible changed: move the strength further from the middle."
+    if float(maps.min()) > 0.99:
+        return "The whole picture may change."
+    ratio = outside / max(inside, 1e-6)
+    if ratio < 0.25:
+        return "Almost nothing changed outside the region."
+    if ratio < 0.6:
+        return "A little changed outside the region too."
+    if ratio < 1.2:
+        return "Outside the region nearly as much changed as inside."
+    return "More changed outside the region than inside."
+
+
+def union(recipe: Recipe, edits: list[Edit]) -> Tensor:
+    return torch.stack([renderer.region_map(recipe, e) for e in edits]).amax(dim=0)
+
+
+def alt_text(session: Session) -> str:
+    edits = [f"{region_words(session, e)}: {look_words(session, e)}" for e in session.recipe.edits if e.on]
+    return f"Generated picture, seed {session.recipe.seed}; {', '.join(edits) if edits else 'no edits'}."
+
+
+# ---- what can change here ----
+
+
+def looks(session: Session) -> list[Edit]:
+    """The twelve edits offered for the chosen region; none where nothing is chosen."""
+    region = session.region()
+    if region is None:
+        return []
+    factors = factors_of(session)
+    return [look(session, j) for j in factors.suggested[leading_part(factors, region), :LOOKS].tolist()]
+
+
+def look(session: Session, appearance: int) -> Edit:
+    """An appearance at the chosen region, as strong as a first look should be."""
+    region, factors = session.region(), factors_of(session)
+    strength = round(0.75 * factors.reach(appearance, leading_part(factors, region)), 1)
+    number = layers(session.recipe)[session.layer]
+    return Edit("add", session.layer, number, region, appearance=appearance, strength=strength)
+
+
+def leading_part(factors: Factors, region: Region) -> int:
+    """The part whose suggestions a region takes: its first one, or the one that a drawing covers best."""
+    if region.parts:
+        return region.parts[0]
+    if region.mask is None:
+        return 0
+    cells, parts = region.mask.tensor().flatten(), factors.scaled_parts
+    return int(((cells @ parts) / parts.sum(dim=0).clamp_min(1e-6).sqrt()).argmax())
+
+
+def sheet(session: Session) -> dict:
+    """Thumbnails of the looks, cropped around the region, each with the picture that a click would give."""
+    edits = looks(session)
+    if not edits:
+        return {"items": [], "note": "Choose a part of the picture to see what can change there."}
+    recipe, index = session.recipe, session.active
+    if index is None or recipe.edits[index].layer != session.layer:
+        index, recipe = len(recipe.edits), replace(recipe, edits=(*recipe.edits, edits[0]))
+    others = tuple(e for i, e in enumerate(recipe.edits) if i != index)
+    images = kept.get(
+        ("sheet", origin(recipe), others, index, tuple(edits)), lambda: thumbnails(recipe, index, edits)
+    )  # fmt: skip
+    now = session.edit
+    return {
+        "items": [
+            {
+                "image": image,
+                "label": look_words(session, edit),
+                "on": now is not None and (now.appearance, now.region) == (edit.appearance, edit.region),
+            }
+            for image, edit in zip(images, edits)
+        ],
+        "note": "",
+    }
+
+
+def thumbnails(recipe: Recipe, index: int, edits: list[Edit]) -> list[str]:
+    pictures = renderer.variants(recipe, index, edits, half_size=True)
+    box = crop_box(renderer.region_map(recipe, edits[0]), pictures.shape[-1])
+    top, left, side = box
+    pictures = pictures[:, :, top : top + side, left : left + side].clamp(-1, 1)
+    large = F.interpolate(pictures, (128, 128), mode="bicubic", align_corners=False)
+    return [jpeg(image) for image in to_pil(large)]
+
+
+def crop_box(region: Tensor, side: int) -> tuple[int, int, int]:
+    """(top, left, size) of a square around a region [h, w] in a picture of `side` pixels: room about it, never tiny."""
+    h = len(region)
+    inside = torch.nonzero(region >= min(0.5, 0.9 * float(region.max())))
+    if not len(inside):
+        return 0, 0, side
+    (top, left), (bottom, right) = inside.amin(dim=0).tolist(), inside.amax(dim=0).tolist()
+    size = min(h, max(bottom - top + 1, right - left + 1) * 1.5, h)
+    size = max(size, 0.6 * h)
+    y = min(max((top + bottom + 1 - size) / 2, 0), h - size)
+    x = min(max((left + right + 1 - size) / 2, 0), h - size)
+    scale = side / h
+    return round(y * scale), round(x * scale), min(side, round(size * scale))
+
+
+# ---- words ----
+
+
+def region_words(session: Session, edit: Edit) -> str:
+    region, factors = edit.region, factors_of(session, edit)
+    if region.all:
+        return "everywhere"
+    if region.mask is not None:
+        return "painted area"
+    names = " and ".join(factors.part_name(k) for k in region.parts)
+    return f"painted piece of {names}" if region.keep is not None else names
+
+
+def look_words(session: Session, edit: Edit) -> str:
+    """An appearance by its name, or by its place among those offered for the part."""
+    if edit.op == "rewrite":
+        return f"{edit.source} becomes {edit.target}"
+    factors = factors_of(session, edit)
+    if edit.appearance in factors.info.appearance_names:
+        return factors.appearance_name(edit.appearance)
+    row = factors.suggested[leading_part(factors, edit.region)].tolist()
+    if edit.appearance in row[:LOOKS]:
+        return f"look {row.index(edit.appearance) + 1}"
+    return f"look #{edit.appearance}"
+
+
+def edit_rows(session: Session) -> dict:
+    """The list of edits."""
+    rows = []
+    for i, edit in enumerate(session.recipe.edits):
+        size = f"{edit.strength:+.1f}" if edit.strength is not None else f"α {edit.alpha:+g}"
+        row = {"title": region_words(session, edit), "look": f"{look_words(session, edit)}, {size}"}
+        rows.append(row | {"on": edit.on, "active": i == session.active})
+    return {"rows": rows, "undo": len(session.past), "redo": len(session.future)}
+
+
+def details(session: Session) -> str:
+    """The numbers, for those who want them; Markdown."""
+    recipe, edit = session.recipe, session.edit
+    generator = renderer.generator(recipe)
+    weights = renderer.catalogue.generator(recipe.generator).weights
+    lines = [f"`{recipe.generator}`, weights `{weights}`, {generator.resolution} px, ψ {recipe.psi:g}"]
+    C, H, W = generator.layers[session.layer]
+    factors = factors_of(session)
+    R_C, R_S = factors.sigma.shape
+    lines.append(f"layer {session.layer}: {C} × {H} × {W}, {R_C} appearances, {R_S} parts, "
+                 f"{factors.info.energy:.0%} of the energy explained")  # fmt: skip
+    if edit is not None:
+        lines.append(f"edit {session.active + 1}: appearance {edit.appearance}, parts {list(edit.region.parts)}, α = "
+                     f"{edit_alpha(edit, factors_of(session, edit)):.3f}, factors `{edit.factors}`")  # fmt: skip
+    return "\n\n".join(lines)
+
+
+def ends(session: Session) -> float:
+    """Where the strength slider ends, in units."""
+    edit = session.edit
+    if edit is None or edit.op != "add":
+        return 4.0
+    factors = factors_of(session, edit)
+    reach = factors.reach(edit.appearance, leading_part(factors, edit.region))
+    return max(reach, abs(edit.strength or 0.0))
+
+
+def history(session: Session) -> dict:
+    """Thumbnails of the seeds visited."""
+
+    def thumb(seed: int) -> str:
+        psi = find_spec(session.recipe.generator).default_psi  # one look for a seed, wherever the slider of ψ stands
+        recipe = replace(session.recipe, seed=seed, psi=psi, edits=())
+        return kept.get(("seed", origin(recipe)), lambda: small(recipe))
+
+    def small(recipe: Recipe) -> str:
+        return jpeg(to_pil(renderer.base(recipe))[0].resize((72, 72), Image.Resampling.LANCZOS))
+
+    now = session.recipe.seed
+    return {"items": [{"image": thumb(s), "label": f"Seed {s}", "on": s == now} for s in session.seeds], "note": ""}
+
+
+# ---- taking it away ----
+
+
+def link(session: Session) -> str:
+    return encode_link(renderer.pin(session.recipe))
+
+
+def python_lines(session: Session) -> str:
+    """Five lines that make the same picture."""
+    return "\n".join([
+        "from panda_core.images import to_pil",
+        "from panda_core.recipes import decode_link",
+        "from panda_core.rendering import apply_recipe",
+        f'recipe = decode_link("{link(session)}")',
+        'to_pil(apply_recipe(recipe))[0].save("portrait.png")',
+    ])  # fmt: skip
+
+
+def picture_file(session: Session) -> str:
+    """The PNG with its recipe inside, and what to call it: JSON for the page's script."""
+    recipe = renderer.pin(session.recipe)
+    data = png_bytes(to_pil(renderer.image(recipe))[0], recipe.to_json())
+    return json.dumps({"name": f"panda-{recipe.generator}-{recipe.seed}.png", "data": base64.b64encode(data).decode()})
+
+
+def read_mask(given, session: Session) -> Mask | None:
+    """A drawing that came from the page, checked as the recipe's validator checks it; None where it is empty."""
+    H, W = renderer.generator(session.recipe).layers[session.layer][1:]
+    edit = {"op": "add", "layer": 0, "factors": "bundled:x", "appearance": 0, "strength": 0}
+    region = {"mask": {"size": [H, W], "rle": given}}
+    recipe = parse_recipe({"v": 1, "generator": "x", "edits": [{**edit, "region": region}]})
+    mask = recipe.edits[0].region.mask
+    return mask if "," in mask.rle else None
+
+
+def origin(recipe: Recipe) -> tuple:
+    return recipe.generator, recipe.class_index, recipe.seed, recipe.psi

@@ -1,0 +1,66 @@
+"""Our own components: small gr.HTML subclasses whose template and script lie next to this file."""
+
+from pathlib import Path
+
+import gradio as gr
+
+HERE = Path(__file__).parent
+
+
+def read(name: str) -> str:
+    return (HERE / name).read_text(encoding="utf-8")
+
+from gradio.events import Dependency
+
+class Plain(gr.HTML):
+    """A component whose value is a JSON object and whose look is its script's business."""
+
+    def __init__(self, value=None, **more):
+        super().__init__(value, **more)
+
+    def api_info(self) -> dict:
+        return {"type": "object"}
+    from typing import Callable, Literal, Sequence, Any, TYPE_CHECKING
+    from gradio.blocks import Block
+    if TYPE_CHECKING:
+        from gradio.components import Timer
+        from gradio.components.base import Component
+
+
+class Picture(Plain):
+    """The picture. value: {"scene": …, "frame": …}, either may be missing. Events pick (part, several), paint (rle)."""
+
+    def __init__(self, value=None, **more):
+        super().__init__(value, html_template=read("canvas.html"), js_on_load=read("canvas.js"), **more)
+    from typing import Callable, Literal, Sequence, Any, TYPE_CHECKING
+    from gradio.blocks import Block
+    if TYPE_CHECKING:
+        from gradio.components import Timer
+        from gradio.components.base import Component
+
+
+class Tiles(Plain):
+    """Picture buttons. value: {"items": [{"image", "label", "on"}], "note"}. Event choose (index)."""
+
+    def __init__(self, value=None, *, group: str, **more):
+        self.group = group  # gradio reads every argument back when it describes the component to the page
+        template = f'<div class="tiles" role="group" aria-label="{group}"></div>'
+        super().__init__(value, html_template=template, js_on_load=read("tiles.js"), **more)
+    from typing import Callable, Literal, Sequence, Any, TYPE_CHECKING
+    from gradio.blocks import Block
+    if TYPE_CHECKING:
+        from gradio.components import Timer
+        from gradio.components.base import Component
+
+
+class Edits(Plain):
+    """The list of edits. value: {"rows": [{"title", "look", "on", "active"}]}. Event act (action, index)."""
+
+    def __init__(self, value=None, **more):
+        template = '<ol class="edits" aria-label="Edits"></ol><p>No edits yet.</p>'
+        super().__init__(value, html_template=template, js_on_load=read("edits.js"), **more)
+    from typing import Callable, Literal, Sequence, Any, TYPE_CHECKING
+    from gradio.blocks import Block
+    if TYPE_CHECKING:
+        from gradio.components import Timer
+        from gradio.components.base import Component
