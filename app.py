@@ -35,10 +35,10 @@ def picture_panel(page: Page) -> tuple[Picture, gr.HTML]:
     picture = Picture(elem_id="picture")
     words = gr.HTML(elem_id="words")
     with gr.Row(elem_classes="seeds", equal_height=True):
-        dice = gr.Button("New face", variant="primary", min_width=110, elem_id="dice")
-        seed = gr.Number(label="Seed", precision=0, minimum=0, maximum=2**32 - 1, min_width=120, elem_id="seed")
-        seed.interactive = True
-    visited = Tiles(group="Faces visited", elem_id="visited")
+        dice = gr.Button("New picture", variant="primary", min_width=110, elem_id="dice")
+        seed = gr.Number(label="Seed", precision=0, minimum=0, maximum=2**32 - 1, min_width=120, interactive=True,
+                         elem_id="seed")  # fmt: skip
+    visited = Tiles(group="Pictures visited", elem_id="visited")
     with gr.Accordion("Picture settings", open=False, elem_id="settings"):
         choices = [(title, name) for title, name in view.offered().items()]
         generator = gr.Dropdown(choices, label="Generator", visible=len(choices) > 1, interactive=True)

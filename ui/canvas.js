@@ -1,6 +1,6 @@
 // The picture: parts under the pointer, brush and eraser, before, difference. Everything it sends is checked by Python.
 const $ = s => element.querySelector(s), view = $('canvas'), g = view.getContext('2d');
-const tip = $('.tip'), flag = $('.flag'), SIDE = 512, TINT = 160;
+const tip = $('.tip'), flag = $('.flag'), SIDE = 512, TINT = 256;
 let scene = null, maps = null, images = {}, tool = 'pick', several = false, hover = -1, inside = false;
 let showing = 'image', painted = null, stroke = false, last = null, quiet = 0, arrived = 0;
 
@@ -57,16 +57,18 @@ function partAt(u, v) {
 const layer = document.createElement('canvas'); layer.width = layer.height = TINT;
 const lg = layer.getContext('2d');
 function tint(numbers, [red, green, blue], fill, line) {  // a region in colour, with its outline
-  const at = new Float32Array(TINT * TINT), data = lg.createImageData(TINT, TINT);
+  const at = new Float32Array(TINT * TINT), data = lg.createImageData(TINT, TINT), out = data.data;
   for (let y = 0; y < TINT; y++) for (let x = 0; x < TINT; x++) {
     let p = 0;
     for (const k of numbers) p += value(k, (x + 0.5) / TINT, (y + 0.5) / TINT);
     at[y * TINT + x] = Math.min(p, 1);
   }
   for (let i = 0; i < at.length; i++) {
-    const x = i % TINT, edge = at[i] >= 0.5 && (x + 1 >= TINT || x < 1 || at[i - 1] < 0.5 || at[i + 1] < 0.5 || !(at[i - TINT] >= 0.5) || !(at[i + TINT] >= 0.5));
-    const soft = at[i] < 0.15 ? 0 : at[i];
-    data.data.set(edge && line ? [255, 255, 255, 255 * line] : [red, green, blue, 255 * fill * soft], 4 * i);
+    const dx = (at[i + 1] ?? 0) - (at[i - 1] ?? 0), dy = (at[i + TINT] ?? 0) - (at[i - TINT] ?? 0);
+    const away = Math.abs(at[i] - 0.45) / (0.5 * Math.hypot(dx, dy) + 1e-4);  // pixels to the line where the part fades
+    const edge = line * Math.max(0, Math.min(1, 1.6 - away)), soft = fill * Math.max(0, Math.min(1, 1.4 * at[i] - 0.15));
+    const whole = edge + soft * (1 - edge), mix = (c, w) => (w * edge + c * soft * (1 - edge)) / (whole || 1);
+    out[4 * i] = mix(red, 255); out[4 * i + 1] = mix(green, 255); out[4 * i + 2] = mix(blue, 255); out[4 * i + 3] = 255 * whole;
   }
   lg.putImageData(data, 0, 0);
   g.drawImage(layer, 0, 0, SIDE, SIDE);

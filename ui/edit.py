@@ -7,7 +7,12 @@ from .page import QUIET, Page, current, plainly
 from .session import Session
 from .widgets import Edits, Picture, Tiles
 
-WHERE = [("Chosen parts", "parts"), ("Painted piece of them", "piece"), ("Painted area", "painted"), ("Everywhere", "all")]
+WHERE = [
+    ("Chosen parts", "parts"),
+    ("Painted piece of them", "piece"),
+    ("Painted area", "painted"),
+    ("Everywhere", "all"),
+]
 
 
 def edit_tab(page: Page, picture: Picture, words: gr.HTML) -> None:

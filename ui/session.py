@@ -15,8 +15,8 @@ class Session:
     """Every method returns a new session; a wrong value raises ValueError and nothing has changed.
 
     layer: where new edits go. where, parts, mask: the region chosen for the next look. active: the edit that the slider
-    moves. tag: what the last change was, so that one drag is one step of undo. seeds: visited, newest first. notice: one
-    sentence to show until the next change.
+    moves. tag: what the last change was, so that one drag is one step of undo. seeds: visited, newest first. notice:
+    one sentence to show until the next change.
     """
 
     recipe: Recipe

@@ -15,7 +15,7 @@ class Plain(gr.HTML):
     """A component whose value is a JSON object and whose look is its script's business."""
 
     def __init__(self, value=None, **more):
-        super().__init__(value, **more)
+        super().__init__(value, apply_default_css=False, **more)
 
     def api_info(self) -> dict:
         return {"type": "object"}
