@@ -36,8 +36,7 @@ def picture_panel(page: Page) -> tuple[Picture, gr.HTML]:
     words = gr.HTML(elem_id="words")
     with gr.Row(elem_classes="seeds", equal_height=True):
         dice = gr.Button("New picture", variant="primary", min_width=110, elem_id="dice")
-        seed = gr.Number(label="Seed", precision=0, minimum=0, maximum=2**32 - 1, min_width=120, interactive=True,
-                         elem_id="seed")  # fmt: skip
+        seed = gr.Number(label="Seed", precision=0, min_width=120, interactive=True, elem_id="seed")
     visited = Tiles(group="Pictures visited", elem_id="visited")
     with gr.Accordion("Picture settings", open=False, elem_id="settings"):
         choices = [(title, name) for title, name in view.offered().items()]

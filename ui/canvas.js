@@ -66,7 +66,7 @@ function tint(numbers, [red, green, blue], fill, line) {  // a region in colour,
   for (let i = 0; i < at.length; i++) {
     const dx = (at[i + 1] ?? 0) - (at[i - 1] ?? 0), dy = (at[i + TINT] ?? 0) - (at[i - TINT] ?? 0);
     const away = Math.abs(at[i] - 0.45) / (0.5 * Math.hypot(dx, dy) + 1e-4);  // pixels to the line where the part fades
-    const edge = line * Math.max(0, Math.min(1, 1.6 - away)), soft = fill * Math.max(0, Math.min(1, 1.4 * at[i] - 0.15));
+    const edge = line * Math.max(0, Math.min(1, 1.3 - away)), soft = fill * Math.max(0, Math.min(1, 1.4 * at[i] - 0.15));
     const whole = edge + soft * (1 - edge), mix = (c, w) => (w * edge + c * soft * (1 - edge)) / (whole || 1);
     out[4 * i] = mix(red, 255); out[4 * i + 1] = mix(green, 255); out[4 * i + 2] = mix(blue, 255); out[4 * i + 3] = 255 * whole;
   }
@@ -84,7 +84,7 @@ function draw() {
   if (!scene || showing !== 'image') return;
   const painting = tool !== 'pick';
   if (!quiet && !painting && scene.where !== 'painted' && scene.where !== 'all' && scene.chosen.length) tint(scene.chosen, scene.colours[scene.chosen[0]], 0, 0.75);
-  if (painted && (painting || (!quiet && scene.where !== 'parts' && scene.where !== 'all'))) tint([-1], [255, 190, 40], painting ? 0.45 : 0, 0.9);
+  if (painted && (painting || (!quiet && scene.where !== 'parts' && scene.where !== 'all'))) tint([-1], [255, 190, 40], painting && inside ? 0.45 : 0, 0.9);
   if (tool === 'pick' && inside && hover >= 0) tint([hover], scene.colours[hover], 0.5, 0.5);
   if (painting && inside && last) {
     g.beginPath(); g.arc(last[0] * SIDE, last[1] * SIDE, radius() * SIDE, 0, 7); g.lineWidth = 3; g.strokeStyle = '#000a'; g.stroke(); g.lineWidth = 1.5; g.strokeStyle = '#fff'; g.stroke();

@@ -18,10 +18,10 @@ WHERE = [
 def edit_tab(page: Page, picture: Picture, words: gr.HTML) -> None:
     session = page.session
     parts = gr.CheckboxGroup([], label="Part of the picture", elem_id="parts", interactive=True)
-    gr.HTML('<h2 id="looks-title">What can change here</h2>')
+    gr.HTML(heading("What can change here"))
     looks = Tiles(group="What can change here", elem_id="looks")
     strength = gr.Slider(-4, 4, 0, step=0.1, label="Strength", elem_id="strength", interactive=True, buttons=[])
-    gr.HTML("<h2>Your edits</h2>")
+    gr.HTML(heading("Your edits"))
     edits = Edits(elem_id="edits")
     with gr.Row(elem_classes="actions"):
         undo = gr.Button("Undo", size="sm", min_width=72, elem_id="undo")
@@ -30,10 +30,10 @@ def edit_tab(page: Page, picture: Picture, words: gr.HTML) -> None:
         another = gr.Button("Add another look here", size="sm", min_width=170, elem_id="another")
     with gr.Accordion("Region and details", open=False, elem_id="details"):
         where = gr.Radio(WHERE, label="Where the look goes", value="parts", elem_id="where", interactive=True)
-        number = gr.Number(label="Appearance by number", precision=0, minimum=0, elem_id="appearance", interactive=True)
+        number = gr.Number(label="Appearance by number", precision=0, elem_id="appearance", interactive=True)
         numbers = gr.Markdown()
 
-    page.follow(parts, lambda s: gr.CheckboxGroup(choices=part_choices(s), value=list(s.parts)))
+    page.follow(parts, lambda s: gr.CheckboxGroup(choices=part_choices(s), value=view.chosen_parts(s)))
     page.follow(where, lambda s: s.where)
     page.follow(strength, slider)
     page.follow(edits, view.edit_rows)
@@ -80,6 +80,10 @@ def slider(session: Session):
     return gr.Slider(minimum=-end, maximum=end, value=value, interactive=True, label=label)
 
 
+def heading(text: str) -> str:
+    return f'<div class="heading" role="heading" aria-level="2">{text}</div>'
+
+
 def sentence(text: str) -> str:
     return f'<p role="status">{text}</p>'
 
@@ -111,10 +115,12 @@ def choose_parts(session: Session | None, parts: list[int]) -> Session:
 
 
 def paint(session: Session | None, evt: gr.EventData) -> Session:
-    """A stroke ended. Painting means the painted area, unless a piece of parts is what it is for."""
+    """A stroke ended: the painted edit in hand follows it; after anything else it begins a region of its own."""
     session = current(session)
     mask = view.read_mask(evt._data.get("rle"), session)
-    return session.restrict(session.where if session.where == "piece" else "painted", mask)
+    if session.where not in ("painted", "piece"):
+        session = session.let_go()
+    return session.restrict("piece" if session.where == "piece" else "painted", mask)
 
 
 def choose_where(session: Session | None, where: str) -> Session:

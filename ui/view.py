@@ -135,10 +135,14 @@ def scene(session: Session) -> dict:
         "frame": [top, left, bottom, right],
         "names": [factors.part_name(k) for k in range(count)],
         "colours": [[int(c) for c in PALETTE[k % len(PALETTE)]] for k in range(count)],
-        "chosen": list(session.parts) if session.where in ("parts", "piece") else [],
+        "chosen": chosen_parts(session),
         "painted": session.mask.rle if session.mask else "",
         "where": session.where,
     }
+
+
+def chosen_parts(session: Session) -> list[int]:
+    return list(session.parts) if session.where in ("parts", "piece") else []
 
 
 def frame(session: Session) -> dict:

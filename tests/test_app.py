@@ -1,0 +1,347 @@
+"""The page's handlers, called directly, on the bundled generator."""
+
+import base64
+import dataclasses
+import io
+import json
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+
+import pytest
+
+gr = pytest.importorskip("gradio")
+
+from panda_core.generators.registry import GENERATORS  # noqa: E402
+
+if not any(spec.weights.path().is_file() for spec in GENERATORS.values()):
+    pytest.skip("no generator is bundled", allow_module_level=True)
+
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
+from PIL import Image  # noqa: E402
+
+import app  # noqa: E402
+from panda_core.images import read_recipe_json, to_pil  # noqa: E402
+from panda_core.recipes import Mask, encode_link, parse_recipe  # noqa: E402
+from ui import edit, page, view  # noqa: E402
+from ui.session import Session  # noqa: E402
+
+
+def event(**data) -> gr.EventData:
+    return gr.EventData(None, data)
+
+
+def picture(session: Session) -> torch.Tensor:
+    return view.renderer.image(session.recipe)
+
+
+@pytest.fixture(scope="module")
+def start() -> Session:
+    return view.start()
+
+
+@pytest.fixture
+def chosen(start) -> Session:
+    """No edits yet, the second part chosen."""
+    return edit.pick(edit.do_reset(start), event(part=1))
+
+
+@pytest.fixture
+def edited(chosen) -> Session:
+    return edit.choose_look(chosen, event(index=0))
+
+
+def painted(session: Session) -> str:
+    """The upper half of the grid."""
+    _, H, W = view.renderer.generator(session.recipe).layers[session.layer]
+    return f"0,{H // 2 * W},{(H - H // 2) * W}"
+
+
+def test_the_page_opens_on_a_picture_that_shows_an_edit(start):
+    assert start.edit is not None and start.edit.on
+    assert not start.past
+    assert (picture(start) - view.renderer.base(start.recipe)).abs().mean() > 0.002
+
+
+def test_a_visitor_without_a_session_gets_the_start_page(start):
+    assert page.current(None) == start
+
+
+def test_a_click_chooses_one_part_and_shift_several(start):
+    one = edit.pick(start, event(part=1))
+    two = edit.pick(one, event(part=2, several=True))
+    assert (one.parts, two.parts) == ((1,), (1, 2))
+    assert edit.pick(two, event(part=1, several=True)).parts == (2,)
+    assert edit.pick(two, event(part=0)).parts == (0,)
+
+
+def test_a_look_becomes_an_edit_and_the_next_one_replaces_it(chosen):
+    first = edit.choose_look(chosen, event(index=0))
+    second = edit.choose_look(first, event(index=3))
+    assert len(first.recipe.edits) == len(second.recipe.edits) == 1
+    assert second.recipe.edits[0].appearance == view.looks(chosen)[3].appearance
+    assert len(edit.choose_look(edit.let_go(second), event(index=5)).recipe.edits) == 2
+
+
+def test_another_part_gets_an_edit_of_its_own_and_the_first_can_be_taken_up_again(edited):
+    both = edit.choose_look(edit.pick(edited, event(part=0)), event(index=1))
+    assert [e.region.parts for e in both.recipe.edits] == [(1,), (0,)]
+    assert edit.pick(both, event(part=1)).active == 0
+
+
+def test_a_drag_is_one_step_of_undo(edited):
+    dragged = edited
+    for strength in (0.5, 1.0, -2.0):
+        dragged, update, *_ = edit.tick(dragged, strength)
+        assert set(update) == {"frame"}
+    assert dragged.edit.strength == -2.0
+    back = edit.do_undo(dragged)
+    assert back.recipe == edited.recipe
+    assert edit.do_redo(back).recipe == dragged.recipe
+
+
+def test_a_tick_shows_the_picture_of_the_new_recipe(edited):
+    session, update, *_ = edit.tick(edited, -1.5)
+    shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(update["frame"]["image"].split(",")[1]))), np.float32)
+    made = np.asarray(to_pil(picture(session))[0], np.float32)
+    assert np.abs(shown - made).mean() < 3  # JPEG
+
+
+def test_undo_goes_back_through_everything(start):
+    session = start
+    changes = [
+        lambda s: app.go_to_seed(s, 12),
+        lambda s: edit.pick(s, event(part=0)),
+        lambda s: edit.choose_look(s, event(index=2)),
+        lambda s: edit.act(s, event(action="switch", index=0)),
+        lambda s: edit.act(s, event(action="up", index=1)),
+        lambda s: edit.act(s, event(action="remove", index=0)),
+        lambda s: app.set_psi(s, 0.5),
+        edit.do_reset,
+    ]
+    for change in changes:
+        session = change(session)
+    recipes = {session.recipe}
+    while session.past:
+        session = edit.do_undo(session)
+        recipes.add(session.recipe)
+    assert session.recipe == start.recipe
+    assert len(recipes) == len(changes)  # choosing a part changes no recipe; each of the others is a step
+
+
+def test_moving_keeps_the_edit_in_hand(edited):
+    both = edit.choose_look(edit.pick(edited, event(part=0)), event(index=1))
+    moved = edit.act(both, event(action="up", index=1))
+    assert moved.active == 0 and moved.edit == both.edit
+    assert edit.act(moved, event(action="up", index=0)).recipe == moved.recipe
+
+
+def test_painting_begins_a_region_of_its_own(edited):
+    session = edit.paint(edited, event(rle=painted(edited)))
+    assert session.where == "painted" and session.edit is None
+    session = edit.choose_look(session, event(index=0))
+    assert len(session.recipe.edits) == 2 and session.edit.region.mask is not None
+
+
+def test_more_paint_changes_the_painted_edit(edited):
+    session = edit.choose_look(edit.paint(edited, event(rle=painted(edited))), event(index=0))
+    _, H, W = view.renderer.generator(session.recipe).layers[session.layer]
+    more = edit.paint(session, event(rle=f"0,{H * W}"))
+    assert len(more.recipe.edits) == 2 and more.edit.region.mask == Mask((H, W), f"0,{H * W}")
+    assert edit.paint(more, event(rle=str(H * W))).recipe == more.recipe  # nothing painted: the edit stays
+
+
+def test_a_painted_piece_of_a_part_can_be_kept(edited):
+    session = edit.choose_where(edited, "piece")
+    assert session.recipe == edited.recipe
+    kept = edit.paint(session, event(rle=painted(session)))
+    assert kept.edit.region.parts == (1,) and kept.edit.region.keep is not None
+    assert edit.choose_where(kept, "parts").edit.region == edited.edit.region
+
+
+def test_everywhere_is_a_region(edited):
+    assert edit.choose_where(edited, "all").edit.region.all
+
+
+def test_another_seed_keeps_the_edits_and_is_remembered(edited):
+    moved = app.go_to_seed(edited, 77)
+    assert moved.recipe.edits == edited.recipe.edits and moved.seeds[0] == 77
+    assert app.go_back(moved, event(index=1)).recipe == edited.recipe
+    assert [item["on"] for item in view.history(moved)["items"]].count(True) == 1
+
+
+@pytest.mark.parametrize("layer", [0, -1])
+def test_every_layer_offers_looks(start, layer):
+    number = list(view.layers(start.recipe))[layer]
+    session = edit.pick(app.set_layer(start, number), event(part=0))
+    sheet = view.sheet(session)
+    assert len(sheet["items"]) == view.LOOKS
+    assert len({item["image"] for item in sheet["items"]}) == view.LOOKS
+
+
+def test_nothing_chosen_offers_nothing_but_a_sentence(start):
+    sheet = view.sheet(edit.choose_parts(start, []))
+    assert sheet["items"] == [] and sheet["note"].endswith(".")
+
+
+def test_the_sheet_marks_the_look_in_hand(edited):
+    assert [item["on"] for item in view.sheet(edited)["items"]] == [True] + [False] * (view.LOOKS - 1)
+
+
+def test_thumbnails_run_no_full_tail(chosen, monkeypatch):
+    view.kept._items.clear()
+    generator = view.renderer.generator(chosen.recipe)
+    monkeypatch.setattr(generator, "tail", lambda cut: pytest.fail("a full tail"))
+    assert len(view.sheet(chosen)["items"]) == view.LOOKS
+
+
+def test_the_words_say_when_nothing_changed(edited):
+    none, *_ = edit.tick(edited, 0.0)
+    assert "Nothing visible" in view.frame(none)["words"]
+    assert "as generated" in view.frame(edit.do_reset(edited))["words"]
+    assert "switched off" in view.frame(edit.act(edited, event(action="switch", index=0)))["words"]
+
+
+# what leaves the page and comes back
+
+
+def test_a_link_opens_the_same_picture(edited):
+    opened = page.open_link(view.link(edited))
+    assert not opened.notice
+    assert torch.equal(picture(opened), picture(edited))
+    assert opened.edit == edited.edit
+
+
+def fields(session: Session, **changes) -> dict:
+    return view.renderer.pin(session.recipe).to_dict() | changes
+
+
+def as_link(data: bytes) -> str:
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    return "1" + base64.urlsafe_b64encode(packer.compress(data) + packer.flush()).decode().rstrip("=")
+
+
+BAD_LINKS = {
+    "empty": lambda s: "",
+    "garbage": lambda s: "1!!!%%%",
+    "cut": lambda s: view.link(s)[:-9],
+    "newer scheme": lambda s: "2" + view.link(s)[1:],
+    "long": lambda s: "1" + "A" * 100_000,
+    "bomb": lambda s: as_link(b" " * 5_000_000),
+    "not JSON": lambda s: as_link(b"hello"),
+    "deep": lambda s: as_link(b"[" * 30_000),
+    "newer recipe": lambda s: as_link(json.dumps(fields(s, v=2)).encode()),
+    "unknown field": lambda s: as_link(json.dumps(fields(s, colour=1)).encode()),
+    "other weights": lambda s: as_link(json.dumps(fields(s, weights="0" * 12)).encode()),
+    "other generator": lambda s: as_link(json.dumps(fields(s, generator="nobody")).encode()),
+    "script": lambda s: as_link(json.dumps(fields(s, generator="<script>alert(1)</script>")).encode()),
+    "a fit": lambda s: encode_link(with_factors(s, "fit:5,128,8,900000,0,0.8,all")),
+    "a path": lambda s: encode_link(with_factors(s, "bundled:....etc")),
+    "part": lambda s: encode_link(s.put(0, dataclasses.replace(s.edit, appearance=60_000)).recipe),
+}
+
+
+def with_factors(session: Session, factors_id: str):
+    return session.recipe.with_edit(0, dataclasses.replace(session.edit, factors=factors_id))
+
+
+@pytest.mark.parametrize("kind", BAD_LINKS)
+def test_a_bad_link_gives_one_sentence_and_the_start_page(edited, start, kind):
+    opened = page.open_link(BAD_LINKS[kind](edited))
+    assert dataclasses.replace(opened, notice="") == start
+    assert opened.notice.startswith("The link could not be opened: ") and "\n" not in opened.notice
+    assert "<script" not in app.notice(opened)
+
+
+def test_the_png_carries_the_recipe_and_opens(edited, start):
+    data = base64.b64decode(json.loads(view.picture_file(edited))["data"])
+    opened = app.open_file(start, data)
+    assert opened.recipe == edited.recipe
+    assert edit.do_undo(opened).recipe == start.recipe
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(data))), np.asarray(to_pil(picture(edited))[0]))
+    assert parse_recipe(read_recipe_json(data)).weights is not None
+
+
+def test_copy_as_python_makes_the_same_picture(edited, tmp_path):
+    code = view.python_lines(edited)
+    assert len(code.splitlines()) == 5
+    environment = {"PYTHONPATH": str(Path(app.__file__).parent), "OMP_NUM_THREADS": "1"}
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, check=True, timeout=120)
+    made = np.asarray(Image.open(tmp_path / "portrait.png"), np.int16)
+    assert np.abs(made - np.asarray(to_pil(picture(edited))[0], np.int16)).max() <= 1  # another number of threads
+
+
+# mistakes
+
+MISTAKES = {
+    "part": lambda s: edit.pick(s, event(part=999)),
+    "part kind": lambda s: edit.pick(s, event(part="1; drop")),
+    "no part": lambda s: edit.pick(s, event()),
+    "look": lambda s: edit.choose_look(s, event(index=12)),
+    "look kind": lambda s: edit.choose_look(s, event(index=True)),
+    "rle": lambda s: edit.paint(s, event(rle="1,2,3")),
+    "rle kind": lambda s: edit.paint(s, event(rle=[1, 2])),
+    "rle length": lambda s: edit.paint(s, event(rle="1," * 100_000)),
+    "action": lambda s: edit.act(s, event(action="explode", index=0)),
+    "row": lambda s: edit.act(s, event(action="remove", index=7)),
+    "row kind": lambda s: edit.act(s, event(action="take", index={})),
+    "where": lambda s: edit.choose_where(s, "nowhere"),
+    "strength": lambda s: s.set_strength(1e9),
+    "strength kind": lambda s: s.set_strength("3"),
+    "not a number": lambda s: s.set_strength(float("nan")),
+    "seed": lambda s: app.go_to_seed(s, -5),
+    "seed too large": lambda s: app.go_to_seed(s, 2**32),
+    "no seed": lambda s: app.go_to_seed(s, None),
+    "back": lambda s: app.go_back(s, event(index=99)),
+    "psi": lambda s: app.set_psi(s, 9.0),
+    "layer": lambda s: app.set_layer(s, 99),
+    "generator": lambda s: app.set_generator(s, "nobody"),
+    "number": lambda s: edit.choose_number(s, 1_000_000),
+    "file": lambda s: app.open_file(s, b"GIF89a"),
+    "no file": lambda s: app.open_file(s, None),
+}
+
+
+@pytest.mark.parametrize("kind", MISTAKES)
+def test_a_mistake_is_one_sentence(edited, kind):
+    with pytest.raises(gr.Error) as caught:
+        page.plainly(MISTAKES[kind])(edited)
+    assert 10 < len(caught.value.message) < 300 and "\n" not in caught.value.message
+
+
+def test_sixty_four_edits_are_the_most(edited):
+    session = edited
+    for _ in range(63):
+        session = edit.choose_look(edit.let_go(session), event(index=1))
+    with pytest.raises(ValueError, match="64"):
+        edit.choose_look(edit.let_go(session), event(index=1))
+
+
+# endpoints
+
+
+def test_generate_returns_the_picture_and_its_recipe(edited):
+    image, recipe = app.generate(edited.recipe.to_json())
+    assert np.array_equal(np.asarray(image), np.asarray(to_pil(picture(edited))[0]))
+    assert parse_recipe(recipe) == view.renderer.pin(edited.recipe)
+
+
+def test_edit_adds_one_edit(start):
+    empty = edit.do_reset(start).recipe.to_json()
+    image, recipe = app.edit(empty, 1.0, 2.0, -3.0)
+    added = parse_recipe(recipe).edits
+    assert [(e.region.parts, e.appearance, e.strength) for e in added] == [((1,), 2, -3.0)]
+    assert np.array_equal(np.asarray(app.generate(recipe)[0]), np.asarray(image))
+
+
+@pytest.mark.parametrize("values", [(None, 1, 1), (0.5, 1, 1), (0, 10**9, 1), (0, 1, float("nan")), (0, 1, None)])
+def test_edit_refuses_what_the_validator_refuses(start, values):
+    with pytest.raises(gr.Error):
+        app.edit(start.recipe.to_json(), *values)
+
+
+def test_the_public_endpoints_are_a_decision():
+    dependencies = app.demo.get_config_file()["dependencies"]
+    assert {d["api_name"] for d in dependencies if d["api_visibility"] == "public"} == {"generate", "edit"}
