@@ -57,11 +57,11 @@ def picture_panel(page: Page) -> tuple[Picture, gr.HTML]:
     page.follow(psi, show_psi)
     page.follow(generator, lambda s: s.recipe.generator)
     page.follow(visited, view.history, later=True)
-    page.on(dice.click, roll)
+    page.on(dice.click, roll, trigger_mode="multiple")
     page.on(seed.submit, go_to_seed, seed)
     page.on(seed.blur, go_to_seed, seed)
     page.on(visited.choose, go_back)
-    page.on(psi.input, set_psi, psi, trigger_mode="always_last")
+    page.on(psi.input, set_psi, psi)
     page.on(layer.input, set_layer, layer)
     page.on(generator.input, set_generator, generator)
     return picture, words
@@ -209,6 +209,19 @@ THEME = gr.themes.Base(
     radius_size="lg",
     font=[gr.themes.LocalFont("IBM Plex Sans", weights=(400, 700)), "ui-sans-serif", "sans-serif"],
     font_mono=[gr.themes.LocalFont("IBM Plex Mono", weights=(400, 700)), "monospace"],
+).set(  # contrast of at least 4.5 : 1 in both modes
+    body_text_color_subdued="*neutral_600",
+    body_text_color_subdued_dark="*neutral_300",
+    button_primary_background_fill="*primary_600",
+    button_primary_background_fill_hover="*primary_700",
+    button_primary_background_fill_dark="*primary_600",
+    button_primary_background_fill_hover_dark="*primary_700",
+    button_secondary_background_fill="*neutral_100",
+    button_secondary_background_fill_hover="*neutral_200",
+    block_label_text_color="*neutral_700",
+    block_title_text_color="*neutral_700",
+    checkbox_label_background_fill="*neutral_100",
+    checkbox_label_background_fill_selected="*primary_100",
 )
 LAUNCH = {"theme": THEME, "css": read("page.css"), "ssr_mode": False, "run_history": False, "max_file_size": "8mb",
           "footer_links": ["api"], "state_session_capacity": 500, "enable_monitoring": False, "pwa": False}  # fmt: skip

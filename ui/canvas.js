@@ -157,7 +157,7 @@ document.addEventListener('dragover', e => { if (e.dataTransfer && e.dataTransfe
 document.addEventListener('drop', e => {
   if (!e.dataTransfer || !e.dataTransfer.files.length) return;
   e.preventDefault();
-  const input = document.querySelector('#open-png input[type=file], input#open-png');
+  const input = document.querySelector('.share input[type=file]');
   if (input) { input.files = e.dataTransfer.files; input.dispatchEvent(new Event('change', {bubbles: true})); }
 });
 

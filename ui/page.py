@@ -72,6 +72,8 @@ class Page:
         def then(session: Session | None):
             return [value(session or view.start()) for _, value in later]
 
+        # "always_last": while one runs, the latest waits. "multiple" where each counts, one after the other.
+        options = {"trigger_mode": "always_last", "concurrency_limit": 1} | options
         outputs = [self.session, *[component for component, _ in now]]
         done = event(plainly(first), inputs, outputs, **QUIET, **options)
         done.success(plainly(then), self.session, [component for component, _ in later], **QUIET)

@@ -1,0 +1,311 @@
+"""The page in headless Chromium, as a person uses it. Waits on conditions only: a busy machine makes it slow."""
+
+import json
+import os
+import re
+import shutil
+import socket
+
+import pytest
+
+gr = pytest.importorskip("gradio")
+playwright = pytest.importorskip("playwright.sync_api")
+
+from panda_core.generators.registry import GENERATORS  # noqa: E402
+
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium")
+if CHROMIUM is None or not any(spec.weights.path().is_file() for spec in GENERATORS.values()):
+    pytest.skip("needs chromium and a bundled generator", allow_module_level=True)
+
+from playwright.sync_api import expect  # noqa: E402
+
+pytestmark = pytest.mark.browser
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+         "--disable-component-update", "--disable-sync"]  # fmt: skip
+PATIENCE = 40_000  # ms; two cores, often busy with something else
+expect.set_options(timeout=PATIENCE)
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory):
+    os.environ["GRADIO_TEMP_DIR"] = str(tmp_path_factory.mktemp("gradio"))
+    import app
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    options = {"prevent_thread_lock": True, "server_name": "127.0.0.1", "server_port": port, "quiet": True}
+    _, address, _ = app.demo.launch(**options, **app.LAUNCH)
+    yield address
+    app.demo.close()
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    with playwright.sync_playwright() as p:
+        browser = p.chromium.launch(executable_path=CHROMIUM, headless=True, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(chromium, url):
+    """visit(query, **context) -> page; afterwards: no script error, no console error, nothing asked of other hosts."""
+    contexts, errors, outside = [], [], []
+
+    def go(query: str = "", wait: bool = True, **options):
+        options = {"viewport": {"width": 1440, "height": 1000}, "locale": "en-US"} | options
+        context = chromium.new_context(**options)
+        contexts.append(context)
+        context.set_default_timeout(PATIENCE)
+        page = context.new_page()
+        page.on("pageerror", lambda e: errors.append(str(e)))
+        page.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
+        inside = (url, "data:", "blob:")
+        page.on("request", lambda r: None if r.url.startswith(inside) else outside.append(r.url))
+        page.goto(url + query)
+        if wait:
+            ready(page)
+        return page
+
+    yield go
+    for context in contexts:
+        context.close()
+    assert not errors
+    assert not outside
+
+
+def ready(page):
+    """The start page is complete: its picture, its looks, its edit."""
+    expect(page.locator("#picture canvas")).to_have_attribute("data-frames", re.compile(r"\d+"))
+    expect(page.locator("#looks button")).to_have_count(12)
+    return page
+
+
+def click_part(page, modifiers=()):
+    """Click the first part that is not chosen, where it is strongest; its name."""
+    found = page.evaluate("""() => {
+        const names = [...document.querySelectorAll('#parts label')];
+        const cv = document.querySelector('#picture canvas'), r = cv.getBoundingClientRect();
+        const chosen = names.filter(l => l.querySelector('input').checked).map(l => l.innerText.trim());
+        const tip = document.querySelector('#picture .tip'), seen = {};
+        for (let y = 1; y < 16; y++) for (let x = 1; x < 16; x++) {
+            const at = {clientX: r.left + r.width * x / 16, clientY: r.top + r.height * y / 16};
+            cv.dispatchEvent(new PointerEvent('pointermove', {...at, pointerType: 'mouse'}));
+            if (!tip.hidden && !chosen.includes(tip.textContent)) return [x / 16, y / 16, tip.textContent];
+        }
+        return null; }""")
+    x, y, name = found
+    canvas = page.locator("#picture canvas")
+    box = canvas.bounding_box()
+    canvas.click(position={"x": box["width"] * x, "y": box["height"] * y}, modifiers=list(modifiers))
+    return name
+
+
+def pixels(page) -> str:
+    """A print of what the canvas shows."""
+    return page.evaluate("""() => { const c = document.querySelector('#picture canvas');
+        const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data; let h = 0;
+        for (let i = 0; i < d.length; i += 5) h = (h * 31 + d[i]) | 0;
+        return String(h); }""")
+
+
+def no_pointer(page):
+    page.mouse.move(2, 2)
+
+
+def rows(page):
+    return page.locator("#edits li")
+
+
+def test_click_a_part_choose_a_look_drag_undo(visit):
+    page = visit()
+    expect(rows(page)).to_have_count(1)
+    name = click_part(page)
+    expect(page.get_by_role("checkbox", name=name, exact=True)).to_be_checked()
+    expect(page.locator("#parts input:checked")).to_have_count(1)
+    page.locator("#looks button").nth(2).click()
+    expect(rows(page)).to_have_count(2)
+    expect(rows(page).nth(1)).to_contain_text(name)
+    expect(page.locator("#looks button").nth(2)).to_have_attribute("aria-pressed", "true")
+    no_pointer(page)
+    before = pixels(page)
+    handle = page.locator("#strength input[type=range]")
+    box = handle.bounding_box()
+    page.mouse.move(box["x"] + box["width"] * 0.85, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.1, box["y"] + box["height"] / 2, steps=12)
+    page.mouse.up()
+    expect(rows(page).nth(1)).to_contain_text(re.compile(r", -\d"))
+    page.wait_for_function(f"() => ({PIXELS_JS})() !== '{before}'")
+    page.get_by_role("button", name="Undo").click()
+    expect(rows(page).nth(1)).to_contain_text(re.compile(r", \+\d"))
+    page.get_by_role("button", name="Undo").click()
+    expect(rows(page)).to_have_count(1)
+    page.get_by_role("button", name="Redo").click()
+    expect(rows(page)).to_have_count(2)
+
+
+PIXELS_JS = """() => { const c = document.querySelector('#picture canvas');
+    const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data; let h = 0;
+    for (let i = 0; i < d.length; i += 5) h = (h * 31 + d[i]) | 0;
+    return String(h); }"""
+
+
+def test_shift_click_chooses_several(visit):
+    page = visit()
+    name = click_part(page)
+    expect(page.get_by_role("checkbox", name=name, exact=True)).to_be_checked()
+    click_part(page, ["Shift"])
+    expect(page.locator("#parts input:checked")).to_have_count(2)
+
+
+def test_brush_eraser_and_the_painted_edit(visit):
+    page = visit()
+    page.get_by_role("button", name="Brush").click()
+    box = page.locator("#picture canvas").bounding_box()
+    page.mouse.move(box["x"] + box["width"] * 0.3, box["y"] + box["height"] * 0.3)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + box["height"] * 0.4, steps=6)
+    page.mouse.up()
+    expect(page.locator("#parts input:checked")).to_have_count(0)
+    expect(page.locator("#looks button[aria-pressed=true]")).to_have_count(0)
+    page.locator("#looks button").first.click()
+    expect(rows(page)).to_have_count(2)
+    expect(rows(page).nth(1)).to_contain_text("painted area")
+    page.get_by_role("button", name="Clear").click()
+    expect(page.locator("#looks p")).to_be_visible()
+    page.get_by_role("button", name="Undo").click()
+    expect(rows(page)).to_have_count(1)
+
+
+def test_before_is_held_and_difference_is_switched(visit):
+    page = visit()
+    no_pointer(page)
+    shown = pixels(page)
+    before = page.get_by_role("button", name="Before")
+    before.focus()
+    page.keyboard.down(" ")
+    expect(page.locator("#picture .flag")).to_have_text("Before")
+    assert pixels(page) != shown
+    page.keyboard.up(" ")
+    expect(page.locator("#picture .flag")).to_be_hidden()
+    assert pixels(page) == shown
+    page.get_by_role("button", name="Difference").click()
+    expect(page.locator("#picture .flag")).to_have_text("Difference")
+    expect(page.locator("#words")).to_contain_text(re.compile(r"\w+.*\."))
+
+
+def test_a_link_opens_the_picture_in_a_fresh_profile(visit):
+    page = visit(permissions=["clipboard-read", "clipboard-write"])
+    click_part(page)
+    page.wait_for_function("document.querySelectorAll('#looks button[aria-pressed=true]').length === 0")
+    page.locator("#looks button").nth(1).click()
+    expect(rows(page)).to_have_count(2)
+    page.get_by_role("button", name="Copy link").click()
+    expect(page.locator("#copied textarea")).to_have_value(re.compile(r"\?r=1"))
+    address = page.locator("#copied textarea").input_value()
+    assert page.evaluate("navigator.clipboard.readText()") == address
+    no_pointer(page)
+    rows_here, shown = rows(page).all_inner_texts(), page.locator("#picture canvas").get_attribute("aria-label")
+    other = visit("?" + address.split("?")[1])
+    expect(rows(other)).to_have_count(2)
+    assert rows(other).all_inner_texts() == rows_here
+    expect(other.locator("#picture canvas")).to_have_attribute("aria-label", shown)
+    no_pointer(other)
+    other.wait_for_function(f"() => ({PIXELS_JS})() === '{pixels(page)}'")
+
+
+def test_a_broken_link_says_so_and_opens_the_start_page(visit):
+    page = visit("?r=1broken")
+    expect(page.get_by_role("alert")).to_contain_text("The link could not be opened")
+    expect(rows(page)).to_have_count(1)
+
+
+def test_a_mistake_is_one_sentence_and_changes_nothing(visit):
+    page = visit()
+    label = page.locator("#picture canvas").get_attribute("aria-label")
+    page.locator("#seed input").fill("-5")
+    page.locator("#seed input").press("Enter")
+    expect(page.locator(".toast-body").first).to_contain_text("seed is -5")
+    assert page.locator("#picture canvas").get_attribute("aria-label") == label
+
+
+def test_a_downloaded_png_dropped_on_the_page_opens(visit, tmp_path):
+    page = visit()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download PNG").click()
+    download.value.save_as(tmp_path / "picture.png")
+    page.get_by_role("button", name="Reset").click()
+    expect(rows(page)).to_have_count(0)
+    data = list((tmp_path / "picture.png").read_bytes())
+    page.evaluate(
+        """(data) => { const files = new DataTransfer();
+        files.items.add(new File([new Uint8Array(data)], 'picture.png', {type: 'image/png'}));
+        document.body.dispatchEvent(new DragEvent('drop', {dataTransfer: files, bubbles: true})); }""",
+        data,
+    )  # fmt: skip
+    expect(rows(page)).to_have_count(1)
+
+
+def test_dice_and_history(visit):
+    page = visit()
+    first = page.locator("#seed input").input_value()
+    page.get_by_role("button", name="New picture").click()
+    expect(page.locator("#visited button")).to_have_count(2)
+    expect(page.locator("#seed input")).not_to_have_value(first)
+    page.get_by_role("button", name=f"Seed {first}", exact=True).click()
+    expect(page.locator("#seed input")).to_have_value(first)
+    expect(rows(page)).to_have_count(1)
+
+
+def test_keyboard_alone(visit):
+    """Tab to a part, a look and the slider; no pointer."""
+    page = visit()
+
+    def tab_to(selector: str):
+        for _ in range(80):
+            page.keyboard.press("Tab")
+            if page.evaluate("s => document.activeElement.matches(s)", selector):
+                return
+        pytest.fail(f"Tab never reaches {selector}")
+
+    tab_to("#parts input:not(:checked)")
+    name = page.evaluate("document.activeElement.closest('label').innerText.trim()")
+    page.keyboard.press(" ")
+    expect(page.get_by_role("checkbox", name=name, exact=True)).to_be_checked()
+    expect(page.locator("#looks button[aria-pressed=true]")).to_have_count(0)
+    tab_to("#looks button")
+    outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+    assert outline != "none"
+    page.keyboard.press("Enter")
+    expect(rows(page)).to_have_count(2)
+    tab_to("#strength input[type=range]")
+    page.keyboard.press("Home")
+    expect(rows(page).nth(1)).to_contain_text(re.compile(r", -\d"))
+
+
+def test_phone_width_and_touch(visit):
+    page = visit(viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True)
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    canvas = page.locator("#picture canvas")
+    box = canvas.bounding_box()
+    assert box["width"] > 300
+    canvas.tap(position={"x": box["width"] * 0.06, "y": box["height"] * 0.06})
+    canvas.tap(position={"x": box["width"] * 0.5, "y": box["height"] * 0.5})
+    expect(page.locator("#parts input:checked")).to_have_count(1)
+    expect(page.locator("#picture .tip")).to_be_hidden()
+    page.get_by_role("button", name="Brush").tap()
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious(visit, scheme):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+    page = visit(color_scheme=scheme)
+    for fold in ("Picture settings", "Region and details"):
+        page.get_by_role("button", name=fold).click()
+    expect(page.get_by_role("radio", name="Everywhere")).to_be_visible()
+    found = axe.Axe().run(page).response["violations"]
+    serious = [v for v in found if v["impact"] in ("serious", "critical")]
+    assert not serious, json.dumps([[v["id"], [n["html"][:200] for n in v["nodes"]]] for v in serious], indent=1)
