@@ -1,6 +1,7 @@
 """Operations that several generator families share."""
 
 import math
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -32,7 +33,9 @@ class Dense(nn.Module):
 class Mapping(nn.Module):
     """z -> w: pixel norm, then dense layers with leaky ReLU; a class is embedded and put behind z.
 
-    normalise_embedding: NVIDIA's order (each half normalised on its own); otherwise one norm over both (genforce).
+    Args:
+        gain, weight_gain: factor behind each activation; further factor on the weights, not the bias (StyleGAN1).
+        joint_norm: one pixel norm over z and embedding together (genforce), not one each (NVIDIA).
     """
 
     def __init__(
@@ -45,17 +48,22 @@ class Mapping(nn.Module):
         gain: float = math.sqrt(2.0),
         n_classes: int = 0,
         embed_dim: int = 0,
+        weight_gain: float = 1.0,
+        joint_norm: bool = False,
     ):
         super().__init__()
         widths = [z_dim + (embed_dim if n_classes else 0)] + [hidden or w_dim] * (n_layers - 1) + [w_dim]
-        self.layers = nn.ModuleList(Dense(a, b, lr_multiplier) for a, b in zip(widths, widths[1:]))
+        self.layers = nn.ModuleList(Dense(a, b, lr_multiplier, gain=weight_gain) for a, b in pairwise(widths))
         self.embed = Dense(n_classes, embed_dim) if n_classes else None
-        self.gain = gain
+        self.gain, self.joint_norm = gain, joint_norm
 
     def forward(self, z: Tensor, classes: Tensor | None = None) -> Tensor:
-        x = pixel_norm(z)
-        if self.embed is not None:
-            x = torch.cat([x, pixel_norm(self.embed(classes))], dim=1)
+        if self.embed is None:
+            x = pixel_norm(z)
+        elif self.joint_norm:
+            x = pixel_norm(torch.cat([z, self.embed(classes)], dim=1))
+        else:
+            x = torch.cat([pixel_norm(z), pixel_norm(self.embed(classes))], dim=1)
         for layer in self.layers:
             x = F.leaky_relu(layer(x), 0.2) * self.gain
         return x

@@ -1,10 +1,23 @@
-"""The generators that the page offers: a table of data, and how to load an entry."""
+"""The families of generators that there are, and the table of generators that the page offers."""
 
 import threading
 from dataclasses import dataclass
 from pathlib import Path
 
+from .biggan import BigGAN
+from .pggan import PGGAN
 from .split import SplitGenerator, weights_hash
+from .stylegan1 import StyleGAN1
+from .stylegan2 import StyleGAN2
+from .stylegan3 import StyleGAN3
+
+FAMILIES: dict[str, type[SplitGenerator]] = {
+    "pggan": PGGAN,
+    "stylegan1": StyleGAN1,
+    "stylegan2": StyleGAN2,
+    "stylegan3": StyleGAN3,
+    "biggan": BigGAN,
+}
 
 ASSETS = Path(__file__).parents[2] / "assets"
 

@@ -1,10 +1,11 @@
 """A generator that can be cut at any layer: image = tail(head(latents, layer))."""
 
+import difflib
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -58,6 +59,8 @@ class SplitGenerator(nn.Module, ABC):
     """
 
     family: ClassVar[str]
+    config: dict[str, Any]  # the constructor's arguments, in types that JSON knows: type(g)(**g.config) rebuilds it
+    class_names: Sequence[str] = ()  # one per class where the classes have names
     psi_range: ClassVar[tuple[float, float] | None] = (0.0, 1.0)  # None: the family knows no truncation
     z_dim: int
     n_classes: int = 0
@@ -99,10 +102,30 @@ class SplitGenerator(nn.Module, ABC):
     def device(self) -> torch.device:
         return next(self.parameters()).device
 
-    def sample(self, seeds: Sequence[int], psi: float = 1.0, class_index: int | None = None) -> Latents:
-        """The latents of these seeds (0 to 2^32 - 1); the class is never drawn from the seed.
+    def class_number(self, choice: int | str | None) -> int | None:
+        """The index of a class given by index or name; None for a generator without classes.
 
-        Raises: ValueError if a seed, psi or the class index is out of range, or a class is missing or not known here.
+        Raises: ValueError if the class is out of range, unknown, missing, or given to a generator without classes.
+        """
+        if not self.n_classes:
+            if choice is not None:
+                raise ValueError(f"class is {choice}; this generator has no classes.")
+            return None
+        if isinstance(choice, str) and not choice.strip().isdecimal():
+            names = [name.casefold() for name in self.class_names]
+            if choice.strip().casefold() not in names:
+                close = ", ".join(difflib.get_close_matches(choice.casefold(), names, n=3))
+                hint = f"; close names are {close}" if close else ""
+                raise ValueError(f"class is {choice!r}; this generator has no class of that name{hint}.")
+            return names.index(choice.strip().casefold())
+        if choice is None or not 0 <= int(choice) < self.n_classes:
+            raise ValueError(f"class is {choice}; this generator has classes 0 to {self.n_classes - 1}.")
+        return int(choice)
+
+    def sample(self, seeds: Sequence[int], psi: float = 1.0, class_index: int | str | None = None) -> Latents:
+        """The latents of these seeds (0 to 2^32 - 1); the class (index or name) is never drawn from the seed.
+
+        Raises: ValueError if a seed, psi or the class is out of range, or a class is missing or not known here.
         """
         for seed in seeds:
             if not 0 <= seed < 2**32:
@@ -111,14 +134,10 @@ class SplitGenerator(nn.Module, ABC):
             psi = 1.0
         elif not self.psi_range[0] <= psi <= self.psi_range[1]:
             raise ValueError(f"psi is {psi}; this generator takes {self.psi_range[0]} to {self.psi_range[1]}.")
-        classes = None
-        if self.n_classes:
-            if class_index is None or not 0 <= class_index < self.n_classes:
-                raise ValueError(f"class is {class_index}; this generator has classes 0 to {self.n_classes - 1}.")
+        classes, number = None, self.class_number(class_index)
+        if number is not None:
             classes = torch.zeros(len(seeds), self.n_classes, device=self.device)
-            classes[:, class_index] = 1.0
-        elif class_index is not None:
-            raise ValueError(f"class is {class_index}; this generator has no classes.")
+            classes[:, number] = 1.0
         z = np.stack([self.draw_z(int(seed), psi) for seed in seeds]) if len(seeds) else np.zeros((0, self.z_dim))
         return Latents(torch.from_numpy(z.astype(np.float32)).to(self.device), float(psi), classes)
 
@@ -153,10 +172,10 @@ class SplitGenerator(nn.Module, ABC):
         return 0, 0, height, width
 
 
-def weights_hash(generator: nn.Module) -> str:
+def weights_hash(weights: nn.Module | Mapping[str, Tensor]) -> str:
     """First 12 hex digits of the SHA-256 over the weights as loaded: (name, shape, float32 bytes), sorted by name."""
     digest = hashlib.sha256()
-    for name, tensor in sorted(generator.state_dict().items()):
+    for name, tensor in sorted((weights.state_dict() if isinstance(weights, nn.Module) else weights).items()):
         digest.update(f"{name} {tuple(tensor.shape)} ".encode())
         digest.update(tensor.detach().to("cpu", torch.float32).contiguous().numpy().tobytes())
     return digest.hexdigest()[:12]

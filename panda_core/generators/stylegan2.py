@@ -100,6 +100,8 @@ class StyleGAN2(SplitGenerator):
     Args:
         channels: channels at 4, 8, 16, ... pixels; their number sets the resolution.
         conv_clamp: bound on the activations (NVIDIA's 256), or None.
+        joint_norm: class embedding and z share one pixel norm (genforce).
+        extrapolates: psi above 1 moves away from the mean (NVIDIA); otherwise it counts as 1.
     """
 
     family = "stylegan2"
@@ -114,12 +116,33 @@ class StyleGAN2(SplitGenerator):
         n_classes: int = 0,
         embed_dim: int = 0,
         conv_clamp: float | None = None,
+        joint_norm: bool = False,
+        extrapolates: bool = True,
     ):
         super().__init__()
+        self.config = {
+            "channels": list(channels),
+            "z_dim": z_dim,
+            "w_dim": w_dim,
+            "mapping_layers": mapping_layers,
+            "mapping_width": mapping_width,
+            "n_classes": n_classes,
+            "embed_dim": embed_dim,
+            "conv_clamp": conv_clamp,
+            "joint_norm": joint_norm,
+            "extrapolates": extrapolates,
+        }
+        self.extrapolates = extrapolates
         self.z_dim, self.n_classes = z_dim, n_classes
         self.resolution = 4 * 2 ** (len(channels) - 1)
         self.mapping = Mapping(
-            z_dim, w_dim, mapping_layers, mapping_width, n_classes=n_classes, embed_dim=embed_dim or w_dim
+            z_dim,
+            w_dim,
+            mapping_layers,
+            mapping_width,
+            n_classes=n_classes,
+            embed_dim=embed_dim or w_dim,
+            joint_norm=joint_norm,
         )
         self.register_buffer("w_avg", torch.zeros(w_dim))
         self.const = nn.Parameter(torch.randn(channels[0], 4, 4))
@@ -139,7 +162,8 @@ class StyleGAN2(SplitGenerator):
 
     def start(self, latents: Latents) -> Cut:
         w = self.mapping(latents.z, latents.classes)
-        ws = truncate(w, self.w_avg, len(self.convs) + 1, latents.psi, latents.psi_layers)
+        psi = latents.psi if self.extrapolates else min(latents.psi, 1.0)
+        ws = truncate(w, self.w_avg, len(self.convs) + 1, psi, latents.psi_layers)
         features = self.const.expand(len(latents), -1, -1, -1)
         rgb = features.new_zeros(len(latents), 3, 2, 2)  # doubled to 4 x 4 before the first RGB layer adds to it
         return Cut(features, 0, {"ws": ws, "rgb": rgb})
