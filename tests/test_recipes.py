@@ -41,8 +41,12 @@ regions = st.one_of(
     st.builds(Region, parts, st.just("graph"), st.integers(1, 65_535), st.none() | masks()),
 )
 ids = st.sampled_from(
-    ["bundled:l5-call-psi0.8-512x8", "hub:owner/name@main/factors/a.safetensors", "fit:5,512,8,1000,0,0.8,all"]
-    + ["fit:7,32,16,auto,3,1,207"]
+    [
+        "bundled:l5-call-psi0.8-512x8",
+        "hub:owner/name@main/factors/a.safetensors",
+        "fit:5,512,8,1000,0,0.8,all",
+        "fit:7,32,16,auto,3,1,207",
+    ]
 )
 sizes = st.one_of(
     st.tuples(st.floats(-100, 100), st.none()),
