@@ -13,6 +13,7 @@ from .moments import ChannelMoments, FeatureStore, SpatialMoments
 from .solver import Affinity, Solution, minimise_parts, parts_objective
 
 TRIAL, ITERATIONS = 40, 400  # steps of every start, and of the best one, at most
+NEARLY_EQUAL = 0.15  # eigenvalues that differ by less are one: their vectors mix however many samples there are
 LEADING = 32  # appearances that must have settled before the fit stops drawing
 HELD_OUT_GAP = 2e-3  # share of the energy that other samples may still be worth
 FIRST_CHECK, MOST_SAMPLES = 64, 2048  # samples at the first look, and at the last
@@ -301,12 +302,12 @@ def match_parts(parts: Tensor, others: Tensor) -> Tensor:
 def appearances_agree(one: Tensor, other: Tensor, leading: int = LEADING, cosine: float = 0.95) -> bool:
     """Whether the leading eigenvectors of two second moments [C, C] are the same, up to nearly equal eigenvalues.
 
-    An eigenvector of one is held against the span of those of the other whose eigenvalues lie within a tenth of its
+    An eigenvector of one is held against the span of those of the other whose eigenvalues lie within 15 % of its
     own: between nearly equal eigenvalues a basis is arbitrary, the span is not.
     """
     (e1, u1), (e2, u2) = torch.linalg.eigh(one), torch.linalg.eigh(other)
     e1, u1, e2, u2 = e1.flip(0), u1.flip(1), e2.flip(0), u2.flip(1)
     cosines = (u1[:, :leading].t() @ u2).square()  # [leading, C]
-    near = (e2[None] - e1[:leading, None]).abs() <= 0.1 * e1[:leading, None]
+    near = (e2[None] - e1[:leading, None]).abs() <= NEARLY_EQUAL * e1[:leading, None]
     near |= torch.eye(len(e2), dtype=torch.bool, device=near.device)[: len(near)]  # its own number always counts
     return bool(((cosines * near).sum(dim=1).sqrt() >= cosine).all())
