@@ -4,6 +4,7 @@ python -m benchmarks.fit [--generator portraits] [--layer 5] [--released 2000 10
 """
 
 import argparse
+import itertools
 import time
 
 import torch
@@ -93,8 +94,7 @@ def run_released(draw, C: int, args: argparse.Namespace, row) -> None:
     trial = torch.cat([draw(HELD_OUT // 2 + i, 1) for i in range(32)])
     losses = {}
     for rate in released.RATES:
-        for _, (B, P) in zip(range(200), released.descend(draw, A, args.parts, rate, args.hosvd)):
-            pass
+        *_, (B, P) = itertools.islice(released.descend(draw, A, args.parts, rate, args.hosvd), 200)
         losses[rate] = released.unexplained(trial, B, P)
     print("rates over 200 iterations: " + ", ".join(f"{rate:.0e} {loss:.3f}" for rate, loss in losses.items()))
     rate = min(losses, key=lambda r: losses[r] if losses[r] == losses[r] else float("inf"))

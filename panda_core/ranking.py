@@ -63,9 +63,8 @@ class Table:
     def stored(self, features: Tensor) -> np.ndarray:
         """The rows of these pictures as they are stored: Z [N, C, H, W] -> [R_C, R_S + 1, N], float16."""
         Z = features * self.inside.to(features).reshape(features.shape[2:])
-        r = (coefficients(Z, self.appearances, self.parts).double() - self.centre.to(Z.device)) / self.scale.to(
-            Z.device
-        )
+        r = coefficients(Z, self.appearances, self.parts).double()
+        r = (r - self.centre.to(r.device)) / self.scale.to(r.device)
         return r.clamp(-6e4, 6e4).half().permute(1, 2, 0).contiguous().cpu().numpy()
 
     def digest(self) -> str:
@@ -90,8 +89,8 @@ class RankingIndex:
     """The coefficients of N pictures on disk: memory-mapped, one contiguous run per question and shard.
 
     A folder holds `index.json` (what is indexed), and per shard an array and a note with its checksum, written in that
-    order and each whole or not at all: a shard without its note does not count. So a killed build goes on where the last
-    shard ended, nothing is lost or counted twice, and several workers can fill one folder with ranges of their own.
+    order and each whole or not at all: a shard without its note does not count. So a killed build goes on where the
+    last shard ended, nothing is lost or counted twice, and several workers can fill one folder with ranges of their own.
     """
 
     def __init__(self, folder: Path, table: Table, about: dict[str, Any]):

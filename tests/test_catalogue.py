@@ -136,6 +136,24 @@ def test_fit_writes_factors_where_they_belong(registered, home, capsys):
     assert str(path) in capsys.readouterr().out
 
 
+def test_rank_grows_one_index_and_answers_from_it(registered, home, capsys):
+    factors_id = f"bundled:{registered.stem()}"
+    for count in ("20", "50"):
+        assert (
+            cli.main(["rank", factors_id, "--generator", "tiny", "--count", count, "--part", "2", "--show", "3"]) == 0
+        )
+    out = capsys.readouterr().out
+    assert "20 pictures" in out and "50 pictures" in out
+    (folder,) = (home / "rankings").iterdir()
+    assert len(list(folder.glob("*.npy"))) == 2
+    index, _ = Catalogue().ranking("tiny", factors_id, 0.8)
+    best = int(index.extremes(index.scores(0, 2), 1)[0][0])
+    Z = GENERATOR.head(GENERATOR.sample([best], 0.8), 3).features.flatten(2)[0]
+    score = registered.appearances[:, 0] @ Z @ registered.parts[:, 2]
+    assert float(score) == pytest.approx(float(index.scores(0, 2).max()), rel=5e-3)
+    assert f"most:  seeds {best} " in out
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -143,6 +161,7 @@ def test_fit_writes_factors_where_they_belong(registered, home, capsys):
         ["render", "missing.json", "out.png"],
         ["render", json.dumps({"v": 1, "generator": "nobody"}), "out.png"],
         ["fit", "--generator", "tiny", "--layer", "77"],
+        ["rank", "bundled:none", "--generator", "tiny"],
     ],
 )
 def test_a_mistake_is_one_sentence_and_no_file(registered, home, arguments, capsys, monkeypatch):
