@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .generators.ops import pixel_norm
+from .generators.stylegan3 import plan_bands
 
 Converted = tuple[str, dict[str, Any], dict[str, Tensor]]  # family, config, tensors
 
@@ -291,6 +292,7 @@ def convert_stylegan3(published: Published, options: Mapping[str, Any] | None) -
     for ours, theirs in STYLEGAN3_OPTIONS.items():
         if theirs in options:
             config[ours] = options[theirs]
+    check_bands(config, options.get("bands"))
     tensors["w_avg"] = published.take("mapping.w_avg")
     for name in ("weight", "transform", "freqs", "phases"):
         tensors[f"input.{name}"] = published.take(f"synthesis.input.{name}")
@@ -302,6 +304,17 @@ def convert_stylegan3(published: Published, options: Mapping[str, Any] | None) -
         for name in ("magnitude_ema", "up_filter", "down_filter")[: 1 if theirs == entries[-1] else 3]:
             tensors[f"{ours}.{name}"] = published.take(f"{theirs}.{name}")
     return "stylegan3", config, tensors
+
+
+def check_bands(config: Mapping[str, Any], stored: list[list[float]] | None) -> None:
+    """Raise a ValueError unless the geometry that a pickle's layers keep is what our code makes of the options."""
+    geometry = ("n_critical", "first_cutoff", "first_stopband", "last_stopband_rel", "margin")
+    options = {name: config[name] for name in geometry if name in config}
+    bands = plan_bands(config["resolution"], len(config["channels"]) - 1, **options)
+    for ours, theirs in zip(bands, stored or [], strict=bool(stored)):
+        pairs = zip((ours.cutoff, ours.half_width, ours.rate, ours.size), theirs)
+        if not all(math.isclose(a, b, rel_tol=1e-6) for a, b in pairs):
+            raise ValueError("its layers have a geometry that its settings do not lead to")
 
 
 STYLEGAN3_OPTIONS = {

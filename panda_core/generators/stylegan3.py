@@ -31,11 +31,11 @@ class Band:
 def plan_bands(
     resolution: int,
     n_layers: int,
-    n_critical: int,
-    first_cutoff: float,
-    first_stopband: float,
-    last_stopband_rel: float,
-    margin: int,
+    n_critical: int = 2,
+    first_cutoff: float = 2.0,
+    first_stopband: float = 2**2.1,
+    last_stopband_rel: float = 2**0.3,
+    margin: int = 10,
 ) -> list[Band]:
     """The bands of layers 0 to n_layers: cutoff and stopband grow geometrically (StyleGAN3, Sec. 3.2 and App. F)."""
     bands = []
