@@ -5,7 +5,8 @@ import json
 import mmap
 import struct
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -60,16 +61,8 @@ def read_metadata(path: str | Path) -> dict[str, str]:
 
     Raises: ValueError if the file is not one of ours.
     """
-    try:
-        with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
-    except SafetensorError as error:
-        raise ValueError(f"{Path(path).name} is not a readable safetensors file: {first_line(error)}.") from error
-    if metadata.get("format") != FORMAT:
-        raise ValueError(
-            f"{Path(path).name} is a safetensors file of format {metadata.get('format')}; this version reads {FORMAT}."
-        )
-    return metadata
+    with one_sentence(Path(path)), safe_open(path, "pt") as file:
+        return own_metadata(file)
 
 
 def load_generator(path: str | Path) -> SplitGenerator:
@@ -82,10 +75,15 @@ def load_generator(path: str | Path) -> SplitGenerator:
         cannot be read.
     """
     path = Path(path)
+    with one_sentence(path):
+        return build(*(read_own if is_safetensors(path) else read_foreign)(path))
+
+
+@contextmanager
+def one_sentence(path: Path) -> Iterator[None]:
+    """Whatever goes wrong with a file's content becomes one ValueError that names the file."""
     try:
-        if is_safetensors(path):
-            return build(*read_own(path))
-        return build(*read_foreign(path))
+        yield
     except FOREIGN_ERRORS as error:
         reason = first_line(error) if isinstance(error, ValueError) else f"it is damaged ({type(error).__name__})"
         raise ValueError(f"{path.name[:80]} cannot be loaded: {reason}.") from error
@@ -114,13 +112,20 @@ def is_safetensors(path: Path) -> bool:
     return len(start) == 9 and start[8:] == b"{" and int.from_bytes(start[:8], "little") < path.stat().st_size
 
 
-def read_own(path: Path) -> Converted:
-    metadata = read_metadata(path)
+def own_metadata(file: Any) -> dict[str, str]:
+    metadata = file.metadata() or {}
+    if metadata.get("format") != FORMAT:
+        raise ValueError(f"it is safetensors without our format {FORMAT!r}; convert the file that it was made from")
     if metadata.get("family") not in FAMILIES:
         raise ValueError(f"it is of the family {metadata.get('family', '')[:60]!r}; known are {', '.join(FAMILIES)}")
-    config = json.loads(metadata["config"])
+    return metadata
+
+
+def read_own(path: Path) -> Converted:
     with safe_open(path, "pt") as file:
-        return metadata["family"], config, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        metadata = own_metadata(file)
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    return metadata["family"], json.loads(metadata["config"]), tensors
 
 
 def read_foreign(path: Path) -> Converted:

@@ -172,6 +172,13 @@ class SplitGenerator(nn.Module, ABC):
         return 0, 0, height, width
 
 
+def check_resolution(resolution: int) -> int:
+    """The resolution, or a ValueError if no generator has it: a file could say anything."""
+    if resolution not in (8, 16, 32, 64, 128, 256, 512, 1024, 2048):
+        raise ValueError(f"resolution is {resolution}; it must be a power of two from 8 to 2048.")
+    return resolution
+
+
 def weights_hash(weights: nn.Module | Mapping[str, Tensor]) -> str:
     """First 12 hex digits of the SHA-256 over the weights as loaded: (name, shape, float32 bytes), sorted by name."""
     digest = hashlib.sha256()

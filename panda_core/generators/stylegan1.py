@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .ops import Dense, Mapping, truncate
-from .split import Cut, Latents, SplitGenerator
+from .split import Cut, Latents, SplitGenerator, check_resolution
 
 
 def blur(x: Tensor) -> Tensor:
@@ -84,7 +84,7 @@ class StyleGAN1(SplitGenerator):
             "embed_dim": embed_dim,
         }
         self.z_dim, self.n_classes = z_dim, n_classes
-        self.resolution = 4 * 2 ** (len(channels) - 1)
+        self.resolution = check_resolution(4 * 2 ** (len(channels) - 1))
         self.mapping = Mapping(
             z_dim,
             w_dim,

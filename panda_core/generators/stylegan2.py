@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .ops import Dense, Mapping, truncate
-from .split import Cut, Latents, SplitGenerator
+from .split import Cut, Latents, SplitGenerator, check_resolution
 
 
 def upsample_fir(x: Tensor, taps: Tensor) -> Tensor:
@@ -134,7 +134,7 @@ class StyleGAN2(SplitGenerator):
         }
         self.extrapolates = extrapolates
         self.z_dim, self.n_classes = z_dim, n_classes
-        self.resolution = 4 * 2 ** (len(channels) - 1)
+        self.resolution = check_resolution(4 * 2 ** (len(channels) - 1))
         self.mapping = Mapping(
             z_dim,
             w_dim,

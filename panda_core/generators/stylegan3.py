@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .ops import Dense, Mapping, truncate
-from .split import Cut, Latents, SplitGenerator
+from .split import Cut, Latents, SplitGenerator, check_resolution
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def plan_bands(
     margin: int = 10,
 ) -> list[Band]:
     """The bands of layers 0 to n_layers: cutoff and stopband grow geometrically (StyleGAN3, Sec. 3.2 and App. F)."""
-    bands = []
+    bands: list[Band] = []
     for i in range(n_layers + 1):
         grown = min(i / (n_layers - n_critical), 1.0)
         cutoff = first_cutoff * (resolution / 2 / first_cutoff) ** grown
@@ -46,6 +46,8 @@ def plan_bands(
         rate = int(2 ** math.ceil(math.log2(min(2 * stopband, resolution))))
         size = resolution if i >= n_layers - 1 else rate + 2 * margin
         bands.append(Band(cutoff, max(stopband, rate / 2) - cutoff, rate, size))
+        if rate < 1 or rate not in (bands[i - 1].rate, 2 * bands[i - 1].rate):
+            raise ValueError(f"the sampling rate goes to {rate} at layer {i}; it can only stay or double.")
     return bands
 
 
@@ -250,7 +252,12 @@ class StyleGAN3(SplitGenerator):
             "filter_size": filter_size,
             "output_scale": output_scale,
         }
-        self.z_dim, self.n_classes, self.resolution, self.output_scale = z_dim, n_classes, resolution, output_scale
+        if not (0 <= margin <= 64 and 2 <= filter_size <= 32 and filter_size % 2 == 0):
+            raise ValueError(
+                f"margin is {margin} and filter_size {filter_size}; up to 64 and even up to 32 are accepted."
+            )
+        self.z_dim, self.n_classes, self.output_scale = z_dim, n_classes, output_scale
+        self.resolution = check_resolution(resolution)
         self.mapping = Mapping(z_dim, w_dim, mapping_layers, n_classes=n_classes, embed_dim=w_dim)
         self.register_buffer("w_avg", torch.zeros(w_dim))
         n_layers = len(channels) - 1
