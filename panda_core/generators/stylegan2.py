@@ -176,7 +176,7 @@ class StyleGAN2(SplitGenerator):
         return replace(cut, features=x, layer=i + 1, carry={"ws": ws, "rgb": rgb})
 
     def finish(self, cut: Cut) -> Tensor:
-        return cut.carry["rgb"]
+        return cut.carry["rgb"].expand(len(cut.features), -1, -1, -1)  # N edits may share one RGB image
 
     @classmethod
     def tiny(cls, seed: int) -> Self:

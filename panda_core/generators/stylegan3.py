@@ -46,8 +46,9 @@ def plan_bands(
         rate = int(2 ** math.ceil(math.log2(min(2 * stopband, resolution))))
         size = resolution if i >= n_layers - 1 else rate + 2 * margin
         bands.append(Band(cutoff, max(stopband, rate / 2) - cutoff, rate, size))
-        if rate < 1 or rate not in (bands[i - 1].rate, 2 * bands[i - 1].rate):
-            raise ValueError(f"the sampling rate goes to {rate} at layer {i}; it can only stay or double.")
+        before = bands[max(i - 1, 0)].rate
+        if not 1 <= before <= rate <= 16 * before:
+            raise ValueError(f"the sampling rate goes from {before} to {rate} at layer {i}; it cannot fall or jump.")
     return bands
 
 
@@ -315,11 +316,16 @@ class StyleGAN3(SplitGenerator):
         return self.entries[-1](cut.features, cut.carry["ws"][:, -1]) * self.output_scale
 
     @classmethod
-    def tiny(cls, seed: int) -> Self:
-        """Random weights go flat with depth unless every layer knows the size of its input: it is measured here."""
+    def tiny(cls, seed: int, is_rotating: bool = False) -> Self:
+        """Random weights go flat with depth unless every layer knows the size of its input: it is measured here.
+
+        is_rotating: a StyleGAN3-R, not a T.
+        """
         with torch.random.fork_rng(devices=[]), torch.no_grad():
             torch.manual_seed(seed)
-            generator = cls(32, (12, 12, 12, 12, 10, 8, 8), z_dim=10, w_dim=14)
+            kernel = 1 if is_rotating else 3
+            channels = (12, 12, 12, 12, 10, 8, 8)
+            generator = cls(32, channels, z_dim=10, w_dim=14, kernel=kernel, is_radial=is_rotating)
             generator.w_avg.normal_(std=0.3)
             generator.input.affine.weight.mul_(0.2)
             generator.input.affine.bias.copy_(torch.tensor([1.0, 0.0, 0.0, 0.0]))
