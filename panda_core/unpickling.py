@@ -76,7 +76,9 @@ def read_pickle(stream: Any, admitted: Admitted, persistent: Callable[[Any], Any
         if count >= MAX_OPERATIONS:
             raise ValueError(f"it has more than {MAX_OPERATIONS} pickle operations, which no generator has")
         match opcode.name:
-            case "PROTO" | "FRAME":
+            case "PROTO" if argument in (2, 3, 4, 5):
+                pass
+            case "FRAME":
                 pass
             case "NONE":
                 stack.append(None)
