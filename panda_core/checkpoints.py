@@ -89,21 +89,9 @@ def one_sentence(path: Path) -> Iterator[None]:
         raise ValueError(f"{path.name[:80]} cannot be loaded: {reason}.") from error
 
 
-# What the readers of damaged files raise: a wrong type, an index out of range, and torch's and zipfile's own.
-FOREIGN_ERRORS = (
-    ValueError,
-    TypeError,
-    LookupError,
-    ArithmeticError,
-    AttributeError,
-    RuntimeError,
-    MemoryError,
-    EOFError,
-    SafetensorError,
-    UnpicklingError,
-    struct.error,
-    zipfile.BadZipFile,
-)
+# What the readers of damaged files raise: a wrong type, an index out of range; and torch's, zipfile's and others' own.
+BUILTIN_ERRORS = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RuntimeError, MemoryError)
+FOREIGN_ERRORS = (*BUILTIN_ERRORS, EOFError, SafetensorError, UnpicklingError, struct.error, zipfile.BadZipFile)
 
 
 def is_safetensors(path: Path) -> bool:
@@ -203,17 +191,15 @@ def read_nvidia(value: Any, size: int) -> tuple[dict[str, Tensor], dict[str, Any
         for name, child in module.state["_modules"].items():
             if child is not None:
                 pending.append((f"{prefix}{name}.", child))
-        if "affine" in module.state["_modules"] and "weight" in module.state["_parameters"] and prefix.count(".") > 1:
+        if "affine" in module.state["_modules"] and "conv_clamp" in module.state:
             layers.append(module.state)
     synthesis = generator.state["_modules"]["synthesis"].state
-    layers = [layer for layer in layers if "conv_clamp" in layer]
     clamps = {None if layer["conv_clamp"] is None else float(layer["conv_clamp"]) for layer in layers}
     if len(clamps) != 1 or int(synthesis["img_channels"]) != 3:
         raise ValueError("its layers differ in conv_clamp, or its pictures have not three channels")
     if {layer.get("activation", "lrelu") for layer in layers} - {"lrelu", "linear"}:
         raise ValueError("its layers have an activation other than lrelu")
-    named = {key: plain_number(synthesis[key]) for key in STYLEGAN3_OPTIONS.values() if key in synthesis}
-    given = {**synthesis.get("_init_kwargs", {}), **named}
+    given = {**synthesis.get("_init_kwargs", {}), **synthesis}
     options = {key: plain_number(given[key]) for key in STYLEGAN3_OPTIONS.values() if key in given}
     options["bands"] = [
         [plain_number(layer[key]) for key in ("out_cutoff", "out_half_width", "out_sampling_rate", "out_size")]

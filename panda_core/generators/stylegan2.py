@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .ops import Dense, Mapping, truncate
-from .split import Cut, Latents, SplitGenerator, check_resolution
+from .split import Cut, Latents, SplitGenerator, check_resolution, constructor_arguments
 
 
 def upsample_fir(x: Tensor, taps: Tensor) -> Tensor:
@@ -120,18 +120,7 @@ class StyleGAN2(SplitGenerator):
         extrapolates: bool = True,
     ):
         super().__init__()
-        self.config = {
-            "channels": list(channels),
-            "z_dim": z_dim,
-            "w_dim": w_dim,
-            "mapping_layers": mapping_layers,
-            "mapping_width": mapping_width,
-            "n_classes": n_classes,
-            "embed_dim": embed_dim,
-            "conv_clamp": conv_clamp,
-            "joint_norm": joint_norm,
-            "extrapolates": extrapolates,
-        }
+        self.config = constructor_arguments(locals())
         self.extrapolates = extrapolates
         self.z_dim, self.n_classes = z_dim, n_classes
         self.resolution = check_resolution(4 * 2 ** (len(channels) - 1))

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .ops import Dense, Mapping, truncate
-from .split import Cut, Latents, SplitGenerator, check_resolution
+from .split import Cut, Latents, SplitGenerator, check_resolution, constructor_arguments
 
 
 @dataclass(frozen=True)
@@ -235,24 +235,7 @@ class StyleGAN3(SplitGenerator):
         output_scale: float = 0.25,
     ):
         super().__init__()
-        self.config = {
-            "resolution": resolution,
-            "channels": list(channels),
-            "z_dim": z_dim,
-            "w_dim": w_dim,
-            "mapping_layers": mapping_layers,
-            "n_classes": n_classes,
-            "kernel": kernel,
-            "is_radial": is_radial,
-            "conv_clamp": conv_clamp,
-            "n_critical": n_critical,
-            "first_cutoff": first_cutoff,
-            "first_stopband": first_stopband,
-            "last_stopband_rel": last_stopband_rel,
-            "margin": margin,
-            "filter_size": filter_size,
-            "output_scale": output_scale,
-        }
+        self.config = constructor_arguments(locals())
         if not (0 <= margin <= 64 and 2 <= filter_size <= 32 and filter_size % 2 == 0):
             raise ValueError(
                 f"margin is {margin} and filter_size {filter_size}; up to 64 and even up to 32 are accepted."
