@@ -21,6 +21,7 @@ from panda_core.checkpoints import build, convert, load_generator, read_metadata
 from panda_core.generators.registry import FAMILIES
 from panda_core.generators.split import Latents, weights_hash
 from panda_core.layouts import read_state
+from panda_core.unpickling import NVIDIA_ADMITTED
 
 DATA = Path(__file__).parent / "data" / "parity"
 FIXTURES = {fixture["name"]: fixture for fixture in json.loads((DATA / "parity.json").read_text())["fixtures"]}
@@ -468,27 +469,39 @@ def test_a_truncated_file_is_refused(file, share, tmp_path):
     refusal(tmp_path / "file")
 
 
+def mutate(data, draw):
+    """A few random changes of a bytearray, in place."""
+    head = draw(st.sampled_from([64, 4096, len(data)]))  # structure is dense at the front
+    for _ in range(draw(st.integers(1, 4))):
+        at = draw(st.integers(0, max(0, min(head, len(data)) - 1)))
+        piece = draw(st.binary(min_size=1, max_size=8))
+        match draw(st.sampled_from(["set", "insert", "delete", "copy"])):
+            case "set":
+                data[at : at + len(piece)] = piece
+            case "insert":
+                data[at:at] = piece
+            case "delete":
+                del data[at : at + piece[0]]
+            case "copy":
+                data[at:at] = data[at : at + piece[0]]
+
+
 @pytest.mark.parametrize("file", SAMPLES)
-@settings(max_examples=int(os.environ.get("PANDA_FUZZ", "25")), deadline=None,
-          suppress_health_check=[HealthCheck.function_scoped_fixture])  # fmt: skip
-@given(draw=st.data())
-def test_a_mutated_file_loads_or_is_refused_in_one_sentence(file, draw, tmp_path):
+@settings(
+    max_examples=int(os.environ.get("PANDA_FUZZ", "25")),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(choices=st.data())
+def test_a_mutated_file_loads_or_is_refused_in_one_sentence(file, choices, tmp_path):
     data = bytearray((DATA / "files" / file).read_bytes())
-    head = draw.draw(st.sampled_from([64, 4096, len(data)]))  # structure is dense at the front
-    for _ in range(draw.draw(st.integers(1, 4))):
-        at = draw.draw(st.integers(0, min(head, len(data)) - 1))
-        kind = draw.draw(st.sampled_from(["flip", "set", "insert", "delete", "copy"]))
-        piece = draw.draw(st.binary(min_size=1, max_size=8))
-        if kind == "flip":
-            data[at] ^= 1 << (piece[0] % 8)
-        elif kind == "set":
-            data[at : at + len(piece)] = piece
-        elif kind == "insert":
-            data[at:at] = piece
-        elif kind == "delete":
-            del data[at : at + piece[0]]
-        else:
-            data[at:at] = data[at : at + piece[0]]
+    if data.startswith(b"PK") and choices.draw(st.booleans()):  # inside the archive, where its checksums do not help
+        with zipfile.ZipFile(io.BytesIO(data)) as packed:
+            entries = {name: bytearray(packed.read(name)) for name in packed.namelist()}
+        mutate(entries[choices.draw(st.sampled_from([next(iter(entries)), *entries]))], choices.draw)
+        data = archive({name: bytes(content) for name, content in entries.items()})
+    else:
+        mutate(data, choices.draw)
     folder = tmp_path / Path(file).parent
     folder.mkdir(exist_ok=True)
     for neighbour in (DATA / "files" / file).parent.glob("config.json"):
@@ -501,3 +514,24 @@ def test_a_mutated_file_loads_or_is_refused_in_one_sentence(file, draw, tmp_path
         refusal(path)
     else:
         assert all(tensor.isfinite().all() for tensor in generator.state_dict().values())
+
+
+OPERATIONS = [bytes([code]) for code in b"(0}])\x8f.Rb\x81\x93stau\x85\x86\x87e\x90\x94N\x88\x89QcXKJMBCh\x8a\x95q"]
+
+
+@settings(max_examples=20 * int(os.environ.get("PANDA_FUZZ", "25")), deadline=None,
+          suppress_health_check=[HealthCheck.function_scoped_fixture])  # fmt: skip
+@given(
+    pieces=st.lists(
+        st.one_of(
+            st.sampled_from(OPERATIONS),
+            st.sampled_from([text("G_ema"), text("state"), text("_modules"), text("a"), b"h\x00", b"q\x00", b"K\x01"]),
+            st.sampled_from([f"c{module}\n{name}\n".encode() for module, name in NVIDIA_ADMITTED]),
+            st.binary(max_size=4),
+        ),
+        max_size=40,
+    )
+)
+def test_a_pickle_of_random_operations_is_refused_in_one_sentence(pieces, tmp_path):
+    (tmp_path / "file").write_bytes(b"\x80\x04" + b"".join(pieces))
+    refusal(tmp_path / "file")
