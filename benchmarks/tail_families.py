@@ -1,11 +1,10 @@
 """How long does an edit take? Head and tail of every family at its real size, with random weights.
 
-`python -m benchmarks.tail_families [NETWORK ...] [--device cuda] [--dtype float16] [--batches 1 4 16]` prints a table: the
-tail for so many edits of one picture (which share its styles) beside that for as many different pictures.
+`python -m benchmarks.tail_families [NETWORK ...] [--device cuda] [--dtype float16] [--batches 1 4 16]` prints a table:
+the tail for so many edits of one picture (which share its styles) beside that for as many different pictures.
 """
 
 import argparse
-import platform
 import resource
 import statistics
 import time
@@ -66,18 +65,18 @@ def clock(work: Callable[[], object], device: torch.device, repeats: int) -> tup
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("networks", nargs="*", default=["stylegan2-256"], choices=[*NETWORKS, []])
+    parser.add_argument("networks", nargs="*", metavar="NETWORK", help=", ".join(NETWORKS))
     parser.add_argument("--device", default="cpu", type=torch.device)
     parser.add_argument("--dtype", default="float32", choices=["float32", "float16", "bfloat16"])
     parser.add_argument("--batches", nargs="+", type=int, default=[1, 4, 16])
     parser.add_argument("--layers", nargs="+", type=int, help="default: all editable ones")
     parser.add_argument("--repeats", type=int, default=5)
     args = parser.parse_args()
-    print(
-        f"{args.device} {args.dtype}, torch {torch.__version__}, {torch.get_num_threads()} threads, {platform.machine()}"
-    )
+    if unknown := set(args.networks) - NETWORKS.keys():
+        parser.error(f"unknown network {', '.join(sorted(unknown))}; known are {', '.join(NETWORKS)}")
+    print(f"{args.device} {args.dtype}, torch {torch.__version__}, {torch.get_num_threads()} threads")
     print("network            layer  features          head ms     | per batch: edits of one picture ms, pictures ms")
-    for name in args.networks:
+    for name in args.networks or ["stylegan2-256"]:
         torch.manual_seed(0)
         generator = NETWORKS[name]().eval().requires_grad_(False).to(args.device)
         autocast = torch.autocast(args.device.type, getattr(torch, args.dtype), enabled=args.dtype != "float32")
