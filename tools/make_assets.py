@@ -177,11 +177,26 @@ def measure(generator: StyleGAN2, n: int = 1024) -> tuple[list[float], list[floa
 
 
 def write_card(folder: Path, run: Path, generator: StyleGAN2, factors: list[Factors], figures: tuple) -> None:
+    """The model card: how, on what, for how long, how far from the renders; and what NOTES.md says is soft."""
     state = torch.load(run / "checkpoint.pt", map_location="cpu", weights_only=True)
     settings = state["settings"]
     made, floor, l1 = figures
-    levels = [f"{generator.resolution // 2**i}" for i in range(len(made))]
+    size, n = generator.resolution, state["step"] * settings["batch"]
+    channels = ", ".join(str(len(c.bias)) for c in generator.convs[::2])
+    millions = sum(p.numel() for p in generator.parameters()) / 1e6
     notes = folder / "NOTES.md"
+
+    def row(*cells: object) -> str:
+        return "| " + " | ".join(map(str, cells)) + " |"
+
+    def distances(values: list[float]) -> list[str]:
+        return [f"{x:.1f}" for x in (*values, float(np.mean(values)))]
+
+    def factor_row(f: Factors) -> str:
+        info, (R_C, R_S) = f.info, f.sigma.shape
+        where = f"layer {info.layer}, {info.height} × {info.width}, {R_C} × {R_S}"
+        return row(where, info.samples, f"{info.energy:.3f} ({info.bound:.3f})", ", ".join(info.part_names.values()))
+
     lines = [
         "# The bundled generator: drawn portraits",
         "",
@@ -189,30 +204,26 @@ def write_card(folder: Path, run: Path, generator: StyleGAN2, factors: list[Fact
         "",
         "Seeds 0 to 63 at ψ = 1, uncurated.",
         "",
-        f"- **What**: StyleGAN2 (skip RGB), {generator.resolution} × {generator.resolution} pixels, channels "
-        f"{', '.join(map(str, settings['channels'][: len(generator.to_rgb)]))}; z {generator.z_dim}, w {settings['w_dim']}; "
-        f"{sum(p.numel() for p in generator.parameters()) / 1e6:.2f} M parameters; weights hash `{factors[0].info.weights}`.",
+        f"- **What**: StyleGAN2 (skip RGB), {size} × {size} pixels; {channels} channels from 4 pixels up; z {generator.z_dim}, "
+        f"w {settings['w_dim']}; {millions:.2f} M parameters; weights hash `{factors[0].info.weights}`.",
         "- **On what**: fresh pictures of the portrait world (`tools/portraits.py`): nobody's photograph, no data set.",
-        f"- **How**: `tools/train_portraits.py`, {state['step']:,} steps of {settings['batch']} portraits and as many swaps "
-        f"({state['step'] * settings['batch'] * 2 / 1e6:.2f} M pictures) in {state['minutes']:.0f} minutes on "
-        f"{state.get('device', '2 CPU cores')}.",
+        f"- **How**: `tools/train_portraits.py`, {state['step']:,} steps: {n / 1e6:.2f} M portraits, as many local swaps, "
+        f"in {state['minutes']:.0f} minutes on {state.get('device', '2 CPU cores')}.",
         "- **Licence**: MIT, weights and pictures.",
-        f"- **Held-out L1** to the true portraits (1,024 latents, [-1, 1]): {l1:.4f}.",
+        f"- **Held-out L1** to the true portraits (1,024 latents, pictures in [-1, 1]): {l1:.4f}.",
         "",
-        "| sliced Wasserstein distance × 1000, pyramid level (px) | " + " | ".join(levels) + " | mean |",
-        "|" + " --- |" * (len(levels) + 2),
-        "| generator to fresh renders | " + " | ".join(f"{x:.1f}" for x in made) + f" | {np.mean(made):.1f} |",
-        "| renders to other renders (the floor) | "
-        + " | ".join(f"{x:.1f}" for x in floor)
-        + f" | {np.mean(floor):.1f} |",
-        "",
-        "| factors | samples | energy explained (bound) | parts |",
-        "| --- | --- | --- | --- |",
-        *(
-            f"| layer {f.info.layer}, {f.info.height} × {f.info.width}, {f.sigma.shape[0]} × {f.sigma.shape[1]} | {f.info.samples} "
-            f"| {f.info.energy:.3f} ({f.info.bound:.3f}) | {', '.join(f.info.part_names.values())} |"
-            for f in factors
+        row(
+            "sliced Wasserstein distance × 1000, by pyramid level",
+            *(f"{size // 2**i} px" for i in range(len(made))),
+            "mean",
         ),
+        "|" + " --- |" * (len(made) + 2),
+        row("generator to fresh renders", *distances(made)),
+        row("renders to other renders (the floor)", *distances(floor)),
+        "",
+        row("factors", "samples", "energy explained (bound)", "parts"),
+        "|" + " --- |" * 4,
+        *map(factor_row, factors),
         "",
         notes.read_text() if notes.exists() else "",
     ]

@@ -3,7 +3,7 @@
 A portrait is a vector u in [0, 1]^D, one number per named factor. Everything is a smooth function of u, so that a
 network can learn to draw it; the whole batch is drawn at once on the device of u.
 
-Coordinates: x to the right, y down, both in [-1, 1]. A signed distance d is negative inside; its edge is drawn about one
+Coordinates: x to the right, y down, both in [-1, 1]. A signed distance d is negative inside; its edge is drawn about a
 pixel wide. Layers are listed from back to front and composited from front to back, which gives each layer its exact
 share of every pixel: the shares of a part add up to its mask, and all masks add up to 1.
 """
@@ -506,7 +506,7 @@ def portraits_of_seeds(seeds: list[int], z_dim: int, size: int = 128) -> Portrai
 
 
 def sheet(images: Tensor, columns: int) -> np.ndarray:
-    """One picture [rows * h, columns * w, 3], uint8, of images [N, 3, h, w] in [-1, 1]; the last row is filled up white."""
+    """One picture [rows * h, columns * w, 3], uint8, of images [N, 3, h, w] in [-1, 1]; the rest is white."""
     N, _, h, w = images.shape
     rows = math.ceil(N / columns)
     padded = torch.ones(rows * columns, 3, h, w)

@@ -3,16 +3,16 @@
     python -m tools.train_portraits --minutes 8        # again and again: it goes on where the last slice stopped
 
 Fitting. The world knows which portrait belongs to which latent, so G is first fitted to (z, render) pairs, at 32, then
-64, then 128 pixels: an L1 with more weight on eyes, brows, nose and mouth, on image differences, and at a quarter of the size.
+64, then 128 pixels: an L1 with more weight on eyes, brows, nose and mouth, on image differences, and at a quarter size.
 
 Local swaps. An edit must change a thing, not tint it. So every portrait z comes with a partner that differs from it in
-the factors of one part only, and with the picture of a point t between them. Inside the region where that picture differs
-from the portrait, the features at an 8 x 8 or 16 x 16 layer move t of the way to those of the partner, under the *styles
-of the portrait*, and the tail must draw the picture between. So what a part looks like is carried by the features at its
-place, and moving them in a straight line moves the part.
+the factors of one part only, and with the picture of a point t between them. Inside the region where that picture
+differs from the portrait, the features at an 8 x 8 or 16 x 16 layer go t of the way to those of the partner, under the
+*styles of the portrait*, and the tail must draw the picture between. So what a part looks like is carried by the
+features at its place, and moving them in a straight line moves the part.
 
-Adversary. With a GPU, the second half of the time adds a discriminator (non-saturating loss, R1; tools/adversary.py) that
-sees the portraits and the swaps.
+Adversary. With a GPU, the second half of the time adds a discriminator (non-saturating loss, R1; tools/adversary.py)
+that sees the portraits and the swaps.
 """
 
 import argparse
@@ -127,7 +127,7 @@ class Pool:
         self.filled = min(self.filled + n, len(self.t))
 
     def batch(self, n: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """latents [n, 2, z_dim] (portrait, partner); t [n]; pictures [n, 2, 3, size, size] in [-1, 1] (portrait, swap)
+        """latents [n, 2, z_dim]: portrait, partner; t [n]; pictures [n, 2, 3, size, size]: portrait, swap, in [-1, 1];
         and where their fine parts are, [n, 2, 1, size, size]."""
         self.owed += n * self.settings.fresh
         while self.owed >= 16 or self.filled < 1024:
@@ -146,7 +146,7 @@ def swap_mask(pictures: Tensor, cells: int) -> Tensor:
 
 
 def fit_loss(made: Tensor, true: Tensor, fine: Tensor) -> Tensor:
-    """L1, five times as heavy on fine parts, on the picture, on its differences, and on a picture of a quarter the size."""
+    """L1, five times as heavy on fine parts: on the picture, on its differences, and on a quarter of its size."""
     error = made - true
     weight = 1 + 4 * fine
     plain = (weight * error.abs()).mean()
