@@ -1,4 +1,4 @@
-"""The command line: python -m panda_core list | render | fit."""
+"""The command line: python -m panda_core list | render | fit | rank."""
 
 import argparse
 import sys
@@ -8,6 +8,7 @@ from .catalogue import Catalogue, fit_layer, user_folder
 from .factorization import Progress
 from .generators.registry import GENERATORS, find_spec
 from .images import png_bytes, read_recipe_json, to_pil
+from .ranking import EVERYWHERE
 from .recipes import decode_link, parse_recipe
 from .rendering import Renderer
 
@@ -63,6 +64,19 @@ def fit(args: argparse.Namespace) -> None:
           f"least stable part {min(info.stability):.2f}")  # fmt: skip
 
 
+def rank(args: argparse.Namespace) -> None:
+    catalogue = Catalogue()
+    spec = find_spec(args.generator)
+    psi = spec.default_psi if args.psi is None else args.psi
+    index, draw = catalogue.ranking(args.generator, args.factors, psi, args.class_index)
+    index.grow(draw, args.count, report=show)
+    scores = index.scores(args.appearance, EVERYWHERE if args.part is None else args.part)
+    top, low = index.extremes(scores, args.show)
+    print(f"\n{len(index)} pictures in {index.folder}")
+    print("most:  seeds", *top)
+    print("least: seeds", *low)
+
+
 def show(progress: Progress) -> None:
     energy = "" if progress.energy is None else f", {progress.energy:.4f} explained"
     print(f"\r{progress.stage}: {progress.done} of at most {progress.total}{energy}   ", end="", file=sys.stderr)
@@ -88,6 +102,16 @@ def main(arguments: list[str] | None = None) -> int:
     command.add_argument("--class", type=int, dest="class_index", metavar="CLASS", help="default: all classes")
     command.add_argument("--out", type=Path, help="default: its place in the user's data folder")
     command.set_defaults(run=fit)
+    command = commands.add_parser("rank", help="order pictures by an appearance, anywhere or at a part")
+    command.add_argument("factors", help="a factors id, such as bundled:l5-call-psi0.8-128x8")
+    command.add_argument("--generator", default="portraits")
+    command.add_argument("--count", type=int, default=1000, help="pictures, of seeds 0, 1, 2, ...; the index is kept")
+    command.add_argument("--appearance", type=int, default=0)
+    command.add_argument("--part", type=int, help="default: anywhere")
+    command.add_argument("--psi", type=float)
+    command.add_argument("--class", type=int, dest="class_index", metavar="CLASS", help="default: all classes in turn")
+    command.add_argument("--show", type=int, default=12)
+    command.set_defaults(run=rank)
     args = parser.parse_args(arguments)
     try:
         args.run(args)

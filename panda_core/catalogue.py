@@ -1,5 +1,7 @@
 """Where generators and factors come from: names and factors ids -> objects, checked against each other."""
 
+import hashlib
+import json
 import os
 import platform
 import threading
@@ -16,6 +18,7 @@ from .factorization import Progress, fit
 from .factors import Factors, FactorsInfo
 from .generators import registry
 from .generators.split import SplitGenerator
+from .ranking import RankingIndex, Table
 
 SAMPLE_SEEDS = 2**31  # samples of a fit take their seeds from here up, away from those that people choose
 
@@ -37,18 +40,18 @@ def user_folder() -> Path:
 
 
 def feature_source(
-    generator: SplitGenerator, layer: int, psi: float, class_index: int | None = None, seed: int = 0
+    generator: SplitGenerator, layer: int, psi: float, class_index: int | None = None, seed: int | None = 0
 ) -> Callable[[int, int], Tensor]:
     """(first, count) -> Z of samples first ... first + count - 1 at a layer, [count, C, H, W]; the `draw` of a fit.
 
-    Sample i of `seed` has the picture seed 2³¹ + (seed · 10⁶ + i) mod 2³¹. Without a class_index a generator with
+    Sample i of `seed` has the picture seed 2³¹ + (seed · 10⁶ + i) mod 2³¹; with seed None it has i itself. Without a class_index a generator with
     classes takes class i mod n_classes: all of them in turn.
     """
     generator.check_layer(layer)
 
     def draw(first: int, count: int) -> Tensor:
         numbers = range(first, first + count)
-        seeds = [SAMPLE_SEEDS + (seed * 10**6 + i) % 2**31 for i in numbers]
+        seeds = numbers if seed is None else [SAMPLE_SEEDS + (seed * 10**6 + i) % 2**31 for i in numbers]
         all_classes = generator.n_classes > 0 and class_index is None
         latents = generator.sample(seeds, psi, 0 if all_classes else class_index)
         if all_classes:
@@ -170,6 +173,27 @@ class Catalogue:
             if rank > found.get(factors.info.layer, (0, ""))[0]:
                 found[factors.info.layer] = rank, f"bundled:{path.stem}"
         return {layer: found[layer][1] for layer in sorted(found)}
+
+    def ranking(
+        self, name: str, factors_id: str, psi: float, class_index: int | None = None, appearances: int = 64
+    ) -> tuple[RankingIndex, Callable[[int, int], Tensor]]:
+        """The index of the pictures 0, 1, 2, ... (their seeds) at ψ, as far as it has grown, and what it grows by.
+
+        `index.grow(draw, upto)` adds pictures. It holds the leading `appearances` at every part and everywhere, in the
+        user's data folder.
+        """
+        generator, weights = self.generator(name)
+        factors = self.factors(name, factors_id)
+        layer, shape = factors.info.layer, (factors.info.height, factors.info.width)
+        top, left, bottom, right = generator.frame(layer)
+        frame = torch.zeros(shape)
+        frame[top:bottom, left:right] = 1
+        A = factors.appearances[:, :appearances]
+        table = Table.of(A, factors.parts, factors.mean, factors.second_moment, frame.flatten())
+        about = {"generator": name, "weights": weights, "layer": layer, "psi": psi, "class": class_index}
+        digest = hashlib.sha256(json.dumps([table.digest(), about]).encode()).hexdigest()[:16]
+        folder = (self._home or user_folder()) / "rankings" / digest
+        return RankingIndex(folder, table, about), feature_source(generator, layer, psi, class_index, seed=None)
 
     def _find(self, name: str, factors_id: str, report) -> Factors:
         scheme, _, rest = factors_id.partition(":")

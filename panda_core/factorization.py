@@ -12,7 +12,10 @@ from .factors import fix_signs, scale_parts
 from .moments import ChannelMoments, FeatureStore, SpatialMoments
 from .solver import Affinity, Solution, minimise_parts, parts_objective
 
+TRIAL, ITERATIONS = 40, 400  # steps of every start, and of the best one, at most
+NEARLY_EQUAL = 0.15  # eigenvalues that differ by less are one: their vectors mix however many samples there are
 LEADING = 32  # appearances that must have settled before the fit stops drawing
+HELD_OUT_GAP = 2e-3  # share of the energy that other samples may still be worth
 FIRST_CHECK, MOST_SAMPLES = 64, 2048  # samples at the first look, and at the last
 
 
@@ -91,37 +94,34 @@ def fit(
 
     halves = _Halves(store, frame)
     checks = _check_points(samples)
-    held_out = None
     for n in checks:
         halves.draw_to(n, lambda done: tell(Progress("sampling", done, checks[-1])))
-        last, held_out = held_out, None if samples else halves.held_out_energy(start)
-        if last is not None and abs(held_out - last) < 2e-3 and appearances_agree(*halves.second_moments()):
+        if n < checks[-1] and appearances_agree(*halves.second_moments()) and halves.held_out_gap(start) < HELD_OUT_GAP:
             break
     channels, N = halves.channels[0] + halves.channels[1], halves.count
     A = leading_eigenvectors(channels.products, R_C)
     total = float(channels.products.trace())
 
-    def solve(spatial: SpatialMoments, start: Tensor, iterations: int = 400) -> Solution:
+    def solve(spatial: SpatialMoments, start: Tensor) -> Tensor:
         def step(i: int, so_far: Solution) -> None:
             best = int(so_far.objective.argmin())
             energy = -float(so_far.objective[best]) / total
-            tell(Progress("solving", i, iterations, energy, so_far.parts[best].float()))
+            tell(Progress("solving", i, ITERATIONS, energy, so_far.parts[best].float()))
 
-        return minimise_parts(spatial.affinity(), start, iterations, report=step)
+        return solve_parts(spatial.affinity(), start, report=step).parts[0]
 
     if R_C == C:
         parts_of_halves = halves.spatial
     else:  # alternate: P given A from all starts, A given P, then P again from where it was
-        best = _best(solve(project(store, A, N)[2], start))
+        best = solve(project(store, A, N).all, start)
         A = leading_eigenvectors(_appearance_matrix(store, best, N), R_C)
         parts_of_halves = project(store, A, N)[:2]
-        start = torch.cat([best[None], start])
     spatial = parts_of_halves[0] + parts_of_halves[1]
-    P = _best(solve(spatial, start))
+    P = solve(spatial, start if R_C == C else best[None])
     P = P[:, order_by_energy(P, spatial.affinity())]
     A = fix_signs(A)
     energy = explained_energy(P, spatial.affinity(), total)
-    others = [_best(minimise_parts(half.affinity(), start)) for half in parts_of_halves]
+    others = [solve_parts(half.affinity(), start).parts[0] for half in parts_of_halves]
     sigma = coefficient_deviation(store, A, P, N)
     means = channels if frame is None else halves.inside[0] + halves.inside[1]
     return Fit(
@@ -169,10 +169,19 @@ class _Halves:
     def second_moments(self) -> tuple[Tensor, Tensor]:
         return self.channels[0].second_moment, self.channels[1].second_moment
 
-    def held_out_energy(self, start: Tensor) -> float:
-        """Share explained on the second half by the parts of the first at R_C = C."""
-        P = _best(minimise_parts(self.spatial[0].affinity(), start, iterations=100))
-        return explained_energy(P, self.spatial[1].affinity(), self.spatial[1].energy)
+    def held_out_gap(self, start: Tensor) -> float:
+        """What the parts of one half leave unexplained on the other and a fit to it, from there, would not.
+
+        In shares of Σ‖Z‖², the worse of the two directions, at R_C = C. The held-out objective itself would also move
+        with the samples that it is measured on; this moves with the parts alone.
+        """
+        gaps = []
+        for mine, other in (self.spatial, self.spatial[::-1]):
+            P, affinity = solve_parts(mine.affinity(), start).parts, other.affinity()
+            refit = minimise_parts(affinity, P, tolerance=1e-5)
+            gaps.append(explained_energy(refit.parts[0], affinity, other.energy))
+            gaps[-1] -= explained_energy(P[0], affinity, other.energy)
+        return max(gaps)
 
 
 def _check_points(samples: int | None) -> list[int]:
@@ -192,8 +201,14 @@ def _teller(report: Callable[[Progress], bool | None] | None) -> Callable[[Progr
     return tell
 
 
-def _best(solution: Solution) -> Tensor:
-    return solution.parts[int(solution.objective.argmin())]
+def solve_parts(affinity: Affinity, starts: Tensor, report: Callable[[int, Solution], None] | None = None) -> Solution:
+    """P from the best of several starts, [1, S, R_S]: all of them a little way, then the one that got furthest."""
+    if len(starts) == 1:
+        return minimise_parts(affinity, starts, ITERATIONS, report=report)
+    first = minimise_parts(affinity, starts, TRIAL, report=report)
+    best = int(first.objective.argmin())
+    tell = None if report is None else lambda i, so_far: report(TRIAL + i, so_far)
+    return minimise_parts(affinity, first.parts[best : best + 1], ITERATIONS - TRIAL, report=tell)
 
 
 class Projected(NamedTuple):
@@ -287,12 +302,12 @@ def match_parts(parts: Tensor, others: Tensor) -> Tensor:
 def appearances_agree(one: Tensor, other: Tensor, leading: int = LEADING, cosine: float = 0.95) -> bool:
     """Whether the leading eigenvectors of two second moments [C, C] are the same, up to nearly equal eigenvalues.
 
-    An eigenvector of one is held against the span of those of the other whose eigenvalues lie within a tenth of its
+    An eigenvector of one is held against the span of those of the other whose eigenvalues lie within 15 % of its
     own: between nearly equal eigenvalues a basis is arbitrary, the span is not.
     """
     (e1, u1), (e2, u2) = torch.linalg.eigh(one), torch.linalg.eigh(other)
     e1, u1, e2, u2 = e1.flip(0), u1.flip(1), e2.flip(0), u2.flip(1)
     cosines = (u1[:, :leading].t() @ u2).square()  # [leading, C]
-    near = (e2[None] - e1[:leading, None]).abs() <= 0.1 * e1[:leading, None]
+    near = (e2[None] - e1[:leading, None]).abs() <= NEARLY_EQUAL * e1[:leading, None]
     near |= torch.eye(len(e2), dtype=torch.bool, device=near.device)[: len(near)]  # its own number always counts
     return bool(((cosines * near).sum(dim=1).sqrt() >= cosine).all())

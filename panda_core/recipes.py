@@ -3,7 +3,6 @@
 import base64
 import binascii
 import json
-import math
 import re
 import zlib
 from dataclasses import dataclass, replace
@@ -218,8 +217,13 @@ def _read_json(text: str | bytes) -> Any:
             raise ValueError("The recipe names a field twice.")
         return dict(pairs)
 
+    def no_giants(digits: str) -> int:
+        if len(digits) > 40:
+            raise ValueError(f"The recipe holds a number of {len(digits)} digits; none needs more than 10.")
+        return int(digits)
+
     try:
-        return json.loads(text, parse_constant=no_constant, object_pairs_hook=no_twins)
+        return json.loads(text, parse_constant=no_constant, parse_int=no_giants, object_pairs_hook=no_twins)
     except json.JSONDecodeError as error:
         raise ValueError(f"The recipe is not JSON: {error}.") from error
     except UnicodeDecodeError as error:
@@ -318,7 +322,7 @@ def _whole(what: str, given: Any, low: int, high: int) -> int:
 
 
 def _number(what: str, given: Any, low: float, high: float) -> float:
-    if type(given) not in (int, float) or not math.isfinite(given) or not low <= given <= high:
+    if type(given) not in (int, float) or not low <= given <= high:  # NaN is in no range
         raise ValueError(f"{what} is {_show(given)}; it must be a number from {low:g} to {high:g}.")
     return float(given)
 
@@ -336,7 +340,7 @@ def _show(given: Any) -> str:
     if isinstance(given, str):
         return repr(given if len(given) <= 40 else given[:40] + "…")
     if isinstance(given, list | dict):
-        return f"a {'list' if isinstance(given, list) else 'object'} of {len(given)}"
+        return f"{'a list' if isinstance(given, list) else 'an object'} of {len(given)}"
     if type(given) is int and abs(given) >= 10**18:
         return "a huge number"
     if given is None or isinstance(given, bool | int | float):

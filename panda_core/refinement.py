@@ -1,5 +1,6 @@
 """Adapt the parts to one picture, densely (I Eq. 6) or on a graph of its positions (II Algorithm 2)."""
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -78,7 +79,9 @@ def neighbour_affinity(columns: Tensor, k: int) -> Tensor:
         piece = slice(start, start + chunk)
         weights[piece] = (X[i[piece]] * X[j[piece]]).sum(dim=1)
     starts = torch.searchsorted(i, torch.arange(S + 1, device=X.device))
-    return torch.sparse_csr_tensor(starts, j, weights, (S, S))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
+        return torch.sparse_csr_tensor(starts, j, weights, (S, S), check_invariants=False)
 
 
 @dataclass(frozen=True)

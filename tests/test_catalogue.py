@@ -1,0 +1,172 @@
+"""Names and ids -> generators and factors; the command line on top of them."""
+
+import dataclasses
+import hashlib
+import json
+
+import pytest
+import torch
+from PIL import Image
+
+from panda_core import __main__ as cli
+from panda_core.catalogue import Catalogue, batch_for, feature_source, fit_id, user_folder
+from panda_core.factors import Factors
+from panda_core.generators import registry
+from panda_core.images import read_recipe_json
+from panda_core.recipes import encode_link, parse_recipe
+from tests.helpers import GENERATOR, LOADED, add_edit, fit_tiny, load_tiny, tiny_recipe
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("PANDA_HOME", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def registered(home, monkeypatch):
+    """The tiny generator as the registry's "tiny", with bundled factors beside it."""
+    spec = registry.GeneratorSpec("Tiny", "stylegan2", registry.BundledFile("tiny", "generator.safetensors"), "MIT", 3)
+    monkeypatch.setattr(registry, "ASSETS", home / "assets")
+    monkeypatch.setitem(registry.GENERATORS, "tiny", spec)
+    monkeypatch.setitem(registry._loaded, "tiny", LOADED)
+    factors = fit_tiny(3)
+    factors.save(spec.factors_folder(LOADED.weights) / f"{factors.stem()}.safetensors")
+    return factors
+
+
+def test_bundled_factors_are_found_by_their_stem(registered):
+    got = Catalogue().factors("tiny", f"bundled:{registered.stem()}")
+    assert torch.equal(got.parts, registered.parts)
+
+
+def test_a_fit_id_fits_the_same_factors_again():
+    factors = fit_tiny(3, R_C=5)
+    assert fit_id(factors) == "fit:3,5,4,32,0,1,all"
+    again = Catalogue(load=load_tiny).factors("tiny", fit_id(factors))
+    assert torch.equal(again.parts, factors.parts)
+    assert torch.equal(again.appearances, factors.appearances)
+
+
+def test_local_factors_lie_in_the_users_folder(home):
+    factors = fit_tiny(3)
+    factors.save(home / "draft.safetensors")
+    digest = hashlib.sha256((home / "draft.safetensors").read_bytes()).hexdigest()[:12]
+    factors.save(home / "factors" / "local" / f"{digest}.safetensors")
+    assert Catalogue(load=load_tiny).factors("tiny", f"local:{digest}").info == factors.info
+
+
+def test_hub_factors_come_from_the_fetcher(tmp_path):
+    factors = fit_tiny(3)
+    factors.save(tmp_path / "a.safetensors")
+    asked = []
+    catalogue = Catalogue(load=load_tiny, fetch=lambda name: (asked.append(name), tmp_path / "a.safetensors")[1])
+    for _ in range(2):
+        catalogue.factors("tiny", "hub:me/mine@main/a.safetensors")
+    assert asked == ["hub:me/mine@main/a.safetensors"]
+
+
+def test_factors_of_other_weights_are_refused(tmp_path):
+    factors = fit_tiny(3).with_info(weights="0" * 12)
+    factors.save(tmp_path / "a.safetensors")
+    with pytest.raises(ValueError, match="learned from weights 000000000000"):
+        Catalogue(load=load_tiny, fetch=lambda name: tmp_path / "a.safetensors").factors("tiny", "hub:a/b@c/d")
+
+
+@pytest.mark.parametrize(
+    ("factors_id", "message"),
+    [
+        ("bundled:none", "no factors 'bundled:none'"),
+        ("local:0123456789ab", "no factors"),
+        ("hub:a/b@c/d", "online"),
+        ("fit:30,4,4,8,0,1,all", "layer is 30"),
+        ("fit:3,400,4,8,0,1,all", "ranks are 400"),
+        ("fit:3,4,4,8,0,1,7", "no classes"),
+        ("fit:3,4,4,1,0,1,all", "at least 2"),
+    ],
+)
+def test_what_cannot_be_found_is_said(registered, factors_id, message):
+    with pytest.raises(ValueError, match=message):
+        Catalogue().factors("tiny", factors_id)
+
+
+def test_samples_are_the_same_however_they_are_drawn():
+    draw = feature_source(GENERATOR, 3, 0.7, seed=4)
+    whole, pieces = draw(0, 5), torch.cat([draw(0, 2), draw(2, 3)])
+    # one convolution over 5 samples or over 2 and 3
+    torch.testing.assert_close(whole, pieces, atol=1e-5, rtol=1e-5)
+    assert not torch.equal(whole, feature_source(GENERATOR, 3, 0.7, seed=5)(0, 5))
+
+
+def test_batches_stay_within_their_bound():
+    assert batch_for((512, 16, 16)) == 32
+    assert batch_for((64, 1024, 1024)) == 1
+    assert batch_for((256, 128, 128)) * 4 * 256 * 128 * 128 <= 2**26
+
+
+def test_an_unknown_generator_is_refused_by_name():
+    with pytest.raises(ValueError, match="'nobody'; there are portraits"):
+        registry.load("nobody")
+
+
+def test_the_users_folder_is_not_made(home):
+    assert user_folder() == home
+    assert list(home.iterdir()) == []
+
+
+def test_render_writes_a_picture_that_opens_again(registered, home):
+    edit = dataclasses.replace(add_edit(), factors=f"bundled:{registered.stem()}")
+    recipe = dataclasses.replace(tiny_recipe(edit), weights=None)
+    (home / "r.json").write_text(recipe.to_json())
+    assert cli.main(["render", str(home / "r.json"), str(home / "a.png")]) == 0
+    pinned = parse_recipe(read_recipe_json((home / "a.png").read_bytes()))
+    assert pinned == dataclasses.replace(recipe, weights=LOADED.weights)
+    link = encode_link(recipe)
+    for source in (str(home / "a.png"), recipe.to_json(), link, f"https://x.hf.space/?r={link}"):
+        assert cli.main(["render", source, str(home / "b.png")]) == 0
+        assert (home / "b.png").read_bytes() == (home / "a.png").read_bytes()
+    with Image.open(home / "a.png") as picture:
+        assert picture.size == (32, 32)
+
+
+def test_fit_writes_factors_where_they_belong(registered, home, capsys):
+    assert cli.main(["fit", "--generator", "tiny", "--parts", "3", "--samples", "20"]) == 0
+    path = home / "factors" / LOADED.weights / "l3-call-psi0.8-12x3.safetensors"
+    assert Factors.load(path).info.samples == 20
+    assert str(path) in capsys.readouterr().out
+
+
+def test_rank_grows_one_index_and_answers_from_it(registered, home, capsys):
+    factors_id = f"bundled:{registered.stem()}"
+    for count in ("20", "50"):
+        assert (
+            cli.main(["rank", factors_id, "--generator", "tiny", "--count", count, "--part", "2", "--show", "3"]) == 0
+        )
+    out = capsys.readouterr().out
+    assert "20 pictures" in out and "50 pictures" in out
+    (folder,) = (home / "rankings").iterdir()
+    assert len(list(folder.glob("*.npy"))) == 2
+    index, _ = Catalogue().ranking("tiny", factors_id, 0.8)
+    best = int(index.extremes(index.scores(0, 2), 1)[0][0])
+    Z = GENERATOR.head(GENERATOR.sample([best], 0.8), 3).features.flatten(2)[0]
+    score = registered.appearances[:, 0] @ Z @ registered.parts[:, 2]
+    assert float(score) == pytest.approx(float(index.scores(0, 2).max()), rel=5e-3)
+    assert f"most:  seeds {best} " in out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["render", "{}", "out.png"],
+        ["render", "missing.json", "out.png"],
+        ["render", json.dumps({"v": 1, "generator": "nobody"}), "out.png"],
+        ["fit", "--generator", "tiny", "--layer", "77"],
+        ["rank", "bundled:none", "--generator", "tiny"],
+    ],
+)
+def test_a_mistake_is_one_sentence_and_no_file(registered, home, arguments, capsys, monkeypatch):
+    monkeypatch.chdir(home)
+    assert cli.main(arguments) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("panda_core: ") and error.count("\n") == 1
+    assert not (home / "out.png").exists()

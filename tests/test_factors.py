@@ -1,0 +1,107 @@
+import dataclasses
+
+import pytest
+import torch
+
+from panda_core.factors import Factors, fix_signs, scale_parts
+from tests.helpers import GENERATOR, LOADED, fit_tiny
+
+
+@pytest.fixture(scope="module")
+def factors():
+    return fit_tiny(3)
+
+
+def test_a_file_holds_everything(factors, tmp_path):
+    factors = factors.with_info(part_names={0: "hair", 3: "left eye"}, appearance_names={11: "dark"})
+    path = factors.path(tmp_path)
+    assert str(path.relative_to(tmp_path)) == f"factors/{LOADED.weights}/l3-call-psi1-12x4.safetensors"
+    factors.save(path)
+    read = Factors.load(path)
+    assert read.info == factors.info
+    for name in ("appearances", "parts", "mean", "second_moment", "sigma", "suggested"):
+        assert torch.equal(getattr(read, name), getattr(factors, name))
+    assert (read.part_name(3), read.part_name(1), read.appearance_name(11)) == ("left eye", "part 1", "dark")
+
+
+def test_factors_fit_the_generator_they_were_learned_from(factors):
+    factors.check_fits(LOADED.weights, GENERATOR.layers)
+
+
+@pytest.mark.parametrize(
+    ("weights", "layers", "message"),
+    [
+        ("f" * 12, GENERATOR.layers, "this generator has weights ffffffffffff"),
+        (LOADED.weights, {3: (12, 16, 16)}, r"layer 3 of shape \(12, 8, 8\)"),
+        (LOADED.weights, {2: (12, 8, 8)}, "no such layer"),
+    ],
+)
+def test_what_does_not_match_is_said(factors, weights, layers, message):
+    with pytest.raises(ValueError, match=message):
+        factors.check_fits(weights, layers)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("parts", lambda x: x - 1, "negative"),
+        ("parts", lambda x: x[:-1], "P has shape"),
+        ("appearances", lambda x: x * torch.nan, "finite"),
+        ("sigma", lambda x: x.t(), "sigma has shape"),
+        ("suggested", lambda x: x + 100, "suggested"),
+        ("mean", lambda x: x[1:], "mean has shape"),
+    ],
+)
+def test_tensors_that_do_not_hold_together_are_refused(factors, field, value, message):
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(factors, **{field: value(getattr(factors, field))})
+
+
+@pytest.mark.parametrize("content", [b"", b"not safetensors", b"\x08\x00\x00\x00\x00\x00\x00\x00{}      "])
+def test_a_file_that_is_not_ours_is_refused_by_name(content, tmp_path):
+    path = tmp_path / "alien.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="alien"):
+        Factors.load(path)
+
+
+def test_a_newer_file_is_refused(factors, tmp_path, monkeypatch):
+    monkeypatch.setattr("panda_core.factors.FORMAT", 2)
+    factors.save(tmp_path / "new.safetensors")
+    monkeypatch.undo()
+    with pytest.raises(ValueError, match="format 2"):
+        Factors.load(tmp_path / "new.safetensors")
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_scaled_parts_reach_from_0_to_1(seed):
+    P = torch.rand(64, 6, generator=torch.Generator().manual_seed(seed)) + 3
+    scaled = scale_parts(P)
+    assert torch.equal(scaled.amin(dim=0), torch.zeros(6))
+    assert torch.equal(scaled.amax(dim=0), torch.ones(6))
+
+
+def test_a_constant_part_scales_to_0():
+    assert torch.equal(scale_parts(torch.full((9, 1), 2.0)), torch.zeros(9, 1))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_sign_rule_undoes_any_flip(seed):
+    g = torch.Generator().manual_seed(seed)
+    A = torch.randn(20, 7, generator=g)
+    flips = torch.where(torch.rand(7, generator=g) < 0.5, -1.0, 1.0)
+    assert torch.equal(fix_signs(A), fix_signs(A * flips))
+
+
+def test_units_are_standard_deviations_of_the_data(factors):
+    """Strength 1 at a part moves a_jᵀZp̂ by one σ over samples; elsewhere a_jᵀz by one σ over all positions."""
+    latents = GENERATOR.sample([2**31 + i for i in range(32)], 1.0)
+    Z = GENERATOR.head(latents, 3).features.flatten(2).double()
+    for j, k in ((0, 0), (5, 3), (11, 1)):
+        a, p = factors.appearances[:, j].double(), factors.scaled_parts[:, k].double()
+        moved = factors.alpha_at_part(j, k) * (p @ p)
+        # the features are kept in half precision between the passes
+        assert float(moved) == pytest.approx(float(torch.einsum("c,ncs,s->n", a, Z, p).std(correction=0)), rel=1e-3)
+        everywhere = torch.einsum("c,ncs->ns", a, Z)
+        assert factors.alpha_anywhere(j) == pytest.approx(float(everywhere.std(correction=0)), rel=1e-4)
+        assert factors.threshold(j) == pytest.approx(float(everywhere.mean()), rel=1e-4, abs=1e-5)
