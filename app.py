@@ -212,6 +212,7 @@ THEME = gr.themes.Base(
 ).set(  # contrast of at least 4.5 : 1 in both modes
     body_text_color_subdued="*neutral_600",
     body_text_color_subdued_dark="*neutral_300",
+    button_large_text_weight="400",
     button_primary_background_fill="*primary_600",
     button_primary_background_fill_hover="*primary_700",
     button_primary_background_fill_dark="*primary_600",

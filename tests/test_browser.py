@@ -183,7 +183,7 @@ def test_before_is_held_and_difference_is_switched(visit):
     page = visit()
     no_pointer(page)
     shown = pixels(page)
-    before = page.get_by_role("button", name="Before")
+    before = page.get_by_role("button", name="Hold for before")
     before.focus()
     page.keyboard.down(" ")
     expect(page.locator("#picture .flag")).to_have_text("Before")

@@ -161,4 +161,11 @@ document.addEventListener('drop', e => {
   if (input) { input.files = e.dataTransfer.files; input.dispatchEvent(new Event('change', {bubbles: true})); }
 });
 
+document.addEventListener('keydown', e => {             // Ctrl+Z and Ctrl+Shift+Z outside text fields
+  if (!(e.ctrlKey || e.metaKey) || e.key.toLowerCase() !== 'z' || e.target.matches('textarea, input:not([type=range], [type=checkbox], [type=radio])')) return;
+  e.preventDefault();
+  const button = document.querySelector(e.shiftKey ? '#redo' : '#undo');
+  if (button && !button.disabled) button.click();
+});
+
 watch('value', refresh); refresh();

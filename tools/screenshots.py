@@ -1,0 +1,86 @@
+"""The README's pictures of the page, from the running app.
+
+    python -m tools.screenshots [OUT]      # default: assets/screenshots
+
+edit.png (1440 px wide, a part under the pointer), brush.png (a painted region), dark.png, phone.png (390 px).
+"""
+
+import argparse
+import io
+import os
+import shutil
+import socket
+from pathlib import Path
+
+from PIL import Image
+from playwright.sync_api import Page, expect, sync_playwright
+
+OUT = Path(__file__).parents[1] / "assets" / "screenshots"
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+LIMIT = 500_000  # bytes of one file
+
+
+def save(data: bytes, path: Path) -> None:
+    """As PNG, with as many colours as fit under the limit."""
+    image = Image.open(io.BytesIO(data)).convert("RGB")
+    image.save(path, optimize=True)
+    for colours in (256, 128, 64):
+        if path.stat().st_size <= LIMIT:
+            break
+        image.quantize(colours, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(path, optimize=True)
+    print(f"{path}: {image.width} x {image.height}, {path.stat().st_size // 1000} kB")
+
+
+def open_page(browser, url: str, width: int, height: int, **options) -> Page:
+    page = browser.new_context(viewport={"width": width, "height": height}, **options).new_page()
+    page.goto(url)
+    expect(page.locator("#looks button")).to_have_count(12, timeout=60_000)
+    page.wait_for_function("[...document.images].every(i => i.complete)")
+    page.evaluate("document.fonts.ready")
+    return page
+
+
+def hover(page: Page, x: float, y: float) -> None:
+    box = page.locator("#picture canvas").bounding_box()
+    page.mouse.move(box["x"] + box["width"] * x, box["y"] + box["height"] * y)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("out", type=Path, nargs="?", default=OUT)
+    parser.add_argument("--chromium", default=os.environ.get("CHROMIUM") or shutil.which("chromium"))
+    args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+    import app
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    _, url, _ = app.demo.launch(
+        prevent_thread_lock=True, server_name="127.0.0.1", server_port=port, quiet=True, **app.LAUNCH
+    )
+    with sync_playwright() as p:
+        browser = p.chromium.launch(executable_path=args.chromium, headless=True, args=FLAGS)
+        page = open_page(browser, url, 1440, 1000)
+        hover(page, 0.5, 0.42)
+        save(page.screenshot(full_page=True), args.out / "edit.png")
+        page.get_by_role("button", name="Brush").click()
+        hover(page, 0.3, 0.25)
+        page.mouse.down()
+        for x, y in ((0.45, 0.18), (0.6, 0.2), (0.7, 0.3)):
+            hover(page, x, y)
+        page.mouse.up()
+        expect(page.locator("#looks button[aria-pressed=true]")).to_have_count(0)
+        page.locator("#looks button").nth(0).click()
+        expect(page.locator("#looks button[aria-pressed=true]")).to_have_count(1)
+        save(page.screenshot(full_page=True), args.out / "brush.png")
+        page = open_page(browser, url, 1440, 1000, color_scheme="dark")
+        save(page.screenshot(full_page=True), args.out / "dark.png")
+        page = open_page(browser, url, 390, 844, is_mobile=True, has_touch=True, device_scale_factor=2)
+        save(page.screenshot(full_page=True), args.out / "phone.png")
+        browser.close()
+    app.demo.close()
+
+
+if __name__ == "__main__":
+    main()
