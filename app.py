@@ -69,10 +69,12 @@ def picture_panel(page: Page) -> tuple[Picture, gr.HTML]:
 
 def share_panel(page: Page) -> None:
     with gr.Row(elem_classes="share"):
-        link = gr.Button("Copy link", min_width=110, elem_id="copy-link")
-        png = gr.Button("Download PNG", min_width=130, elem_id="download")
-        code = gr.Button("Copy as Python", min_width=130, elem_id="copy-python")
-        file = gr.UploadButton("Open a PNG", file_types=[".png"], type="binary", min_width=110, elem_id="open-png")
+        link = gr.Button("Copy link", min_width=100, size="md", elem_id="copy-link")
+        png = gr.Button("Download PNG", min_width=100, size="md", elem_id="download")
+        code = gr.Button("Copy as Python", min_width=100, size="md", elem_id="copy-python")
+        file = gr.UploadButton(
+            "Open a PNG", file_types=[".png"], type="binary", min_width=100, size="md", elem_id="open-png"
+        )
     given = gr.Textbox(visible="hidden", elem_id="given")
     shown = gr.Textbox(label="Copied to the clipboard", visible=False, lines=1, max_lines=6, buttons=["copy"],
                        interactive=False, elem_id="copied")  # fmt: skip
@@ -192,13 +194,14 @@ def notice(session: Session) -> str:
 with gr.Blocks(title="PandA: click a part, change it", analytics_enabled=False, delete_cache=(3600, 7200)) as demo:
     page = Page()
     gr.HTML(read("header.html"), elem_id="header")
-    page.follow(gr.HTML(elem_id="notice"), notice)
+    page.follow(gr.HTML(visible=False, elem_id="notice"), lambda s: gr.HTML(notice(s), visible=bool(s.notice)))
     with gr.Row(equal_height=False, elem_id="columns"):
         with gr.Column(scale=6, min_width=320):
             picture, words = picture_panel(page)
-        with gr.Column(scale=5, min_width=320), gr.Tabs(), gr.Tab("Edit"):
-            edit_tab(page, picture, words)
-    share_panel(page)
+        with gr.Column(scale=5, min_width=320):
+            with gr.Tabs(), gr.Tab("Edit"):
+                edit_tab(page, picture, words)
+            share_panel(page)
     endpoints()
     page.wire(demo)
 demo.queue(max_size=64, default_concurrency_limit=4, api_open=False)

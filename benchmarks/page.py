@@ -7,12 +7,16 @@ Page: headless Chromium drags the slider back and forth; counted are the new pic
 """
 
 import argparse
+import contextlib
 import itertools
 import os
 import shutil
 import socket
 import statistics
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import torch
 
@@ -31,17 +35,32 @@ def core_ticks(repeats: int) -> list[float]:
     return seconds[5:]
 
 
-def page_frames(seconds: float) -> tuple[int, float, list[float]]:
+def page_frames(seconds: float, threads: int) -> tuple[int, float, list[float]]:
     """(frames drawn, seconds that it took, seconds between them) while the slider is dragged."""
     from playwright.sync_api import sync_playwright
-
-    import app
 
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    options = {"prevent_thread_lock": True, "server_name": "127.0.0.1", "server_port": port, "quiet": True}
-    _, url, _ = app.demo.launch(**options, **app.LAUNCH)
+    address = {"GRADIO_SERVER_NAME": "127.0.0.1", "GRADIO_SERVER_PORT": str(port)}
+    environment = os.environ | address | {"OMP_NUM_THREADS": str(threads)}
+    server = subprocess.Popen([sys.executable, "app.py"], cwd=Path(__file__).parents[1], env=environment)
+    try:
+        wait_for(port)
+        return drag(sync_playwright, f"http://127.0.0.1:{port}", seconds)
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def wait_for(port: int) -> None:
+    while True:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return
+        time.sleep(0.2)
+
+
+def drag(sync_playwright, url: str, seconds: float) -> tuple[int, float, list[float]]:
     executable = os.environ.get("CHROMIUM") or shutil.which("chromium")
     with sync_playwright() as p:
         browser = p.chromium.launch(executable_path=executable, headless=True, args=FLAGS)
@@ -65,7 +84,6 @@ def page_frames(seconds: float) -> tuple[int, float, list[float]]:
         drawn = page.evaluate("window.drawn")
         page.mouse.up()
         browser.close()
-    app.demo.close()
     return len(drawn), took, [(b - a) / 1000 for a, b in itertools.pairwise(drawn)]
 
 
@@ -84,7 +102,7 @@ def main() -> None:
     high = 1e3 * ticks[int(0.95 * len(ticks))]
     print(f"{generator.resolution} px, layer {view.start().layer}")
     print(f"core, a tick: median {1e3 * statistics.median(ticks):.1f} ms, 95 % under {high:.1f} ms")
-    frames, took, gaps = page_frames(args.seconds)
+    frames, took, gaps = page_frames(args.seconds, args.threads)
     longest = f"median gap {1e3 * statistics.median(gaps):.0f} ms, longest {1e3 * max(gaps):.0f} ms" if gaps else ""
     print(f"page, a drag of {took:.1f} s: {frames} pictures, {frames / took:.1f} a second; {longest}")
     print(machine(generator.device))

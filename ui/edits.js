@@ -8,7 +8,14 @@ function button(action, index, label, disabled) {
   b.addEventListener('click', () => trigger('act', {action, index}));
   return b;
 }
+let shown = '';
 function render() {
+  const now = JSON.stringify((props.value || {rows: []}).rows.map(row => ({...row, look: ''})));
+  if (now === shown) {                                  // a tick of the slider changes nothing but numbers
+    props.value.rows.forEach((row, i) => { list.children[i].querySelector('.take span').textContent = row.look; });
+    return;
+  }
+  shown = now;
   const rows = (props.value || {rows: []}).rows, key = document.activeElement && document.activeElement.dataset && document.activeElement.dataset.key;
   none.hidden = rows.length > 0;
   list.replaceChildren(...rows.map((row, i) => {
