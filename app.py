@@ -15,7 +15,7 @@ from panda_core.images import read_recipe_json, to_pil
 from panda_core.recipes import Recipe, parse_recipe
 from ui import view
 from ui.edit import edit_tab, sentence
-from ui.page import QUIET, Page, current, plainly
+from ui.page import QUIET, Page, current, plainly, sent
 from ui.session import Session
 from ui.widgets import Picture, Tiles, read
 
@@ -103,7 +103,7 @@ def go_to_seed(session: Session | None, seed: float | None) -> Session:
 
 
 def go_back(session: Session | None, evt: gr.EventData) -> Session:
-    session, index = current(session), evt._data.get("index")
+    session, index = current(session), sent(evt, "index")
     if type(index) is not int or not 0 <= index < len(session.seeds):
         raise ValueError(f"The picture to go back to is {index!r:.20}; there are {len(session.seeds)}.")
     return session.go_to(session.seeds[index])

@@ -65,6 +65,20 @@ def test_the_page_opens_on_a_picture_that_shows_an_edit(start):
     assert (picture(start) - view.renderer.base(start.recipe)).abs().mean() > 0.002
 
 
+@pytest.mark.parametrize("text", ["", "{", '{"v":1,"generator":"nobody"}', '{"v":1,"generator":"portraits","seed":-1}'])
+def test_a_start_file_that_does_not_fit_is_passed_over(start, tmp_path, monkeypatch, text):
+    (tmp_path / "start.json").write_text(text)
+    monkeypatch.setattr(view, "start_file", lambda spec: tmp_path / "start.json")
+    assert view.start().edit is not None
+
+
+def test_the_start_file_is_where_a_visit_begins(start, tmp_path, monkeypatch):
+    wished = dataclasses.replace(start.recipe, seed=4242)
+    (tmp_path / "start.json").write_text(wished.to_json())
+    monkeypatch.setattr(view, "start_file", lambda spec: tmp_path / "start.json")
+    assert view.start().recipe == wished
+
+
 def test_a_visitor_without_a_session_gets_the_start_page(start):
     assert page.current(None) == start
 
@@ -161,8 +175,26 @@ def test_a_painted_piece_of_a_part_can_be_kept(edited):
     assert edit.choose_where(kept, "parts").edit.region == edited.edit.region
 
 
-def test_everywhere_is_a_region(edited):
+def test_painting_over_an_edited_part_can_cut_its_edit_down(edited):
+    stroke = edit.paint(edited, event(rle=painted(edited)))
+    cut = edit.choose_where(stroke, "piece")
+    assert len(cut.recipe.edits) == 1 and cut.edit.region.parts == (1,) and cut.edit.region.keep is not None
+
+
+def test_the_whole_picture_is_a_region(edited):
     assert edit.choose_where(edited, "all").edit.region.all
+    whole = edit.choose_look(edit.choose_everywhere(edited), event(index=0))
+    assert len(whole.recipe.edits) == 2 and whole.edit.region.all
+
+
+def test_a_rest_between_two_moves_of_the_slider_makes_two_steps(edited, monkeypatch):
+    clock = iter([10.0, 10.2, 99.0])
+    monkeypatch.setattr(edit.time, "monotonic", lambda: next(clock))
+    session = edited
+    for strength in (0.5, 1.0, 2.0):
+        session, *_ = edit.tick(session, strength)
+    assert edit.do_undo(session).edit.strength == 1.0
+    assert edit.do_undo(edit.do_undo(session)).recipe == edited.recipe
 
 
 def test_another_seed_keeps_the_edits_and_is_remembered(edited):
@@ -345,3 +377,9 @@ def test_edit_refuses_what_the_validator_refuses(start, values):
 def test_the_public_endpoints_are_a_decision():
     dependencies = app.demo.get_config_file()["dependencies"]
     assert {d["api_name"] for d in dependencies if d["api_visibility"] == "public"} == {"generate", "edit"}
+
+
+def test_a_move_that_changes_nothing_does_not_swallow_a_step(edited):
+    session, *_ = edit.tick(edited, edited.edit.strength)
+    session, *_ = edit.tick(session, 1.25)
+    assert edit.do_undo(session).recipe == edited.recipe

@@ -1,12 +1,16 @@
 """The Edit tab: where, what can change there, how strongly, and the list of edits."""
 
+import time
+from dataclasses import replace
+
 import gradio as gr
 
 from . import view
-from .page import QUIET, Page, current, plainly
+from .page import QUIET, Page, current, plainly, sent
 from .session import Session
 from .widgets import Edits, Picture, Tiles
 
+PAUSE = 1.5  # seconds of rest after which a move of the slider is another step of undo
 WHERE = [
     ("Chosen parts", "parts"),
     ("Painted piece of them", "piece"),
@@ -18,6 +22,7 @@ WHERE = [
 def edit_tab(page: Page, picture: Picture, words: gr.HTML) -> None:
     session = page.session
     parts = gr.CheckboxGroup([], label="Part of the picture", elem_id="parts", interactive=True)
+    where = gr.Radio(WHERE, label="Where it goes", value="parts", visible=False, elem_id="where", interactive=True)
     gr.HTML(heading("What can change here"))
     looks = Tiles(group="What can change here", elem_id="looks")
     strength = gr.Slider(-4, 4, 0, step=0.1, label="Strength", elem_id="strength", interactive=True, buttons=[])
@@ -28,13 +33,13 @@ def edit_tab(page: Page, picture: Picture, words: gr.HTML) -> None:
         redo = gr.Button("Redo", size="sm", min_width=72, elem_id="redo")
         reset = gr.Button("Reset", size="sm", min_width=72, elem_id="reset")
         another = gr.Button("Add another look here", size="sm", min_width=170, elem_id="another")
-    with gr.Accordion("Region and details", open=False, elem_id="details"):
-        where = gr.Radio(WHERE, label="Where the look goes", value="parts", elem_id="where", interactive=True)
+    with gr.Accordion("More", open=False, elem_id="details"):
+        everywhere = gr.Button("Change the whole picture instead", size="sm", elem_id="everywhere")
         number = gr.Number(label="Appearance by number", precision=0, elem_id="appearance", interactive=True)
         numbers = gr.Markdown()
 
     page.follow(parts, lambda s: gr.CheckboxGroup(choices=part_choices(s), value=view.chosen_parts(s)))
-    page.follow(where, lambda s: s.where)
+    page.follow(where, lambda s: gr.Radio(value=s.where, visible=s.mask is not None or s.where != "parts"))
     page.follow(strength, slider)
     page.follow(edits, view.edit_rows)
     page.follow(undo, lambda s: gr.Button(interactive=bool(s.past)))
@@ -50,6 +55,7 @@ def edit_tab(page: Page, picture: Picture, words: gr.HTML) -> None:
     page.on(parts.input, choose_parts, parts)
     page.on(looks.choose, choose_look)
     page.on(where.input, choose_where, where)
+    page.on(everywhere.click, choose_everywhere)
     page.on(edits.act, act, trigger_mode="multiple")
     page.on(undo.click, do_undo, trigger_mode="multiple")
     page.on(redo.click, do_redo, trigger_mode="multiple")
@@ -91,15 +97,18 @@ def sentence(text: str) -> str:
 @plainly
 def tick(session: Session | None, strength: float):
     """The slider moved: a new frame, and nothing that a frame does not need."""
-    session = current(session).set_strength(strength)
+    session, now = current(session), time.monotonic()
+    if now - session.moved_at > PAUSE:
+        session = replace(session, tag="")
+    session = replace(session.set_strength(strength), moved_at=now)
     frame = view.frame(session)
     return session, {"frame": frame}, view.edit_rows(session), sentence(frame["words"]), gr.Button(interactive=True)
 
 
 def pick(session: Session | None, evt: gr.EventData) -> Session:
     """A click on a part; with Shift it joins those chosen, or leaves them."""
-    session, part = current(session), evt._data.get("part")
-    if not evt._data.get("several") or session.where != "parts":
+    session, part = current(session), sent(evt, "part")
+    if not sent(evt, "several") or session.where != "parts":
         return choose_parts(session, [part])
     chosen = [k for k in session.parts if k != part]
     return choose_parts(session, chosen if part in session.parts else [*session.parts, part])
@@ -117,7 +126,7 @@ def choose_parts(session: Session | None, parts: list[int]) -> Session:
 def paint(session: Session | None, evt: gr.EventData) -> Session:
     """A stroke ended: the painted edit in hand follows it; after anything else it begins a region of its own."""
     session = current(session)
-    mask = view.read_mask(evt._data.get("rle"), session)
+    mask = view.read_mask(sent(evt, "rle"), session)
     if session.where not in ("painted", "piece"):
         session = session.let_go()
     return session.restrict("piece" if session.where == "piece" else "painted", mask)
@@ -128,8 +137,13 @@ def choose_where(session: Session | None, where: str) -> Session:
     return session.restrict(where, session.mask)
 
 
+def choose_everywhere(session: Session | None) -> Session:
+    """The next look is for the whole picture; the edit in hand stays where it is."""
+    return current(session).let_go().restrict("all", None).find_edit()
+
+
 def choose_look(session: Session | None, evt: gr.EventData) -> Session:
-    session, index = current(session), evt._data.get("index")
+    session, index = current(session), sent(evt, "index")
     offered = view.looks(session)
     if type(index) is not int or not 0 <= index < len(offered):
         raise ValueError(f"look is {index!r:.20}; {len(offered)} are offered here.")
@@ -153,7 +167,7 @@ def choose_number(session: Session | None, number: float | None) -> Session:
 
 def act(session: Session | None, evt: gr.EventData) -> Session:
     """A button in the list of edits."""
-    session, action, index = current(session), evt._data.get("action"), evt._data.get("index")
+    session, action, index = current(session), sent(evt, "action"), sent(evt, "index")
     if action == "take":
         return session.take_up(index)
     if action == "switch":

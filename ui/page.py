@@ -93,6 +93,11 @@ def open_link(text: str | None) -> Session:
         return replace(view.start(), notice=f"The link could not be opened: {error}")
 
 
+def sent(event: gr.EventData, name: str) -> Any:
+    """What a component's script sent under this name, unchecked; None where there is nothing."""
+    return event._data.get(name) if isinstance(event._data, dict) else None
+
+
 def current(session: Session | None) -> Session:
     """The session in hand; the start page's where the server has forgotten it (a restart, an hour without a word)."""
     return replace(session or view.start(), notice="")

@@ -16,7 +16,7 @@ class Session:
 
     layer: where new edits go. where, parts, mask: the region chosen for the next look. active: the edit that the slider
     moves. tag: what the last change was, so that one drag is one step of undo. seeds: visited, newest first. notice:
-    one sentence to show until the next change.
+    one sentence to show until the next change. moved_at: when the slider last moved, on the server's clock.
     """
 
     recipe: Recipe
@@ -30,6 +30,7 @@ class Session:
     tag: str = ""
     seeds: tuple[int, ...] = ()
     notice: str = ""
+    moved_at: float = 0.0
 
     @classmethod
     def opened(cls, recipe: Recipe, layer: int) -> Self:
@@ -85,12 +86,17 @@ class Session:
         if where not in WHERE:
             raise ValueError(f"where is {where!r}; it must be one of {', '.join(WHERE)}.")
         changed = replace(self, where=where, mask=mask)
-        region = changed.region()
-        if self.edit is None or region is None or region == self.edit.region:
-            return replace(changed, tag="")
-        if self.edit.layer != self.layer or (where == "piece" and mask is None):
-            return replace(changed, tag="")
-        return changed.put(self.active, replace(self.edit, region=region), f"region {self.active}")
+        if where == "piece" and self.active is None:  # the edit of the whole parts is the one to cut down
+            changed = replace(changed, mask=None).find_edit()
+            return changed if mask is None else replace(changed, mask=mask).restrict_edit()
+        return changed.restrict_edit()
+
+    def restrict_edit(self) -> Self:
+        """The edit in hand gets the region chosen, if it can."""
+        region = self.region()
+        if self.edit is None or region in (None, self.edit.region) or self.edit.layer != self.layer:
+            return replace(self, tag="")
+        return self.put(self.active, replace(self.edit, region=region), f"region {self.active}")
 
     # ---- changing the recipe ----
 
@@ -98,7 +104,7 @@ class Session:
         """Another recipe, checked like a stranger's; the old one can be had back. Equal tags in a row are one step."""
         recipe = parse_recipe(recipe.to_json())
         if recipe == self.recipe:
-            return replace(self, tag=tag)
+            return self
         past = self.past if tag and tag == self.tag else (*self.past, self.recipe)[-UNDO_STEPS:]
         return replace(self, recipe=recipe, past=past, future=(), tag=tag)
 

@@ -7,6 +7,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -14,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from panda_core.factors import Factors, scale_parts
-from panda_core.generators.registry import GENERATORS, find_spec
+from panda_core.generators.registry import GENERATORS, GeneratorSpec, find_spec
 from panda_core.images import PALETTE, difference, heat_map, png_bytes, to_pil
 from panda_core.recipes import Edit, Mask, Recipe, Region, encode_link, parse_recipe
 from panda_core.rendering import Renderer, edit_alpha
@@ -82,7 +83,7 @@ def start(name: str | None = None) -> Session:
     """The start page: a picture that already shows an edit. start.json beside the weights says which."""
     spec = find_spec(name or next(iter(offered().values()), next(iter(GENERATORS))))
     name = next(key for key, value in GENERATORS.items() if value is spec)
-    path = spec.weights.path().parent / "start.json"
+    path = start_file(spec)
     if path.is_file():
         try:
             return opened(parse_recipe(path.read_bytes()))
@@ -95,6 +96,10 @@ def start(name: str | None = None) -> Session:
     session = Session(recipe, layer, parts=(part,), seeds=(recipe.seed,))
     session = session.add(looks(session)[0])
     return replace(session, past=(), tag="")
+
+
+def start_file(spec: GeneratorSpec) -> Path:
+    return spec.weights.path().parent / "start.json"
 
 
 def opened(recipe: Recipe) -> Session:
@@ -279,7 +284,7 @@ def crop_box(region: Tensor, side: int) -> tuple[int, int, int]:
         return 0, 0, side
     (top, left), (bottom, right) = inside.amin(dim=0).tolist(), inside.amax(dim=0).tolist()
     size = min(h, max(bottom - top + 1, right - left + 1) * 1.5, h)
-    size = max(size, 0.6 * h)
+    size = max(size, 0.5 * h)
     y = min(max((top + bottom + 1 - size) / 2, 0), h - size)
     x = min(max((left + right + 1 - size) / 2, 0), h - size)
     scale = side / h
