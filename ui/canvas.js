@@ -64,7 +64,7 @@ function tint(numbers, [red, green, blue], fill, line) {  // a region in colour,
     at[y * TINT + x] = Math.min(p, 1);
   }
   for (let i = 0; i < at.length; i++) {
-    const dx = (at[i + 1] ?? 0) - (at[i - 1] ?? 0), dy = (at[i + TINT] ?? 0) - (at[i - TINT] ?? 0);
+    const x = i % TINT, dx = at[x < TINT - 1 ? i + 1 : i] - at[x ? i - 1 : i], dy = (at[i + TINT] ?? at[i]) - (at[i - TINT] ?? at[i]);
     const away = Math.abs(at[i] - 0.45) / (0.5 * Math.hypot(dx, dy) + 1e-4);  // pixels to the line where the part fades
     const edge = line * Math.max(0, Math.min(1, 1.3 - away)), soft = fill * Math.max(0, Math.min(1, 1.4 * at[i] - 0.15));
     const whole = edge + soft * (1 - edge), mix = (c, w) => (w * edge + c * soft * (1 - edge)) / (whole || 1);

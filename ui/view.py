@@ -81,6 +81,10 @@ def first_layer(recipe: Recipe) -> int:
 
 def start(name: str | None = None) -> Session:
     """The start page: a picture that already shows an edit. start.json beside the weights says which."""
+    return kept.get(("start", name), lambda: _start(name))
+
+
+def _start(name: str | None) -> Session:
     spec = find_spec(name or next(iter(offered().values()), next(iter(GENERATORS))))
     name = next(key for key, value in GENERATORS.items() if value is spec)
     path = start_file(spec)
@@ -92,9 +96,12 @@ def start(name: str | None = None) -> Session:
     recipe = Recipe(name, psi=spec.default_psi, seed=3)
     layer = first_layer(recipe)
     factors = renderer.catalogue.factors(name, layers(recipe)[layer])
-    part = min(1, factors.parts.shape[1] - 1)
-    session = Session(recipe, layer, parts=(part,), seeds=(recipe.seed,))
-    session = session.add(looks(session)[0])
+    session = Session(recipe, layer, seeds=(recipe.seed,))
+    first = [looks(replace(session, parts=(part,)))[0] for part in range(factors.parts.shape[1])]
+    trial = [first[0].with_strength(0.0), *first]
+    pictures = renderer.variants(replace(recipe, edits=(first[0],)), 0, trial, half_size=True)
+    part = int(difference(pictures[1:], pictures[:1]).mean(dim=(1, 2)).argmax())  # the one that shows most
+    session = replace(session, parts=(part,)).add(first[part])
     return replace(session, past=(), tag="")
 
 
@@ -163,10 +170,12 @@ def _frame(session: Session) -> dict:
         picture = renderer.finish(renderer.prepare(recipe, session.active), recipe, session.active)
     base = renderer.base(recipe)
     change = difference(picture, base)
+    words, ratio = change_words(session, change[0])
     return {
         "image": jpeg(to_pil(picture)[0]),
         "difference": jpeg(heat_map(change[0], 0.0, max(0.6, float(change.max())))),
-        "words": change_words(session, change[0]),
+        "words": words,
+        "ratio": ratio,
         "alt": alt_text(session),
     }
 
@@ -179,27 +188,34 @@ def jpeg(image: Image.Image) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(out.getvalue()).decode()
 
 
-def change_words(session: Session, change: Tensor) -> str:
-    """Outside against inside (I Eq. 7, of absolute differences), as a person would say it."""
+def change_words(session: Session, change: Tensor) -> tuple[str, float | None]:
+    """How local the edits are, as a person would say it, and the ratio of I Eq. 7 (of absolute differences).
+
+    The words compare the mean change where the regions are below 0.1 with that where they are above 0.5: p̂ fades so
+    softly that Eq. 7 is near 1 for an edit that nobody sees outside.
+    """
     recipe = session.recipe
     on = [recipe.edits[i] for i in recipe.ordered()]
     if not on:
-        return "No edits: this is the picture as generated." if not recipe.edits else "All edits are switched off."
-    maps = kept.get(("region", origin(recipe), tuple(e.region for e in on)), lambda: union(recipe, on))
-    inside, outside = (float((change * m).norm()) for m in (maps, 1 - maps))
-    mean = float((change * maps).sum() / maps.sum().clamp_min(1e-6))
-    if mean < SEEN:
-        return "Nothing visible changed: move the strength further from the middle."
-    if float(maps.min()) > 0.99:
-        return "The whole picture may change."
-    ratio = outside / max(inside, 1e-6)
-    if ratio < 0.25:
-        return "Almost nothing changed outside the region."
-    if ratio < 0.6:
-        return "A little changed outside the region too."
-    if ratio < 1.2:
-        return "Outside the region nearly as much changed as inside."
-    return "More changed outside the region than inside."
+        return "No edits: this is the picture as generated." if not recipe.edits else "All edits are off.", None
+    region = kept.get(
+        ("region", origin(recipe), tuple((e.layer, e.factors, e.region) for e in on)), lambda: union(recipe, on)
+    )
+    ratio = float(((1 - region) * change).norm() / (region * change).norm().clamp_min(1e-6))
+    inner, outer = change[region >= min(0.5, float(region.max()))], change[region < 0.1]
+    inside = float(inner.mean())
+    if inside < SEEN:
+        return "Nothing visible changed: move the strength further from the middle.", ratio
+    if not len(outer):
+        return "The whole picture may change.", ratio
+    share = float(outer.mean()) / inside
+    if share < 0.1:
+        return "Almost nothing changed outside the region.", ratio
+    if share < 0.3:
+        return "A little changed outside the region too.", ratio
+    if share < 0.8:
+        return "Much changed outside the region too.", ratio
+    return "As much changed outside the region as inside.", ratio
 
 
 def union(recipe: Recipe, edits: list[Edit]) -> Tensor:
@@ -269,8 +285,11 @@ def sheet(session: Session) -> dict:
 
 def thumbnails(recipe: Recipe, index: int, edits: list[Edit]) -> list[str]:
     pictures = renderer.variants(recipe, index, edits, half_size=True)
-    box = crop_box(renderer.region_map(recipe, edits[0]), pictures.shape[-1])
-    top, left, side = box
+    # what the picture has in full and half of its network leaves out, the same for every look
+    still = edits[0].with_strength(0.0)
+    plain = renderer.variants(replace(recipe, edits=(still,)), 0, [still], half_size=True)
+    pictures = pictures + F.avg_pool2d(renderer.base(recipe), 2) - plain
+    top, left, side = crop_box(renderer.region_map(recipe, edits[0]), pictures.shape[-1])
     pictures = pictures[:, :, top : top + side, left : left + side].clamp(-1, 1)
     large = F.interpolate(pictures, (128, 128), mode="bicubic", align_corners=False)
     return [jpeg(image) for image in to_pil(large)]
@@ -341,6 +360,9 @@ def details(session: Session) -> str:
     if edit is not None:
         lines.append(f"edit {session.active + 1}: appearance {edit.appearance}, parts {list(edit.region.parts)}, α = "
                      f"{edit_alpha(edit, factors_of(session, edit)):.3f}, factors `{edit.factors}`")  # fmt: skip
+    ratio = frame(session)["ratio"]
+    if ratio is not None:
+        lines.append(f"change outside / inside, weighted by the regions: {ratio:.2f}")
     return "\n\n".join(lines)
 
 
