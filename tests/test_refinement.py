@@ -99,6 +99,16 @@ def test_both_orders_of_the_gradient_are_autograds(seed):
         torch.testing.assert_close(got, expected, rtol=1e-10, atol=1e-10 * float(expected.abs().max()))
 
 
+@pytest.mark.parametrize("k", [None, 6])
+@pytest.mark.parametrize("seed", range(5))
+def test_another_machines_rounding_gives_the_same_parts(seed, k):
+    """Features that differ by 1e-6 of themselves, as two machines' do: a recipe must stay within 2/255."""
+    Z, A, P = draw(seed, N=1, H=8, W=8)
+    noise = torch.randn(Z.shape, generator=torch.Generator().manual_seed(seed), dtype=Z.dtype)
+    one, other = (refine_parts(z, A, P, k) for z in (Z, Z * (1 + 1e-6 * noise)))
+    torch.testing.assert_close(one, other, atol=1e-4, rtol=0)  # seen 2e-5; Barzilai-Borwein steps gave 1e-1
+
+
 def test_features_of_zeros_keep_the_parts_direction():
     Z, A, P = draw(0, N=1)
     refined = refine_parts(torch.zeros_like(Z), A, P)
