@@ -83,7 +83,10 @@ class SpatialMoments:
         Y = self.matrix + shift * omega
         core = omega.t() @ Y
         L = torch.linalg.cholesky((core + core.t()) / 2)
-        return _Factored(torch.linalg.solve_triangular(L, Y.t(), upper=False))
+        B = torch.linalg.solve_triangular(L, Y.t(), upper=False)
+        values, vectors = torch.linalg.eigh(B @ B.t())  # ascending
+        dropped = int((values.clamp_min(0).cumsum(0) <= 1e-4 * self.energy).sum())  # weak directions, 1e-4 in all
+        return _Factored(vectors[:, dropped:].t() @ B)
 
 
 @dataclass(frozen=True)

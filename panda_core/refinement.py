@@ -34,7 +34,7 @@ def refine_parts(
         parts: P, [S, R_S] >= 0.
         k: neighbours, 1 to S - 1 (S - 1 is the dense problem again); None is dense.
         report: as in minimise_parts.
-    Returns: P̃, [N, S, R_S] >= 0. A sample whose features are all 0 keeps P.
+    Returns: P̃, [N, S, R_S] >= 0. Where all features are 0, P up to the lengths of its columns.
     """
     check_shape("features", features, N=None, C=len(appearances), H=None, W=None)
     N, _, H, W = features.shape

@@ -1,5 +1,6 @@
 """Minimise the parts objective: accelerated projected gradient, its step measured from the problem itself."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -40,9 +41,12 @@ def minimise_parts(
     tolerance: float = 1e-6,
     report: Callable[[int, Solution], None] | None = None,
 ) -> Solution:
-    """Descend from `start` to a stationary point of f on P >= 0.
+    """Descend from `start` to a stationary point of f on P >= 0, |p_k|² <= 2.
 
-    Accelerated projected gradient: P⁺ = max(Y - G(Y)/L, 0) from Y = P + β(P - P₋), with Nesterov's β, restarted
+    The bound on the columns is derived, and idle where W = ΣXᵀX (there the best p has length 1 at most): where some
+    p >= 0 has pᵀWp < 0, as a masked W_i can, f falls for ever along p, and the objective of II Eq. 10 has no minimum.
+
+    Accelerated projected gradient: P⁺ = project(Y - G(Y)/L) from Y = P + β(P - P₋), with Nesterov's β, restarted
     wherever f would rise (so it never does; W may be indefinite). L is measured: it is doubled until f(P⁺) lies below
     its quadratic model at Y, and falls by a tenth per step. There is no rate to tune. WY follows from products already
     made, so that a step costs one product with W, and one more for every doubling.
@@ -57,6 +61,9 @@ def minimise_parts(
         report: called every ten steps with (steps done, solution so far); what it raises ends the search.
     """
     P, Q = _best_scale(start, affinity(start))
+    bounded = _project(P)
+    if not torch.equal(bounded, P):
+        P, Q = bounded, affinity(bounded)
     P_last, Q_last, f = P, Q, parts_objective(P, Q)
     L = _norm(parts_gradient(P, Q)) / _norm(P).clamp_min(1e-30) + 1e-30
     momentum = torch.ones_like(L)
@@ -81,11 +88,11 @@ def minimise_parts(
 
 
 def _backtrack(affinity: Affinity, Y: Tensor, WY: Tensor, L: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """P⁺ = max(Y - G/L, 0) with L doubled until f(P⁺) <= f(Y) + <G, D> + L/2 |D|², D = P⁺ - Y: (P⁺, WP⁺, f(P⁺), L)."""
+    """P⁺ = project(Y - G/L) with L doubled until f(P⁺) <= f(Y) + <G, D> + L/2 |D|², D = P⁺ - Y: (P⁺, WP⁺, f(P⁺), L)."""
     f_Y, G = parts_objective(Y, WY), parts_gradient(Y, WY)
     slack = 1e-12 * f_Y.abs()  # where both sides are equal to rounding, L must not run away
     for _ in range(100):
-        P = (Y - G / _each(L)).clamp_min(0)
+        P = _project(Y - G / _each(L))
         Q, D = affinity(P), P - Y
         f = parts_objective(P, Q)
         fits = f <= f_Y + (G * D).sum(dim=(1, 2)) + L / 2 * D.square().sum(dim=(1, 2)) + slack
@@ -93,6 +100,12 @@ def _backtrack(affinity: Affinity, Y: Tensor, WY: Tensor, L: Tensor) -> tuple[Te
             break
         L = torch.where(fits, L, 2 * L)  # also where f overflowed: a comparison with NaN is false
     return P, Q, f, L
+
+
+def _project(P: Tensor) -> Tensor:
+    """The nearest P >= 0 with columns of length √2 at most: of a cone and a ball about its tip, one after the other."""
+    P = P.clamp_min(0)
+    return P * (math.sqrt(2) / P.norm(dim=-2, keepdim=True).clamp_min(math.sqrt(2)))
 
 
 def _best_scale(P: Tensor, Q: Tensor) -> tuple[Tensor, Tensor]:

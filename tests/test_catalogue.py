@@ -139,9 +139,7 @@ def test_fit_writes_factors_where_they_belong(registered, home, capsys):
 def test_rank_grows_one_index_and_answers_from_it(registered, home, capsys):
     factors_id = f"bundled:{registered.stem()}"
     for count in ("20", "50"):
-        assert (
-            cli.main(["rank", factors_id, "--generator", "tiny", "--count", count, "--part", "2", "--show", "3"]) == 0
-        )
+        assert cli.main(["rank", factors_id, "--generator=tiny", "--count", count, "--part=2", "--show=3"]) == 0
     out = capsys.readouterr().out
     assert "20 pictures" in out and "50 pictures" in out
     (folder,) = (home / "rankings").iterdir()

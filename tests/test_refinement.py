@@ -109,10 +109,10 @@ def test_another_machines_rounding_gives_the_same_parts(seed, k):
     torch.testing.assert_close(one, other, atol=1e-4, rtol=0)  # seen 2e-5; Barzilai-Borwein steps gave 1e-1
 
 
-def test_features_of_zeros_keep_the_parts_direction():
+def test_features_of_zeros_keep_the_parts_up_to_their_length():
     Z, A, P = draw(0, N=1)
     refined = refine_parts(torch.zeros_like(Z), A, P)
-    assert torch.equal(refined[0], P)
+    torch.testing.assert_close(refined[0] / refined[0].norm(dim=0), P / P.norm(dim=0))
 
 
 @pytest.mark.parametrize("k", [0, 20])
@@ -122,9 +122,9 @@ def test_k_outside_its_range_is_refused(k):
         refine_parts(Z, A, P, k)
 
 
-def test_at_128_squared_nothing_dense_is_held(monkeypatch):
-    """S = 16,384, k = 8: the affinity keeps at most k + 1 numbers a row; blocks of rows bound the distances."""
+def test_at_128_squared_nothing_dense_is_held():
+    """S = 16,384, k = 4: the affinity keeps at most k + 1 numbers a row; blocks of rows bound the distances."""
     Z = random_features(1, 4, 128, 128, 0, torch.float32)
-    W = neighbour_affinity(Z[0].flatten(1), 8)
-    assert W.values().numel() <= 16_384 * 9
-    assert refine_parts(Z, torch.eye(4), torch.rand(16_384, 2), k=8, iterations=5).shape == (1, 16_384, 2)
+    W = neighbour_affinity(Z[0].flatten(1), 4)
+    assert W.values().numel() <= 16_384 * 5
+    assert refine_parts(Z, torch.eye(4), torch.rand(16_384, 2), k=4, iterations=3).shape == (1, 16_384, 2)
