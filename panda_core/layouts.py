@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .generators.ops import pixel_norm
+from .generators.stylegan3 import plan_bands
 
 Converted = tuple[str, dict[str, Any], dict[str, Tensor]]  # family, config, tensors
 
@@ -38,17 +39,33 @@ class Published:
 
     def take(self, name: str) -> Tensor:
         self.shape(name)
-        return self.left.pop(name).float()
+        tensor = self.left.pop(name)
+        if not tensor.is_floating_point() or not tensor.isfinite().all():
+            raise ValueError(f"{name} holds values that are not finite floating-point numbers")
+        return tensor.float()
 
-    def expect(self, name: str, value: Tensor) -> None:
+    def take_inner(self, name: str, ones: int) -> Tensor:
+        """Take a tensor without its first `ones` dimensions, which must be of size 1."""
+        if self.shape(name)[:ones] != (1,) * ones:
+            raise ValueError(f"{name} has the shape {self.shape(name)}, which must start with {ones} of size 1")
+        return self.take(name)[(0,) * ones]
+
+    def take_matrix(self, name: str, ones: int = 0) -> Tensor:
+        """Take the weight [out, in] of a 1 x 1 convolution, stored as [1, ..., out, in, 1, 1]."""
+        if len(self.shape(name)) != ones + 4 or self.shape(name)[-2:] != (1, 1):
+            raise ValueError(f"{name} has the shape {self.shape(name)}, which must end in the 1 x 1 of a convolution")
+        return self.take_inner(name, ones)[..., 0, 0]
+
+    def expect(self, name: str, value: Tensor, leading: tuple[int, ...] = ()) -> None:
         """Take a stored constant that our code has built in, and make sure that it is the same."""
         stored = self.take(name)
-        if stored.numel() % value.numel() or not torch.allclose(stored, value.expand_as(stored), atol=1e-6):
-            raise ValueError(f"{name} is not the value that all published networks have")
+        if stored.shape != (*leading, *value.shape) or not torch.allclose(stored, value.expand_as(stored), atol=1e-6):
+            raise ValueError(f"{name} is not what it is in all published networks")
 
-    def drop(self, name: str) -> None:
-        """Take what the picture does not depend on."""
-        self.take(name)
+    def drop(self, name: str, *shape: int) -> None:
+        """Take what the picture does not depend on; it must be sound all the same."""
+        if self.take(name).shape != shape:
+            raise ValueError(f"{name} has not the shape {shape}")
 
     def finish(self) -> None:
         if self.left:
@@ -130,9 +147,9 @@ def convert_pggan(published: Published, options: Mapping[str, Any] | None) -> Co
     for i in range(2 * n):
         tensors |= dense(published, f"convs.{i}", f"layer{i}")
     for k in range(n - 1):
-        published.drop(f"output{k}.weight")
-        published.drop(f"output{k}.bias")
-    tensors["rgb_weight"] = published.take(f"output{n - 1}.weight").flatten(1)
+        published.drop(f"output{k}.weight", 3, channels[k], 1, 1)
+        published.drop(f"output{k}.bias", 3)
+    tensors["rgb_weight"] = published.take_matrix(f"output{n - 1}.weight")
     tensors["rgb_bias"] = published.take(f"output{n - 1}.bias")
     return "pggan", config, tensors
 
@@ -142,23 +159,23 @@ def convert_stylegan1(published: Published, options: Mapping[str, Any] | None) -
     config, tensors = take_genforce_mapping(published)
     n = published.count("synthesis.output{}.weight")
     config["channels"] = [published.shape(f"synthesis.layer{2 * k}.bias")[0] for k in range(n)]
-    tensors["const"] = published.take("synthesis.layer0.const")[0]
+    tensors["const"] = published.take_inner("synthesis.layer0.const", 1)
     for i in range(2 * n):
         ours, theirs = f"convs.{i}", f"synthesis.layer{i}"
         if i:
             tensors[f"{ours}.weight"] = published.take(f"{theirs}.weight")
         if i and i % 2 == 0:
-            published.expect(f"{theirs}.blur.kernel", square_of([1.0, 2.0, 1.0]))
+            published.expect(f"{theirs}.blur.kernel", square_of([1.0, 2.0, 1.0]), (config["channels"][i // 2], 1))
             if 4 * 2 ** (i // 2) >= 128:  # there genforce fuses upsampling and convolution, with the kernel flipped
                 tensors[f"{ours}.weight"] = tensors[f"{ours}.weight"].flip(2, 3)
         tensors[f"{ours}.bias"] = published.take(f"{theirs}.bias")
         tensors[f"{ours}.noise_strength"] = published.take(f"{theirs}.apply_noise.weight")
-        tensors[f"{ours}.noise"] = published.take(f"{theirs}.apply_noise.noise")[0, 0]
+        tensors[f"{ours}.noise"] = published.take_inner(f"{theirs}.apply_noise.noise", 2)
         tensors |= dense(published, f"{ours}.affine", f"{theirs}.style")
     for k in range(n - 1):
-        published.drop(f"synthesis.output{k}.weight")
-        published.drop(f"synthesis.output{k}.bias")
-    tensors["rgb_weight"] = published.take(f"synthesis.output{n - 1}.weight").flatten(1)
+        published.drop(f"synthesis.output{k}.weight", 3, config["channels"][k], 1, 1)
+        published.drop(f"synthesis.output{k}.bias", 3)
+    tensors["rgb_weight"] = published.take_matrix(f"synthesis.output{n - 1}.weight")
     tensors["rgb_bias"] = published.take(f"synthesis.output{n - 1}.bias")
     return "stylegan1", config, tensors
 
@@ -168,22 +185,22 @@ def convert_genforce_stylegan2(published: Published, options: Mapping[str, Any] 
     n = published.count("synthesis.output{}.weight")
     config |= {"joint_norm": True, "extrapolates": False, "conv_clamp": None}
     config["channels"] = [published.shape(f"synthesis.output{k}.weight")[1] for k in range(n)]
-    tensors["const"] = published.take("synthesis.early_layer.const")[0]
+    tensors["const"] = published.take_inner("synthesis.early_layer.const", 1)
     kernel = square_of([1.0, 3.0, 3.0, 1.0], gain=4.0)
-    published.expect("synthesis.upsample.kernel", kernel)
+    published.expect("synthesis.upsample.kernel", kernel, (1, 1))
     for i in range(2 * n - 1):
         ours, theirs = f"convs.{i}", f"synthesis.layer{i}"
         tensors[f"{ours}.weight"] = published.take(f"{theirs}.weight")
         if i % 2:
-            published.expect(f"{theirs}.filter.kernel", kernel)
+            published.expect(f"{theirs}.filter.kernel", kernel, (1, 1))
             tensors[f"{ours}.weight"] = tensors[f"{ours}.weight"].flip(2, 3)  # TensorFlow's orientation
         tensors[f"{ours}.bias"] = published.take(f"{theirs}.bias")
         tensors[f"{ours}.noise_strength"] = published.take(f"{theirs}.noise_strength")
-        tensors[f"{ours}.noise"] = published.take(f"{theirs}.noise")[0, 0]
+        tensors[f"{ours}.noise"] = published.take_inner(f"{theirs}.noise", 2)
         tensors |= dense(published, f"{ours}.affine", f"{theirs}.style", bias=1.0)
     for k in range(n):
         ours, theirs = f"to_rgb.{k}", f"synthesis.output{k}"
-        tensors[f"{ours}.weight"] = published.take(f"{theirs}.weight").flatten(1)
+        tensors[f"{ours}.weight"] = published.take_matrix(f"{theirs}.weight")
         tensors[f"{ours}.bias"] = published.take(f"{theirs}.bias")
         tensors |= dense(published, f"{ours}.affine", f"{theirs}.style", bias=1.0)
     return "stylegan2", config, tensors
@@ -212,7 +229,7 @@ def convert_nvidia_stylegan2(published: Published, options: Mapping[str, Any] | 
         if f"synthesis.b{size}.torgb.weight" not in published or f"synthesis.b{size}.skip.weight" in published:
             raise ValueError("it is a StyleGAN2 of architecture 'orig' or 'resnet'; only 'skip' is read")
         ours, theirs = f"to_rgb.{k}", f"synthesis.b{size}.torgb"
-        tensors[f"{ours}.weight"] = published.take(f"{theirs}.weight").flatten(1)
+        tensors[f"{ours}.weight"] = published.take_matrix(f"{theirs}.weight")
         tensors[f"{ours}.bias"] = published.take(f"{theirs}.bias")
         tensors |= dense(published, f"{ours}.affine", f"{theirs}.affine")
         published.expect(f"synthesis.b{size}.resample_filter", kernel)
@@ -225,24 +242,24 @@ def convert_rosinality(published: Published, options: Mapping[str, Any] | None) 
     config |= {"conv_clamp": None, "extrapolates": False}
     latent_avg = (options or {}).get("latent_avg")
     tensors["w_avg"] = measure_mean(tensors) if latent_avg is None else latent_avg.float().flatten()
-    tensors["const"] = published.take("input.input")[0]
+    tensors["const"] = published.take_inner("input.input", 1)
     convs = ["conv1"] + [f"convs.{i}" for i in range(published.count("convs.{}.conv.weight"))]
     kernel = square_of([1.0, 3.0, 3.0, 1.0], gain=4.0)
     for i, theirs in enumerate(convs):
         ours = f"convs.{i}"
-        tensors[f"{ours}.weight"] = published.take(f"{theirs}.conv.weight")[0]
+        tensors[f"{ours}.weight"] = published.take_inner(f"{theirs}.conv.weight", 1)
         tensors |= dense(published, f"{ours}.affine", f"{theirs}.conv.modulation")
-        tensors[f"{ours}.noise_strength"] = published.take(f"{theirs}.noise.weight")[0]
-        tensors[f"{ours}.noise"] = published.take(f"noises.noise_{i}")[0, 0]
+        tensors[f"{ours}.noise_strength"] = published.take_inner(f"{theirs}.noise.weight", 1)
+        tensors[f"{ours}.noise"] = published.take_inner(f"noises.noise_{i}", 2)
         tensors[f"{ours}.bias"] = published.take(f"{theirs}.activate.bias")
         if i % 2:
             published.expect(f"{theirs}.conv.blur.kernel", kernel)
     to_rgb = ["to_rgb1"] + [f"to_rgbs.{i}" for i in range(published.count("to_rgbs.{}.conv.weight"))]
     for k, theirs in enumerate(to_rgb):
         ours = f"to_rgb.{k}"
-        tensors[f"{ours}.weight"] = published.take(f"{theirs}.conv.weight")[0].flatten(1)
+        tensors[f"{ours}.weight"] = published.take_matrix(f"{theirs}.conv.weight", 1)
         tensors |= dense(published, f"{ours}.affine", f"{theirs}.conv.modulation")
-        tensors[f"{ours}.bias"] = published.take(f"{theirs}.bias").flatten()
+        tensors[f"{ours}.bias"] = published.take_inner(f"{theirs}.bias", 1)[:, 0, 0]
         if k:
             published.expect(f"{theirs}.upsample.kernel", kernel)
     config["channels"] = [tensors[f"to_rgb.{k}.weight"].shape[1] for k in range(len(to_rgb))]
@@ -291,6 +308,7 @@ def convert_stylegan3(published: Published, options: Mapping[str, Any] | None) -
     for ours, theirs in STYLEGAN3_OPTIONS.items():
         if theirs in options:
             config[ours] = options[theirs]
+    check_bands(config, options.get("bands"))
     tensors["w_avg"] = published.take("mapping.w_avg")
     for name in ("weight", "transform", "freqs", "phases"):
         tensors[f"input.{name}"] = published.take(f"synthesis.input.{name}")
@@ -302,6 +320,17 @@ def convert_stylegan3(published: Published, options: Mapping[str, Any] | None) -
         for name in ("magnitude_ema", "up_filter", "down_filter")[: 1 if theirs == entries[-1] else 3]:
             tensors[f"{ours}.{name}"] = published.take(f"{theirs}.{name}")
     return "stylegan3", config, tensors
+
+
+def check_bands(config: Mapping[str, Any], stored: list[list[float]] | None) -> None:
+    """Raise a ValueError unless the geometry that a pickle's layers keep is what our code makes of the options."""
+    geometry = ("n_critical", "first_cutoff", "first_stopband", "last_stopband_rel", "margin")
+    options = {name: config[name] for name in geometry if name in config}
+    bands = plan_bands(config["resolution"], len(config["channels"]) - 1, **options)
+    for ours, theirs in zip(bands, stored or [], strict=bool(stored)):
+        pairs = zip((ours.cutoff, ours.half_width, ours.rate, ours.size), theirs)
+        if not all(math.isclose(a, b, rel_tol=1e-6) for a, b in pairs):
+            raise ValueError("its layers have a geometry that its settings do not lead to")
 
 
 STYLEGAN3_OPTIONS = {
@@ -330,9 +359,9 @@ def convert_biggan(published: Published, options: Mapping[str, Any] | None) -> C
     if options["output_dim"] != resolution:
         raise ValueError(f"its config says {options['output_dim']} pixels, but its blocks make {resolution}")
 
-    def unscaled(name: str) -> Tensor:
+    def unscaled(name: str, is_1x1: bool = False) -> Tensor:
         """A weight divided by its spectral norm, estimated with the stored vectors, as the published code does."""
-        weight = published.take(f"{name}.weight_orig")
+        weight = published.take_matrix(f"{name}.weight_orig") if is_1x1 else published.take(f"{name}.weight_orig")
         u, v = published.take(f"{name}.weight_u"), published.take(f"{name}.weight_v")
         return weight / torch.dot(u, weight.flatten(1) @ v)
 
@@ -345,7 +374,7 @@ def convert_biggan(published: Published, options: Mapping[str, Any] | None) -> C
         if j == config["attention_at"]:
             for name in ("theta", "phi", "g", "o"):
                 conv = "o_conv" if name == "o" else name
-                tensors[f"{ours}.{name}"] = unscaled(f"{theirs}.snconv1x1_{conv}").flatten(1)
+                tensors[f"{ours}.{name}"] = unscaled(f"{theirs}.snconv1x1_{conv}", is_1x1=True)
             tensors[f"{ours}.gamma"] = published.take(f"{theirs}.gamma")
             continue
         for i in range(4):
@@ -357,8 +386,10 @@ def convert_biggan(published: Published, options: Mapping[str, Any] | None) -> C
     tensors |= take_statistics(published, "norm", "generator.bn")
     tensors["norm_weight"] = published.take("generator.bn.weight")
     tensors["norm_bias"] = published.take("generator.bn.bias")
-    tensors["to_rgb.weight"] = unscaled("generator.conv_to_rgb")[:3]  # of all that are made, three are shown
-    tensors["to_rgb.bias"] = published.take("generator.conv_to_rgb.bias")[:3]
+    weight, bias = unscaled("generator.conv_to_rgb"), published.take("generator.conv_to_rgb.bias")
+    if bias.shape != weight.shape[:1]:
+        raise ValueError("generator.conv_to_rgb.bias is not one number per channel")
+    tensors |= {"to_rgb.weight": weight[:3], "to_rgb.bias": bias[:3]}  # more are made, three are shown
     return "biggan", config, tensors
 
 

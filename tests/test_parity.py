@@ -31,7 +31,7 @@ def make_generator(fixture, tensors):
         "nvidia-pkl": {"conv_clamp": 256, **arguments, **arguments.get("synthesis_kwargs", {})},
         "hf-biggan": arguments,
     }[fixture["checkpoint_format"]]
-    return build(*read_state(state, options), fixture["name"])
+    return build(*read_state(state, options))
 
 
 @lru_cache(maxsize=1)

@@ -3,7 +3,7 @@
 A portrait is a vector u in [0, 1]^D, one number per named factor. Everything is a smooth function of u, so that a
 network can learn to draw it; the whole batch is drawn at once on the device of u.
 
-Coordinates: x to the right, y down, both in [-1, 1]. A signed distance d is negative inside; its edge is drawn about one
+Coordinates: x to the right, y down, both in [-1, 1]. A signed distance d is negative inside; its edge is drawn about a
 pixel wide. Layers are listed from back to front and composited from front to back, which gives each layer its exact
 share of every pixel: the shares of a part add up to its mask, and all masks add up to 1.
 """
@@ -78,10 +78,31 @@ ZOOM = 1.13  # how large a head is drawn
 PRESENCE = 2 / 3  # glasses, hat and object are there where their own u is above this: in a third of the pictures
 
 SKIN = ((1.0, 0.87, 0.77), (0.97, 0.78, 0.64), (0.86, 0.62, 0.46), (0.65, 0.44, 0.31), (0.43, 0.28, 0.20))
-HAIR = ((0.12, 0.09, 0.10), (0.29, 0.17, 0.11), (0.52, 0.29, 0.15), (0.76, 0.36, 0.16), (0.92, 0.72, 0.40), (0.80, 0.79, 0.82))
+HAIR = (
+    (0.12, 0.09, 0.10),
+    (0.29, 0.17, 0.11),
+    (0.52, 0.29, 0.15),
+    (0.76, 0.36, 0.16),
+    (0.92, 0.72, 0.40),
+    (0.80, 0.79, 0.82),
+)
 IRIS = ((0.30, 0.18, 0.10), (0.52, 0.38, 0.16), (0.34, 0.52, 0.30), (0.24, 0.48, 0.72), (0.48, 0.54, 0.60))
-CLOTHES = ((0.91, 0.38, 0.34), (0.96, 0.68, 0.30), (0.42, 0.66, 0.45), (0.20, 0.56, 0.62), (0.28, 0.36, 0.62), (0.62, 0.36, 0.58))
-BACKGROUND = ((0.99, 0.84, 0.70), (0.97, 0.74, 0.70), (0.80, 0.76, 0.92), (0.66, 0.82, 0.94), (0.68, 0.88, 0.80), (0.95, 0.92, 0.74))
+CLOTHES = (
+    (0.91, 0.38, 0.34),
+    (0.96, 0.68, 0.30),
+    (0.42, 0.66, 0.45),
+    (0.20, 0.56, 0.62),
+    (0.28, 0.36, 0.62),
+    (0.62, 0.36, 0.58),
+)
+BACKGROUND = (
+    (0.99, 0.84, 0.70),
+    (0.97, 0.74, 0.70),
+    (0.80, 0.76, 0.92),
+    (0.66, 0.82, 0.94),
+    (0.68, 0.88, 0.80),
+    (0.95, 0.92, 0.74),
+)
 HAT = ((0.25, 0.30, 0.46), (0.22, 0.55, 0.58), (0.90, 0.82, 0.66), (0.88, 0.52, 0.30), (0.76, 0.26, 0.30))
 
 
@@ -182,7 +203,10 @@ def render(u: Tensor, size: int = 128, supersample: int = 2, aligned: bool = Tru
     n = size * supersample
     grid = (torch.arange(n, device=u.device, dtype=u.dtype) + 0.5) / n * 2 - 1
     X, Y = grid[None, None, :], grid[None, :, None]
-    f = {factor.name: (factor.low + (factor.high - factor.low) * u[:, i])[:, None, None] for i, factor in enumerate(FACTORS)}
+    f = {
+        factor.name: (factor.low + (factor.high - factor.low) * u[:, i])[:, None, None]
+        for i, factor in enumerate(FACTORS)
+    }
     raw = {name: u[:, i] for i, name in enumerate(NAMES)}
 
     pose = 1.0 if aligned else 4.0
@@ -223,9 +247,11 @@ def _lit(colour: Tensor, shade: Tensor) -> Tensor:
 
 def _background(scene: Scene, X: Tensor, Y: Tensor, f: dict, raw: dict) -> None:
     first = palette(BACKGROUND, raw["background_colour"]) * f["background_shade"][:, None]
-    second = first * (1 - f["background_contrast"])[:, None] + 0.10 * palette(BACKGROUND[::-1], raw["background_colour"])
+    second = first * (1 - f["background_contrast"])[:, None] + 0.10 * palette(
+        BACKGROUND[::-1], raw["background_colour"]
+    )
     t = smoothstep(-0.9, 1.1, Y + 0.35 * X)
-    glow = 0.10 * bump(((X / 0.9) ** 2 + ((Y + 0.1) / 0.9) ** 2))
+    glow = 0.10 * bump((X / 0.9) ** 2 + ((Y + 0.1) / 0.9) ** 2)
     colour = first * (1 - t)[:, None] + second * t[:, None]
     scene.paint(torch.ones_like(t.expand(len(f["light"]), -1, -1)), colour + glow[:, None], "background")
 
@@ -252,7 +278,10 @@ def _object_behind(scene: Scene, X: Tensor, Y: Tensor, f: dict, raw: dict) -> No
 
     string = box(x - 0.015 * torch.sin(9 * Y), Y - 0.42, 0.008, 0.52, 0.004)
     skin = union(ellipse(x, y, 0.19, 0.235), box(x, y - 0.24, 0.03, 0.025, 0.01), 0.04)
-    rubber = _lit(colour(0.90, 0.34, 0.40), 0.92 + 0.5 * bump(((x + 0.06) / 0.07) ** 2 + ((y + 0.09) / 0.09) ** 2) - 0.6 * x * x - 0.8 * y.clamp_min(0))
+    rubber = _lit(
+        colour(0.90, 0.34, 0.40),
+        0.92 + 0.5 * bump(((x + 0.06) / 0.07) ** 2 + ((y + 0.09) / 0.09) ** 2) - 0.6 * x * x - 0.8 * y.clamp_min(0),
+    )
     scene.paint(there * is_balloon * scene.inside(string), colour(0.45, 0.42, 0.45), "object")
     scene.paint(there * is_balloon * scene.inside(skin), rubber, "object")
 
@@ -282,7 +311,11 @@ def _hair_shape(x: Tensor, y: Tensor, f: dict) -> dict[str, Tensor]:
 def _hair_colour(x: Tensor, y: Tensor, f: dict, raw: dict) -> Tensor:
     """Hair colour with soft locks and a band of gloss that follows the light."""
     locks = torch.sin(26 * x + 8 * f["parting"] * y + 3 * f["parting"]) * (0.5 + 0.5 * torch.cos(3 * y))
-    r = ((x / (f["face_width"] + f["hair_volume"])) ** 2 + ((y + 0.06) / (f["face_length"] + f["hair_volume"])) ** 2 + 1e-6).sqrt()
+    r = (
+        (x / (f["face_width"] + f["hair_volume"])) ** 2
+        + ((y + 0.06) / (f["face_length"] + f["hair_volume"])) ** 2
+        + 1e-6
+    ).sqrt()
     gloss = bump((r - 0.80) / 0.09) * smoothstep(0.10, -0.45, y) * (0.6 + 0.5 * x * f["light"] * 2)
     shade = 0.94 + 0.05 * locks + 0.26 * gloss.clamp_min(0) + 0.16 * x * f["light"] - 0.22 * smoothstep(-0.1, 0.9, y)
     return _lit(palette(HAIR, raw["hair_colour"]), shade)
@@ -357,7 +390,9 @@ def _mouth(scene: Scene, x: Tensor, y: Tensor, f: dict, raw: dict) -> None:
     dark = torch.tensor([0.34, 0.09, 0.11], device=x.device, dtype=x.dtype)[None, :, None, None]
     scene.paint(inside, dark, "mouth")
     tongue = torch.tensor([0.80, 0.36, 0.38], device=x.device, dtype=x.dtype)[None, :, None, None]
-    scene.paint(inside * scene.inside(ellipse(x, line - lower_in - 0.012, w * 0.55, 0.45 * gape + 0.004)), tongue, "mouth")
+    scene.paint(
+        inside * scene.inside(ellipse(x, line - lower_in - 0.012, w * 0.55, 0.45 * gape + 0.004)), tongue, "mouth"
+    )
     teeth = torch.tensor([0.98, 0.97, 0.94], device=x.device, dtype=x.dtype)[None, :, None, None]
     bite = torch.maximum(line - upper_in - 0.42 * gape * soft, x.abs() - 0.86 * w)
     scene.paint(inside * scene.inside(bite) * smoothstep(0.006, 0.022, gape), teeth, "mouth")
@@ -368,8 +403,14 @@ def _nose(scene: Scene, x: Tensor, y: Tensor, f: dict, raw: dict) -> None:
     skin = palette(SKIN, raw["skin_tone"])
     bridge = bump(x / (0.45 * w)) * smoothstep(-0.12, 0.02, y) * smoothstep(tip + 0.04, tip - 0.04, y)
     scene.paint(0.75 * bridge, _lit(skin, 1.07 + 0.06 * light * torch.sin(x / w)), "nose")
-    ball = union(ellipse(x, y - tip, w * 0.62, 0.050), ellipse(x.abs() - w * 0.68, y - tip - 0.010, w * 0.34, 0.034), 0.035)
-    shade = 0.93 + 0.17 * bump(((x - 0.02 * light) / (0.42 * w)) ** 2 + ((y - tip + 0.015) / 0.030) ** 2) + 0.10 * light * x / w
+    ball = union(
+        ellipse(x, y - tip, w * 0.62, 0.050), ellipse(x.abs() - w * 0.68, y - tip - 0.010, w * 0.34, 0.034), 0.035
+    )
+    shade = (
+        0.93
+        + 0.17 * bump(((x - 0.02 * light) / (0.42 * w)) ** 2 + ((y - tip + 0.015) / 0.030) ** 2)
+        + 0.10 * light * x / w
+    )
     shade = shade - 0.24 * smoothstep(tip + 0.005, tip + 0.055, y)
     scene.paint(torch.sigmoid(-ball / 0.008), _lit(skin, shade), "nose")
     nostrils = ellipse(x.abs() - 0.42 * w, y - tip - 0.028, 0.24 * w, 0.013)
@@ -378,7 +419,11 @@ def _nose(scene: Scene, x: Tensor, y: Tensor, f: dict, raw: dict) -> None:
 
 def _eyes_and_brows(scene: Scene, x: Tensor, y: Tensor, f: dict, raw: dict) -> None:
     size, light = f["eye_size"], f["light"]
-    skin, iris, hair = palette(SKIN, raw["skin_tone"]), palette(IRIS, raw["iris_colour"]), palette(HAIR, raw["hair_colour"])
+    skin, iris, hair = (
+        palette(SKIN, raw["skin_tone"]),
+        palette(IRIS, raw["iris_colour"]),
+        palette(HAIR, raw["hair_colour"]),
+    )
     white = torch.tensor([0.98, 0.98, 0.99], device=x.device, dtype=x.dtype)[None, :, None, None]
     black = torch.tensor([0.05, 0.04, 0.06], device=x.device, dtype=x.dtype)[None, :, None, None]
     ye = y + 0.045
@@ -439,7 +484,13 @@ def _hat(scene: Scene, x: Tensor, y: Tensor, f: dict, raw: dict) -> None:
     a = f["face_width"] + 0.9 * f["hair_volume"]
     colour = palette(HAT, raw["hat_colour"])
     crown = torch.maximum(ellipse(x, y + 0.28, a * 1.02, 0.54), y + 0.34)
-    shade = 1.0 + 0.22 * x * f["light"] / a - 0.25 * (x / a) ** 2 + 0.035 * torch.sin(34 * x) - 0.10 * smoothstep(-0.55, -0.40, y)
+    shade = (
+        1.0
+        + 0.22 * x * f["light"] / a
+        - 0.25 * (x / a) ** 2
+        + 0.035 * torch.sin(34 * x)
+        - 0.10 * smoothstep(-0.55, -0.40, y)
+    )
     scene.paint(there * scene.inside(crown), _lit(colour, shade), "hat")
     bobble = ellipse(x, y + 0.80, 0.10, 0.09)
     scene.paint(there * scene.inside(bobble), _lit(colour, 1.12 - 0.5 * (y + 0.80)), "hat")
@@ -455,7 +506,7 @@ def portraits_of_seeds(seeds: list[int], z_dim: int, size: int = 128) -> Portrai
 
 
 def sheet(images: Tensor, columns: int) -> np.ndarray:
-    """One picture [rows * h, columns * w, 3], uint8, of images [N, 3, h, w] in [-1, 1]; the last row is filled up white."""
+    """One picture [rows * h, columns * w, 3], uint8, of images [N, 3, h, w] in [-1, 1]; the rest is white."""
     N, _, h, w = images.shape
     rows = math.ceil(N / columns)
     padded = torch.ones(rows * columns, 3, h, w)

@@ -3,15 +3,16 @@
     python -m tools.train_portraits --minutes 8        # again and again: it goes on where the last slice stopped
 
 Fitting. The world knows which portrait belongs to which latent, so G is first fitted to (z, render) pairs, at 32, then
-64, then 128 pixels: an L1 with more weight on eyes, brows, nose and mouth, on image differences, and at a quarter of the size.
+64, then 128 pixels: an L1 with more weight on eyes, brows, nose and mouth, on image differences, and at a quarter size.
 
-Local swaps. An edit must change a thing, not tint it. So the pairs come as triples: a portrait z, a partner that differs
-from it in the factors of one part only, and one between them. Inside the region where the pictures differ, the features
-of the partner replace those of the portrait at an 8 x 8 or 16 x 16 layer (in part: t of the way), under the *styles of
-the portrait*, and the tail must draw the portrait between. So what a part looks like is carried by the features at its
-place, and moving them in a straight line moves the part.
+Local swaps. An edit must change a thing, not tint it. So every portrait z comes with a partner that differs from it in
+the factors of one part only, and with the picture of a point t between them. Inside the region where that picture
+differs from the portrait, the features at an 8 x 8 or 16 x 16 layer go t of the way to those of the partner, under the
+*styles of the portrait*, and the tail must draw the picture between. So what a part looks like is carried by the
+features at its place, and moving them in a straight line moves the part.
 
-Adversary. With a GPU, the last part of the time adds a discriminator (non-saturating loss, R1); see tools/adversary.py.
+Adversary. With a GPU, the second half of the time adds a discriminator (non-saturating loss, R1; tools/adversary.py)
+that sees the portraits and the swaps.
 """
 
 import argparse
@@ -27,9 +28,10 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from panda_core.generators.split import Latents
+from panda_core.generators.split import Cut, Latents
 from panda_core.generators.stylegan2 import StyleGAN2
 from tools import portraits
+from tools.adversary import Adversary
 
 FINE = [portraits.PARTS.index(name) for name in ("eyes", "brows", "nose", "mouth")]
 SWAPPED = ("background", "skin", "hair", "eyes", "brows", "nose", "mouth", "clothes", "glasses", "hat", "object")
@@ -42,26 +44,43 @@ class Settings:
     channels: tuple[int, ...] = (192, 192, 128, 64, 32, 16)
     z_dim: int = 64
     w_dim: int = 128
-    mapping_layers: int = 4
+    mapping_layers: int = 2
+    mapping_rate: float = 2000.0  # of its stored weights, relative: they are 100 times as large (multiplier 0.01)
     total_minutes: float = 105.0
-    stages: tuple[tuple[int, float], ...] = ((32, 0.0), (64, 0.12), (128, 0.55))  # (pixels, from this share of the time)
-    batch: int = 8  # triples
-    learning_rate: float = 3e-3
+    stages: tuple[tuple[int, float], ...] = ((32, 0.0), (64, 0.12), (128, 0.6))  # (pixels, from this share of the time)
+    batch: int = 12  # portraits, each with its swap
+    learning_rate: float = 5e-3
     ema: float = 0.998
     fresh: float = 0.25  # share of the pictures of a step that are newly drawn; the rest come from the pool
-    pool: int = 8192  # triples
+    pool: int = 8192  # portraits and their swaps
     supersample: int = 1
     swap_layers: tuple[int, ...] = (3, 5)
-    adversarial_from: float = 1.0  # share of the time after which the discriminator joins in
+    adversarial_from: float = 1.0  # share of the time after which the discriminator joins in; 1: never
+    fit_weight: float = 1.0  # of the fitting loss from then on, beside the adversary's
     seed: int = 0
 
 
+def settings_for(device: torch.device, total_minutes: float) -> Settings:
+    """64 to 128 pixels by fitting alone on a CPU; up to 256 pixels and an adversary on a GPU."""
+    if device.type == "cpu":
+        return Settings(total_minutes=total_minutes)
+    return Settings(
+        channels=(256, 256, 192, 96, 48, 24, 16),
+        total_minutes=total_minutes,
+        stages=((64, 0.0), (128, 0.15), (256, 0.4)),
+        batch=32,
+        fresh=1.0,
+        supersample=2,
+        adversarial_from=0.5,
+    )
+
+
 def swapped_latents(z: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-    """Partners of z that differ in one part's factors, and a point t of the way to them.
+    """Partners of z that differ in one part's factors, and the point t of the way to them.
 
     In the normalised latent, the coordinates along the rows of M are the factors; those of the part are drawn anew, and
     what M does not see is rescaled so that the norm stays sqrt(z_dim).
-    Returns: partner, between, both [B, z_dim] and normalised; t [B] in [0, 1.2].
+    Returns: partner, between, both [B, z_dim] and normalised; t [B] in [0.35, 1.15].
     """
     B, D = z.shape
     M = torch.from_numpy(portraits.directions(D)).to(z)
@@ -71,7 +90,7 @@ def swapped_latents(z: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor, Te
     parts = torch.randint(len(SWAPPED), (B,), generator=rng)
     belongs = torch.tensor([[factor.part == part for factor in portraits.FACTORS] for part in SWAPPED]).to(z.device)
     drawn = torch.where(belongs[parts], torch.randn(c.shape, generator=rng).to(z), c)
-    t = (1.2 * torch.rand(B, generator=rng)).to(z)
+    t = (0.35 + 0.8 * torch.rand(B, generator=rng)).to(z)
 
     def latent(c: Tensor) -> Tensor:
         room = (D - c.square().sum(1, keepdim=True)).clamp_min(0.05 * D)
@@ -81,18 +100,17 @@ def swapped_latents(z: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor, Te
 
 
 class Pool:
-    """Triples of portraits in memory (z, partner, t; three pictures and weights), replaced oldest first."""
+    """Portraits and swaps in memory (z, partner, t; two pictures and their fine parts), replaced oldest first."""
 
     def __init__(self, settings: Settings, size: int, device: torch.device, seed: int):
         self.settings, self.size, self.device = settings, size, device
         self.rng = torch.Generator().manual_seed(seed)
-        draw = lambda u: portraits.render(u, size, settings.supersample)  # noqa: E731
-        self.render = torch.compile(draw)
+        self.render = torch.compile(lambda u: portraits.render(u, size, settings.supersample))
         N = settings.pool
-        self.latents = torch.empty(N, 3, settings.z_dim, device=device)
+        self.latents = torch.empty(N, 2, settings.z_dim, device=device)
         self.t = torch.empty(N, device=device)
-        self.pictures = torch.empty(N, 3, 3, size, size, dtype=torch.uint8, device=device)
-        self.fine = torch.empty(N, 3, size, size, dtype=torch.uint8, device=device)
+        self.pictures = torch.empty(N, 2, 3, size, size, dtype=torch.uint8, device=device)
+        self.fine = torch.empty(N, 2, size, size, dtype=torch.uint8, device=device)
         self.filled = self.next = 0
         self.owed = 0.0
 
@@ -100,17 +118,17 @@ class Pool:
     def draw_new(self, n: int = 16) -> None:
         z = torch.randn(n, self.settings.z_dim, generator=self.rng).to(self.device)
         partner, between, t = swapped_latents(z, self.rng)
-        z = torch.stack([z, partner, between], dim=1)
-        made = self.render(portraits.factors_of_latents(z.flatten(0, 1)))
+        made = self.render(portraits.factors_of_latents(torch.stack([z, between], dim=1).flatten(0, 1)))
         rows = torch.arange(self.next, self.next + n) % len(self.t)
-        self.latents[rows], self.t[rows] = z, t
-        self.pictures[rows] = ((made.images + 1) * 127.5).round().byte().unflatten(0, (n, 3))
-        self.fine[rows] = (made.masks[:, FINE].sum(1) * 255).round().byte().unflatten(0, (n, 3))
+        self.latents[rows], self.t[rows] = torch.stack([z, partner], dim=1), t
+        self.pictures[rows] = ((made.images + 1) * 127.5).round().byte().unflatten(0, (n, 2))
+        self.fine[rows] = (made.masks[:, FINE].sum(1) * 255).round().byte().unflatten(0, (n, 2))
         self.next = int(rows[-1] + 1) % len(self.t)
         self.filled = min(self.filled + n, len(self.t))
 
     def batch(self, n: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """latents [n, 3, z_dim], t [n], pictures [n, 3, 3, size, size] in [-1, 1], fine weights [n, 3, 1, size, size]."""
+        """latents [n, 2, z_dim]: portrait, partner; t [n]; pictures [n, 2, 3, size, size]: portrait, swap, in [-1, 1];
+        and where their fine parts are, [n, 2, 1, size, size]."""
         self.owed += n * self.settings.fresh
         while self.owed >= 16 or self.filled < 1024:
             self.draw_new()
@@ -121,14 +139,14 @@ class Pool:
 
 
 def swap_mask(pictures: Tensor, cells: int) -> Tensor:
-    """Cells of the layer's grid where a triple's pictures differ, softly, [n, 1, cells, cells]."""
-    differ = ((pictures - pictures[:, :1]).abs().amax(dim=(1, 2)) > 0.06).float()[:, None]
-    share = F.adaptive_avg_pool2d(differ, cells)
-    return F.max_pool2d((4 * share).clamp(0, 1), 3, 1, 1) * 0.5 + (4 * share).clamp(0, 1) * 0.5
+    """Cells of the layer's grid where a portrait and its swap differ, with a soft border, [n, 1, cells, cells]."""
+    differ = ((pictures[:, 0] - pictures[:, 1]).abs().amax(dim=1, keepdim=True) > 0.04).float()
+    share = (4 * F.adaptive_avg_pool2d(differ, cells)).clamp(0, 1)
+    return 0.5 * share + 0.5 * F.max_pool2d(share, 3, 1, 1)
 
 
 def fit_loss(made: Tensor, true: Tensor, fine: Tensor) -> Tensor:
-    """L1, five times as heavy on fine parts, on the picture, on its differences, and on a picture of a quarter the size."""
+    """L1, five times as heavy on fine parts: on the picture, on its differences, and on a quarter of its size."""
     error = made - true
     weight = 1 + 4 * fine
     plain = (weight * error.abs()).mean()
@@ -137,14 +155,20 @@ def fit_loss(made: Tensor, true: Tensor, fine: Tensor) -> Tensor:
 
 
 def draw(generator: StyleGAN2, latents: Tensor, t: Tensor, mask: Tensor, layer: int, last: int) -> Tensor:
-    """The portraits, their partners and the swapped ones, [3n, 3, h, w], by the layers up to `last`."""
+    """The portraits, then their swaps, [2n, 3, h, w], by the layers up to `last`."""
     n = len(t)
-    cut = generator.head(Latents(latents[:, :2].transpose(0, 1).flatten(0, 1)), layer)
+    cut = generator.head(Latents(latents.transpose(0, 1).flatten(0, 1)), layer)
     Z, Z_partner = cut.features[:n], cut.features[n:]
     swapped = Z + (t[:, None, None, None] * mask) * (Z_partner - Z)
-    carry = {key: torch.cat([value, value[:n]]) for key, value in cut.carry.items()}
-    cut = type(cut)(torch.cat([cut.features, swapped]), layer, carry)
-    return generator.advance(cut, last).carry["rgb"]
+    carry = {key: torch.cat([value[:n], value[:n]]) for key, value in cut.carry.items()}
+    return generator.advance(Cut(torch.cat([Z, swapped]), layer, carry), last).carry["rgb"]
+
+
+def device_name(device: torch.device) -> str:
+    """For the model card."""
+    if device.type == "cuda":
+        return f"one {torch.cuda.get_device_name(device)}"
+    return f"{torch.get_num_threads()} CPU cores"
 
 
 def last_layer(size: int) -> int:
@@ -161,25 +185,27 @@ class Run:
         saved = folder / "checkpoint.pt"
         state = torch.load(saved, map_location="cpu", weights_only=True) if saved.exists() else None
         if state:
-            kept = state["settings"] | {"total_minutes": settings.total_minutes, "stages": settings.stages}
-            settings = Settings(**kept)
+            settings = Settings(**state["settings"] | {"total_minutes": settings.total_minutes})
         self.settings = settings
         torch.manual_seed(settings.seed)
-        self.generator = StyleGAN2(settings.channels, settings.z_dim, settings.w_dim, settings.mapping_layers).to(device)
+        self.generator = StyleGAN2(settings.channels, settings.z_dim, settings.w_dim, settings.mapping_layers).to(
+            device
+        )
         for rgb in self.generator.to_rgb[1:]:
             rgb.weight.data.zero_()  # a new resolution starts as the enlarged old one
         mapping = list(self.generator.mapping.parameters())
         known = {id(p) for p in mapping}
         rest = [p for p in self.generator.parameters() if id(p) not in known]
-        # The mapping's stored weights are 100 times as large (learning-rate multiplier 0.01), so its own step is larger.
-        groups = [{"params": rest, "scale": 1.0}, {"params": mapping, "scale": 30.0}]
+        groups = [{"params": rest, "scale": 1.0}, {"params": mapping, "scale": settings.mapping_rate}]
         self.optimiser = torch.optim.Adam(groups, lr=settings.learning_rate, betas=(0.9, 0.99))
         self.mean = deepcopy(self.generator).requires_grad_(False)
-        self.step, self.minutes, self.adversary = 0, 0.0, None
+        self.adversary = Adversary(settings.channels, device, settings.learning_rate / 2)
+        self.step, self.minutes = 0, 0.0
         if state:
             self.generator.load_state_dict(state["generator"])
             self.mean.load_state_dict(state["mean"])
             self.optimiser.load_state_dict(state["optimiser"])
+            self.adversary.restore(state["adversary"])
             self.step, self.minutes = state["step"], state["minutes"]
         self.size, self.stage_step, self.pool = 0, 0, None
 
@@ -189,6 +215,8 @@ class Run:
             "generator": self.generator.state_dict(),
             "mean": self.mean.state_dict(),
             "optimiser": self.optimiser.state_dict(),
+            "adversary": self.adversary.state(),
+            "device": device_name(self.device),
             "step": self.step,
             "minutes": self.minutes,
         }
@@ -205,11 +233,14 @@ class Run:
             self.pool = Pool(self.settings, drawn, self.device, seed=1000 + self.step)
         self.loss_of = torch.compile(self._loss)
 
-    def _loss(self, latents: Tensor, t: Tensor, pictures: Tensor, fine: Tensor, layer: int, size: int) -> Tensor:
+    def _loss(
+        self, latents: Tensor, t: Tensor, pictures: Tensor, fine: Tensor, layer: int, size: int
+    ) -> tuple[Tensor, Tensor]:
         mask = swap_mask(pictures, self.generator.layers[layer][1])
         with torch.autocast(self.device.type, dtype=torch.bfloat16):
             made = draw(self.generator, latents, t, mask, layer, last_layer(size))
-        return fit_loss(made.float(), pictures.transpose(0, 1).flatten(0, 1), fine.transpose(0, 1).flatten(0, 1))
+        made = made.float()
+        return fit_loss(made, pictures.transpose(0, 1).flatten(0, 1), fine.transpose(0, 1).flatten(0, 1)), made
 
     def learning_rate(self, progress: float) -> float:
         warm = min(1.0, (self.stage_step + 1) / 200)
@@ -223,7 +254,10 @@ class Run:
             k = self.pool.size // self.size
             pictures, fine = F.avg_pool3d(pictures, (1, k, k)), F.avg_pool3d(fine, (1, k, k))
         layer = settings.swap_layers[self.step % len(settings.swap_layers)]
-        loss = self.loss_of(latents, t, pictures, fine, layer, self.size)
+        loss, made = self.loss_of(latents, t, pictures, fine, layer, self.size)
+        if progress >= settings.adversarial_from and self.size == self.generator.resolution:
+            self.adversary.step(pictures.flatten(0, 1), made)
+            loss = settings.fit_weight * loss + 0.1 * self.adversary.generator_loss(made)
         if not torch.isfinite(loss):
             raise FloatingPointError(f"The loss is {loss.item()} at step {self.step}; the last checkpoint is intact.")
         self.optimiser.zero_grad(set_to_none=True)
@@ -239,8 +273,8 @@ class Run:
         return loss.item()
 
     @torch.no_grad()
-    def samples(self) -> None:
-        """Pairs of rows for seeds 0 to 15, render above and generator below, then held-out L1 into the log."""
+    def samples(self) -> float:
+        """A sheet in pairs of rows for seeds 0 to 15, render above and generator below; returns their L1."""
         z = np.stack([np.random.RandomState(seed).randn(self.settings.z_dim) for seed in range(16)]).astype(np.float32)
         z = torch.from_numpy(z).to(self.device)
         cut = self.mean.head(Latents(z), last_layer(self.size))
@@ -273,7 +307,9 @@ class Run:
                 self.save()
         self.save()
         if self.size:
-            self.log(step=self.step, minutes=round(self.minutes, 2), size=self.size, held_out_l1=round(self.samples(), 4))
+            self.log(
+                step=self.step, minutes=round(self.minutes, 2), size=self.size, held_out_l1=round(self.samples(), 4)
+            )
 
 
 def main() -> None:
@@ -284,8 +320,9 @@ def main() -> None:
     parser.add_argument("--sheet-every", type=float, default=4.0, help="minutes between sheets of samples")
     arguments = parser.parse_args()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    settings = Settings(total_minutes=arguments.total_minutes)
-    Run(arguments.run, settings, device).run(arguments.minutes, arguments.sheet_every)
+    Run(arguments.run, settings_for(device, arguments.total_minutes), device).run(
+        arguments.minutes, arguments.sheet_every
+    )
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .split import Cut, Latents, SplitGenerator
+from .split import Cut, Latents, SplitGenerator, check_resolution, constructor_arguments
 
 IMAGENET_NAMES = Path(__file__).with_name("imagenet_classes.txt")
 
@@ -124,17 +124,9 @@ class BigGAN(SplitGenerator):
         eps: float = 1e-4,
     ):
         super().__init__()
-        self.config = {
-            "blocks": [list(block) for block in blocks],
-            "attention_at": attention_at,
-            "width": width,
-            "z_dim": z_dim,
-            "n_classes": n_classes,
-            "n_stats": n_stats,
-            "eps": eps,
-        }
+        self.config = constructor_arguments(locals())
         self.z_dim, self.n_classes = z_dim, n_classes
-        self.resolution = 4 * 2 ** sum(bool(upsamples) for upsamples, _, _ in blocks)
+        self.resolution = check_resolution(4 * 2 ** sum(bool(upsamples) for upsamples, _, _ in blocks))
         if n_classes == 1000:
             self.class_names = tuple(IMAGENET_NAMES.read_text("utf-8").splitlines())
         n_cond = 2 * z_dim

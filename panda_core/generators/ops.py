@@ -52,6 +52,8 @@ class Mapping(nn.Module):
         joint_norm: bool = False,
     ):
         super().__init__()
+        if not 1 <= n_layers <= 64:
+            raise ValueError(f"mapping_layers is {n_layers}; it must be from 1 to 64.")
         widths = [z_dim + (embed_dim if n_classes else 0)] + [hidden or w_dim] * (n_layers - 1) + [w_dim]
         self.layers = nn.ModuleList(Dense(a, b, lr_multiplier, gain=weight_gain) for a, b in pairwise(widths))
         self.embed = Dense(n_classes, embed_dim) if n_classes else None

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .ops import pixel_norm
-from .split import Cut, Latents, SplitGenerator
+from .split import Cut, Latents, SplitGenerator, check_resolution, constructor_arguments
 
 
 class NormedConv(nn.Module):
@@ -47,9 +47,9 @@ class PGGAN(SplitGenerator):
 
     def __init__(self, channels: Sequence[int], z_dim: int = 512):
         super().__init__()
-        self.config = {"channels": list(channels), "z_dim": z_dim}
+        self.config = constructor_arguments(locals())
         self.z_dim = z_dim
-        self.resolution = 4 * 2 ** (len(channels) - 1)
+        self.resolution = check_resolution(4 * 2 ** (len(channels) - 1))
         convs = [NormedConv(z_dim, channels[0], 4, 3, False), NormedConv(channels[0], channels[0], 3, 1, False)]
         for n_in, n_out in pairwise(channels):
             convs += [NormedConv(n_in, n_out, 3, 1, True), NormedConv(n_out, n_out, 3, 1, False)]

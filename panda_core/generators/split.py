@@ -2,6 +2,7 @@
 
 import difflib
 import hashlib
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -170,6 +171,18 @@ class SplitGenerator(nn.Module, ABC):
         self.check_layer(layer)
         _, height, width = self.layers[layer]
         return 0, 0, height, width
+
+
+def constructor_arguments(scope: Mapping[str, Any]) -> dict[str, Any]:
+    """`config` from the locals() of a constructor that has not assigned any of its own yet."""
+    return json.loads(json.dumps({name: value for name, value in scope.items() if name not in ("self", "__class__")}))
+
+
+def check_resolution(resolution: int) -> int:
+    """The resolution, or a ValueError if no generator has it: a file could say anything."""
+    if resolution not in (8, 16, 32, 64, 128, 256, 512, 1024, 2048):
+        raise ValueError(f"resolution is {resolution}; it must be a power of two from 8 to 2048.")
+    return resolution
 
 
 def weights_hash(weights: nn.Module | Mapping[str, Tensor]) -> str:

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .ops import Dense, Mapping, truncate
-from .split import Cut, Latents, SplitGenerator
+from .split import Cut, Latents, SplitGenerator, check_resolution, constructor_arguments
 
 
 def blur(x: Tensor) -> Tensor:
@@ -74,17 +74,9 @@ class StyleGAN1(SplitGenerator):
         embed_dim: int = 0,
     ):
         super().__init__()
-        self.config = {
-            "channels": list(channels),
-            "z_dim": z_dim,
-            "w_dim": w_dim,
-            "mapping_layers": mapping_layers,
-            "mapping_width": mapping_width,
-            "n_classes": n_classes,
-            "embed_dim": embed_dim,
-        }
+        self.config = constructor_arguments(locals())
         self.z_dim, self.n_classes = z_dim, n_classes
-        self.resolution = 4 * 2 ** (len(channels) - 1)
+        self.resolution = check_resolution(4 * 2 ** (len(channels) - 1))
         self.mapping = Mapping(
             z_dim,
             w_dim,

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .ops import Dense, Mapping, truncate
-from .split import Cut, Latents, SplitGenerator
+from .split import Cut, Latents, SplitGenerator, check_resolution, constructor_arguments
 
 
 def upsample_fir(x: Tensor, taps: Tensor) -> Tensor:
@@ -120,21 +120,10 @@ class StyleGAN2(SplitGenerator):
         extrapolates: bool = True,
     ):
         super().__init__()
-        self.config = {
-            "channels": list(channels),
-            "z_dim": z_dim,
-            "w_dim": w_dim,
-            "mapping_layers": mapping_layers,
-            "mapping_width": mapping_width,
-            "n_classes": n_classes,
-            "embed_dim": embed_dim,
-            "conv_clamp": conv_clamp,
-            "joint_norm": joint_norm,
-            "extrapolates": extrapolates,
-        }
+        self.config = constructor_arguments(locals())
         self.extrapolates = extrapolates
         self.z_dim, self.n_classes = z_dim, n_classes
-        self.resolution = 4 * 2 ** (len(channels) - 1)
+        self.resolution = check_resolution(4 * 2 ** (len(channels) - 1))
         self.mapping = Mapping(
             z_dim,
             w_dim,
@@ -176,7 +165,7 @@ class StyleGAN2(SplitGenerator):
         return replace(cut, features=x, layer=i + 1, carry={"ws": ws, "rgb": rgb})
 
     def finish(self, cut: Cut) -> Tensor:
-        return cut.carry["rgb"]
+        return cut.carry["rgb"].expand(len(cut.features), -1, -1, -1)  # N edits may share one RGB image
 
     @classmethod
     def tiny(cls, seed: int) -> Self:

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .ops import Dense, Mapping, truncate
-from .split import Cut, Latents, SplitGenerator
+from .split import Cut, Latents, SplitGenerator, check_resolution, constructor_arguments
 
 
 @dataclass(frozen=True)
@@ -31,14 +31,14 @@ class Band:
 def plan_bands(
     resolution: int,
     n_layers: int,
-    n_critical: int,
-    first_cutoff: float,
-    first_stopband: float,
-    last_stopband_rel: float,
-    margin: int,
+    n_critical: int = 2,
+    first_cutoff: float = 2.0,
+    first_stopband: float = 2**2.1,
+    last_stopband_rel: float = 2**0.3,
+    margin: int = 10,
 ) -> list[Band]:
     """The bands of layers 0 to n_layers: cutoff and stopband grow geometrically (StyleGAN3, Sec. 3.2 and App. F)."""
-    bands = []
+    bands: list[Band] = []
     for i in range(n_layers + 1):
         grown = min(i / (n_layers - n_critical), 1.0)
         cutoff = first_cutoff * (resolution / 2 / first_cutoff) ** grown
@@ -46,6 +46,9 @@ def plan_bands(
         rate = int(2 ** math.ceil(math.log2(min(2 * stopband, resolution))))
         size = resolution if i >= n_layers - 1 else rate + 2 * margin
         bands.append(Band(cutoff, max(stopband, rate / 2) - cutoff, rate, size))
+        before = bands[max(i - 1, 0)].rate
+        if not 1 <= before <= rate <= 16 * before:
+            raise ValueError(f"the sampling rate goes from {before} to {rate} at layer {i}; it cannot fall or jump.")
     return bands
 
 
@@ -232,25 +235,13 @@ class StyleGAN3(SplitGenerator):
         output_scale: float = 0.25,
     ):
         super().__init__()
-        self.config = {
-            "resolution": resolution,
-            "channels": list(channels),
-            "z_dim": z_dim,
-            "w_dim": w_dim,
-            "mapping_layers": mapping_layers,
-            "n_classes": n_classes,
-            "kernel": kernel,
-            "is_radial": is_radial,
-            "conv_clamp": conv_clamp,
-            "n_critical": n_critical,
-            "first_cutoff": first_cutoff,
-            "first_stopband": first_stopband,
-            "last_stopband_rel": last_stopband_rel,
-            "margin": margin,
-            "filter_size": filter_size,
-            "output_scale": output_scale,
-        }
-        self.z_dim, self.n_classes, self.resolution, self.output_scale = z_dim, n_classes, resolution, output_scale
+        self.config = constructor_arguments(locals())
+        if not (0 <= margin <= 64 and 2 <= filter_size <= 32 and filter_size % 2 == 0):
+            raise ValueError(
+                f"margin is {margin} and filter_size {filter_size}; up to 64 and even up to 32 are accepted."
+            )
+        self.z_dim, self.n_classes, self.output_scale = z_dim, n_classes, output_scale
+        self.resolution = check_resolution(resolution)
         self.mapping = Mapping(z_dim, w_dim, mapping_layers, n_classes=n_classes, embed_dim=w_dim)
         self.register_buffer("w_avg", torch.zeros(w_dim))
         n_layers = len(channels) - 1
@@ -308,11 +299,16 @@ class StyleGAN3(SplitGenerator):
         return self.entries[-1](cut.features, cut.carry["ws"][:, -1]) * self.output_scale
 
     @classmethod
-    def tiny(cls, seed: int) -> Self:
-        """Random weights go flat with depth unless every layer knows the size of its input: it is measured here."""
+    def tiny(cls, seed: int, is_rotating: bool = False) -> Self:
+        """Random weights go flat with depth unless every layer knows the size of its input: it is measured here.
+
+        is_rotating: a StyleGAN3-R, not a T.
+        """
         with torch.random.fork_rng(devices=[]), torch.no_grad():
             torch.manual_seed(seed)
-            generator = cls(32, (12, 12, 12, 12, 10, 8, 8), z_dim=10, w_dim=14)
+            kernel = 1 if is_rotating else 3
+            channels = (12, 12, 12, 12, 10, 8, 8)
+            generator = cls(32, channels, z_dim=10, w_dim=14, kernel=kernel, is_radial=is_rotating)
             generator.w_avg.normal_(std=0.3)
             generator.input.affine.weight.mul_(0.2)
             generator.input.affine.bias.copy_(torch.tensor([1.0, 0.0, 0.0, 0.0]))

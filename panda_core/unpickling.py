@@ -1,0 +1,395 @@
+"""Pickles read as data, by a small interpreter that builds plain values and imports and calls nothing of theirs.
+
+Errors are ValueErrors whose text is a clause about the file ("it ends too early"); `checkpoints` makes the sentence.
+"""
+
+import mmap
+import re
+import zipfile
+from argparse import Namespace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from io import BytesIO
+from pickletools import genops
+from typing import Any, BinaryIO
+
+import numpy as np
+import torch
+from torch import Tensor
+
+MAX_OPERATIONS = 1_000_000  # a large published file has 100,000; each can cost some 100 bytes of memory
+MAX_RECORDS = 20_000  # parts of a zip archive; one per tensor
+CONSTANT = re.compile(r"BININT[12]?|LONG[14]|BINFLOAT|SHORT_BIN(UNICODE|BYTES)|BIN(UNICODE|BYTES)8?")
+TENSORFLOW = "it is a TensorFlow pickle"  # how the refusal of one starts
+
+
+@dataclass(frozen=True)
+class Global:
+    """A name that a pickle mentions: never imported, only compared with the few that are admitted."""
+
+    module: str
+    name: str
+
+
+class Record(dict):
+    """An object of which only the entries are kept, not the attributes."""
+
+    def build(self, state: Any) -> None:
+        pass
+
+
+Admitted = Mapping[tuple[str, str], Callable[..., Any]]
+
+
+def read_pickle(stream: Any, admitted: Admitted, persistent: Callable[[Any], Any] | None = None) -> Any:
+    """The value of the one pickle that starts at the stream's position.
+
+    Args:
+        stream: bytes in memory or a mapped file, so that a length field can promise no more than is there.
+        admitted: what stands in for each global that may be called.
+        persistent: makes the value of a persistent id.
+    Raises: ValueError for anything that the published files do not do.
+    """
+    stack: list[Any] = []
+    marks: list[int] = []
+    memo: dict[int, Any] = {}
+
+    def since_mark() -> list[Any]:
+        start = marks.pop()
+        values = stack[start:]
+        del stack[start:]
+        return values
+
+    def plain(keys: list[Any]) -> list[Any]:
+        if not all(isinstance(key, str | int | float) for key in keys):  # a nest of tuples takes forever to hash
+            raise ValueError("it has a table whose keys are not names or numbers")
+        return keys
+
+    def put(target: Any, pairs: list[Any]) -> None:
+        dict.update(target, zip(plain(pairs[::2]), pairs[1::2], strict=True))
+
+    def call(function: Any, arguments: Any) -> Any:
+        if not isinstance(function, Global) or not isinstance(arguments, tuple):
+            raise ValueError("it calls something that is not a function by name")
+        return admitted[function.module, function.name](*arguments)
+
+    for count, (opcode, argument, _) in enumerate(genops(stream)):
+        if count >= MAX_OPERATIONS:
+            raise ValueError(f"it has more than {MAX_OPERATIONS} pickle operations, which no generator has")
+        match opcode.name:
+            case "PROTO" if argument in (2, 3, 4, 5):
+                pass
+            case "FRAME":
+                pass
+            case "NONE":
+                stack.append(None)
+            case "NEWTRUE" | "NEWFALSE":
+                stack.append(opcode.name == "NEWTRUE")
+            case name if CONSTANT.fullmatch(name):
+                stack.append(argument)
+            case "EMPTY_DICT":
+                stack.append({})
+            case "EMPTY_LIST" | "EMPTY_SET":  # a set is kept as a list: nothing is hashed
+                stack.append([])
+            case "EMPTY_TUPLE":
+                stack.append(())
+            case "MARK":
+                marks.append(len(stack))
+            case "TUPLE":
+                stack.append(tuple(since_mark()))
+            case "TUPLE1" | "TUPLE2" | "TUPLE3":
+                n = int(opcode.name[-1])
+                values = tuple(stack[len(stack) - n :])
+                del stack[len(stack) - n :]
+                stack.append(values)
+            case "APPEND":
+                value = stack.pop()
+                list.append(stack[-1], value)
+            case "APPENDS" | "ADDITEMS":
+                values = since_mark()
+                list.extend(stack[-1], values if opcode.name == "APPENDS" else plain(values))
+            case "SETITEM":
+                value, key = stack.pop(), stack.pop()
+                put(stack[-1], [key, value])
+            case "SETITEMS":
+                values = since_mark()
+                put(stack[-1], values)
+            case "BINPUT" | "LONG_BINPUT":
+                memo[argument] = stack[-1]  # a table, not an array: a huge index costs nothing
+            case "MEMOIZE":
+                memo[len(memo)] = stack[-1]
+            case "BINGET" | "LONG_BINGET":
+                stack.append(memo[argument])
+            case "GLOBAL" | "STACK_GLOBAL":
+                if opcode.name == "GLOBAL":
+                    module, name = argument.split(" ")
+                else:
+                    name, module = stack.pop(), stack.pop()
+                if not isinstance(module, str) or not isinstance(name, str):
+                    raise ValueError("it asks for something without a name")
+                if module.startswith(("dnnlib.tflib", "tensorflow")):
+                    raise ValueError(TENSORFLOW)
+                if (module, name) not in admitted:
+                    raise ValueError(f"it asks for {module[:60]!r} {name[:60]!r}, which no generator's weights need")
+                stack.append(Global(module, name))
+            case "REDUCE" | "NEWOBJ":
+                arguments, function = stack.pop(), stack.pop()
+                stack.append(call(function, arguments))
+            case "BUILD":
+                state = stack.pop()
+                if hasattr(stack[-1], "build"):
+                    stack[-1].build(state)
+                elif not isinstance(stack[-1], dict):  # what a state dict's BUILD adds is bookkeeping
+                    raise ValueError("it gives a state to something that has none")
+            case "BINPERSID" if persistent is not None:
+                stack.append(persistent(stack.pop()))
+            case "STOP":
+                (value,) = stack
+                return value
+            case _:
+                raise ValueError(f"it has the pickle operation {opcode.name}, which no generator's weights need")
+    raise ValueError("it ends too early")
+
+
+# ---- what torch.save writes: checked here, then read by torch.load(weights_only=True)
+
+
+@dataclass(frozen=True)
+class Storage:
+    """Numbers announced in a pickle, not there yet."""
+
+    key: str
+    dtype: torch.dtype
+    numel: int
+
+    @property
+    def nbytes(self) -> int:
+        return self.numel * self.dtype.itemsize
+
+
+LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
+STORAGES = {
+    "FloatStorage": torch.float32,
+    "DoubleStorage": torch.float64,
+    "HalfStorage": torch.float16,
+    "BFloat16Storage": torch.bfloat16,
+    "LongStorage": torch.int64,
+    "IntStorage": torch.int32,
+    "ShortStorage": torch.int16,
+    "CharStorage": torch.int8,
+    "ByteStorage": torch.uint8,
+    "BoolStorage": torch.bool,
+}
+
+
+def whole(value: Any) -> int:
+    if type(value) is not int or not 0 <= value < 2**48:
+        raise ValueError("it has a size that is not a whole number in range")
+    return value
+
+
+def check_extent(storage: Storage, offset: Any, size: Any, stride: Any) -> None:
+    """Raise a ValueError unless a tensor lies inside its storage and claims no more than is there."""
+    size, stride = [whole(n) for n in size], [whole(n) for n in stride]
+    if len(size) != len(stride) or len(size) > 8:
+        raise ValueError("it has a tensor whose sizes and strides do not agree")
+    numel = 1
+    for n in size:
+        numel *= n
+    last = whole(offset) + sum((n - 1) * step for n, step in zip(size, stride))
+    if numel > storage.numel or (numel and last >= storage.numel):
+        raise ValueError("it has a tensor that is larger than the data it points to")
+
+
+def announce_tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> Storage:
+    if not isinstance(storage, Storage):
+        raise ValueError("it has a tensor without data")
+    check_extent(storage, offset, size, stride)
+    return storage
+
+
+def empty_table(*items: Any) -> dict[str, Any]:
+    if items:
+        raise ValueError("it makes a table in a way that no generator's file does")
+    return {}
+
+
+def refuse_call(*_: Any) -> None:
+    raise ValueError("it calls what may only be named")
+
+
+TORCH_ADMITTED: Admitted = {
+    ("torch._utils", "_rebuild_tensor_v2"): announce_tensor,
+    ("torch._utils", "_rebuild_parameter"): lambda tensor, *_: tensor,
+    ("collections", "OrderedDict"): empty_table,
+    ("argparse", "Namespace"): lambda: Record(),  # rosinality's training checkpoints hold their arguments
+    **{("torch", name): refuse_call for name in STORAGES},  # named in persistent ids
+}
+
+
+def announce_storage(storages: dict[str, Storage], pid: Any) -> Storage:
+    """The storage of a persistent id ('storage', type, key, location, numel, ...), noted under its key."""
+    if not isinstance(pid, tuple) or len(pid) < 5 or pid[0] != "storage" or any(pid[5:]):
+        raise ValueError("it refers to data in a way that torch.save does not")
+    _, kind, key, location, numel = pid[:5]
+    if not isinstance(kind, Global) or kind.name not in STORAGES or not isinstance(key, str):
+        raise ValueError("it refers to data of a kind that no generator has")
+    if not isinstance(location, str) or not re.fullmatch(r"cpu|cuda(:\d{1,2})?", location):
+        raise ValueError("it refers to data on a device that is not known")
+    storage = Storage(key, STORAGES[kind.name], whole(numel))
+    if storages.setdefault(key, storage) != storage:
+        raise ValueError("it gives two sizes for the same data")
+    return storage
+
+
+def check_zip(file: BinaryIO, size: int) -> None:
+    """Raise a ValueError unless the file is a zip of torch.save that holds all that its pickle announces."""
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:
+        position = -1
+        for _ in range(MAX_RECORDS + 1):  # before zipfile makes an object of each
+            if (position := view.find(b"PK\x01\x02", position + 1)) < 0:
+                break
+        else:
+            raise ValueError(f"it is a zip archive of more than {MAX_RECORDS} parts, which no generator has")
+    archive = zipfile.ZipFile(file)
+    records = {info.filename: info for info in archive.infolist()}
+    root = next(iter(records), "").split("/")[0]
+    bookkeeping = ("version", "byteorder", ".format_version", ".storage_alignment", ".data/serialization_id")
+    allowed = re.compile(re.escape(root) + r"/(data\.pkl|data/\d{1,6}|" + "|".join(map(re.escape, bookkeeping)) + ")")
+    if not records or len(records) != len(archive.infolist()) or not all(allowed.fullmatch(name) for name in records):
+        raise ValueError("it is a zip archive, but not one that torch.save makes")
+    if any(i.compress_type != zipfile.ZIP_STORED or i.file_size != i.compress_size for i in records.values()):
+        raise ValueError("it is a zip archive with compressed parts, which torch.save does not make")
+    if sum(i.file_size for i in records.values()) > size or min(i.header_offset for i in records.values()) != 0:
+        raise ValueError("it is a zip archive that claims more data than it holds")
+    if f"{root}/byteorder" in records and archive.read(f"{root}/byteorder") != b"little":
+        raise ValueError("its numbers are not in little-endian order")
+    storages: dict[str, Storage] = {}
+    read_pickle(BytesIO(archive.read(f"{root}/data.pkl")), TORCH_ADMITTED, lambda pid: announce_storage(storages, pid))
+    for key, storage in storages.items():
+        record = records.get(f"{root}/data/{key}")
+        if record is None or record.file_size != storage.nbytes:
+            raise ValueError("its parts are not as long as they should be")
+
+
+def check_legacy(stream: Any) -> None:
+    """Raise a ValueError unless the stream is a file of torch.save before 1.6: five pickles, then the raw numbers."""
+    storages: dict[str, Storage] = {}
+    magic, protocol, system = (read_pickle(stream, {}) for _ in range(3))
+    if magic != LEGACY_MAGIC or protocol != 1001 or not isinstance(system, dict) or not system.get("little_endian"):
+        raise ValueError("it is not a file that torch.save makes")
+    read_pickle(stream, TORCH_ADMITTED, lambda pid: announce_storage(storages, pid))
+    keys = read_pickle(stream, {})
+    if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
+        raise ValueError("its parts have no names")
+    if len(keys) != len(storages) or set(keys) != storages.keys():
+        raise ValueError("its parts do not fit together")
+    for key in keys:
+        numel, nbytes = int.from_bytes(stream.read(8), "little"), storages[key].nbytes
+        if numel != storages[key].numel or len(stream.read(nbytes)) != nbytes:
+            raise ValueError("its parts are not as long as they should be")
+    if stream.read(1):
+        raise ValueError("it goes on after its end")
+
+
+def load_torch(file: BinaryIO, size: int) -> Any:
+    """What torch.save wrote to the file, once everything that it announces is known to be there."""
+    if file.read(4) == b"PK\x03\x04":
+        check_zip(file, size)
+    else:
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:
+            check_legacy(view)
+    file.seek(0)
+    with torch.serialization.safe_globals([Namespace]):
+        return torch.load(file, map_location="cpu", weights_only=True)
+
+
+# ---- what NVIDIA's persistence decorator writes
+
+
+@dataclass
+class Module:
+    """A network object: what its `__dict__` held. The source code beside it is dropped unread."""
+
+    state: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Payload:
+    """The bytes of one storage, a legacy torch file in itself; read only if its tensor is wanted."""
+
+    data: bytes
+
+    def load(self) -> tuple[torch.UntypedStorage, torch.dtype]:
+        check_legacy(BytesIO(self.data))
+        storage = torch.load(BytesIO(self.data), map_location="cpu", weights_only=True)
+        return storage._untyped_storage, storage.dtype
+
+
+@dataclass(frozen=True)
+class LazyTensor:
+    payload: Payload
+    offset: int
+    size: tuple[int, ...]
+    stride: tuple[int, ...]
+
+    def load(self) -> Tensor:
+        storage, dtype = self.payload.load()
+        check_extent(Storage("", dtype, storage.nbytes() // dtype.itemsize), self.offset, self.size, self.stride)
+        return torch.empty(0, dtype=dtype).set_(storage, self.offset, self.size, self.stride)
+
+
+def keep_module(meta: Any) -> Module:
+    if not isinstance(meta, dict) or not isinstance(meta.get("state"), dict):
+        raise ValueError("it has a network object without a state")
+    return Module(meta["state"])
+
+
+def keep_tensor(payload: Any, offset: Any, size: Any, stride: Any, *_: Any) -> LazyTensor:
+    if not isinstance(payload, Payload) or not isinstance(size, tuple) or not isinstance(stride, tuple):
+        raise ValueError("it has a tensor without data")
+    return LazyTensor(payload, offset, size, stride)
+
+
+class Dtype:
+    """A numpy dtype of plain numbers."""
+
+    def __init__(self, name: Any, *_: Any):
+        if not isinstance(name, str) or not re.fullmatch(r"[biuf][1248]", name):
+            raise ValueError("it has numbers of a kind that no generator has")
+        self.dtype = np.dtype(name)
+
+    def build(self, state: Any) -> None:
+        if state[1] not in ("<", "|", "="):
+            raise ValueError("its numbers are not in little-endian order")
+
+
+class Array:
+    """A numpy array of plain numbers; `value` is the same as nested lists."""
+
+    def __init__(self, *_: Any):
+        self.value: Any = None
+
+    def build(self, state: Any) -> None:
+        _, shape, dtype, _, data = state
+        if len(data) <= 512:  # larger ones are no settings
+            self.value = np.frombuffer(data, dtype.dtype).reshape([whole(n) for n in shape]).tolist()
+
+
+def number(dtype: Dtype, data: bytes) -> Any:
+    return np.frombuffer(data, dtype.dtype)[0].item()
+
+
+NVIDIA_ADMITTED: Admitted = {
+    ("torch_utils.persistence", "_reconstruct_persistent_obj"): keep_module,
+    ("torch._utils", "_rebuild_parameter"): lambda tensor, *_: tensor,
+    ("torch._utils", "_rebuild_tensor_v2"): keep_tensor,
+    ("torch.storage", "_load_from_bytes"): Payload,
+    ("collections", "OrderedDict"): empty_table,
+    ("dnnlib.util", "EasyDict"): lambda: Record(),
+    ("builtins", "set"): lambda items: items,
+    ("numpy", "dtype"): Dtype,
+    ("numpy", "ndarray"): Array,
+    **{(f"numpy.{core}.multiarray", "scalar"): number for core in ("core", "_core")},
+    **{(f"numpy.{core}.multiarray", "_reconstruct"): Array for core in ("core", "_core")},
+}

@@ -1,0 +1,261 @@
+"""From a training run to everything that ships with the bundled generator, in one command.
+
+    python -m tools.make_assets runs/portraits
+
+Writes assets/portraits/: generator.safetensors (EMA weights, fp16), factors for a coarse and a fine layer with named
+parts and scored suggestions, the sheet of seeds 0 to 63, edited pictures, and the model card README.md.
+"""
+
+import argparse
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+from panda_core.catalogue import Catalogue, fit_layer
+from panda_core.checkpoints import save_generator
+from panda_core.factors import Factors
+from panda_core.generators import registry
+from panda_core.generators.split import Latents
+from panda_core.generators.stylegan2 import StyleGAN2
+from panda_core.recipes import Edit, Recipe, Region
+from panda_core.rendering import Renderer
+from tools import portraits
+from tools.distances import sliced_wasserstein
+
+NAME = "portraits"
+LAYERS = {3: 8, 5: 12}  # layer -> R_S: a coarse one and a fine one
+SUGGESTED = 48  # appearances looked at, and kept, per part
+SCORED_AT = 3.0  # units of strength at which they are compared
+
+
+def export_generator(run: Path, out: Path, size: int | None) -> StyleGAN2:
+    """The EMA weights of a run, up to `size` pixels, with their mean style, as fp16."""
+    state = torch.load(run / "checkpoint.pt", map_location="cpu", weights_only=True)
+    settings = state["settings"]
+    channels = tuple(settings["channels"])
+    trained = StyleGAN2(channels, settings["z_dim"], settings["w_dim"], settings["mapping_layers"])
+    trained.load_state_dict(state["mean"])
+    if size is not None:
+        channels = channels[: int(np.log2(size)) - 1]
+    generator = StyleGAN2(channels, settings["z_dim"], settings["w_dim"], settings["mapping_layers"])
+    known = generator.state_dict()
+    generator.load_state_dict({key: value for key, value in trained.state_dict().items() if key in known})
+    generator.eval().requires_grad_(False)
+    z = torch.randn(16384, generator.z_dim, generator=torch.Generator().manual_seed(0))
+    generator.w_avg.copy_(generator.mapping(z).mean(dim=0))
+    source = {
+        "licence": "MIT",
+        "made_by": "tools/train_portraits.py",
+        "minutes": f"{state['minutes']:.1f}",
+        "steps": str(state["step"]),
+    }
+    save_generator(generator, out, source, torch.float16)
+    return generator
+
+
+def true_masks(n: int, z_dim: int, size: int) -> Tensor:
+    """Mean exact mask of every part over n portraits, [parts, size, size]."""
+    return portraits.portraits_of_seeds(list(range(n)), z_dim, size).masks.mean(dim=0)
+
+
+def name_parts(factors: Factors, masks: Tensor, resolution: int) -> dict[int, str]:
+    """A name for every learnt part: the true part whose mean mask it lies on most, compared with chance, and where.
+
+    Skin, hair and background are large, so several learnt parts share one: these say on which side they are.
+    """
+    info = factors.info
+    maps = factors.scaled_parts.t().reshape(-1, 1, info.height, info.width)
+    maps = F.interpolate(maps, (resolution, resolution), mode="bilinear", align_corners=False)[:, 0]
+    inside = torch.einsum("khw,phw->kp", maps, masks) / maps.sum(dim=(1, 2))[:, None]
+    lift = inside / masks.mean(dim=(1, 2)).clamp_min(1e-4)
+    score = torch.where(inside > 0.08, lift, 0.0)
+    score[:, portraits.PARTS.index("object")] *= 0.25  # lies in front of the background in a third of the pictures
+    score[:, portraits.PARTS.index("hat")] *= 0.5
+    grid = (torch.arange(resolution) + 0.5) / resolution * 2 - 1
+    names: dict[int, str] = {}
+    for k in range(len(maps)):
+        weight = maps[k] ** 2 / (maps[k] ** 2).sum()
+        x, y = float((weight * grid[None]).sum()), float((weight * grid[:, None]).sum())
+        vertical = "top" if y < -0.3 else "bottom" if y > 0.3 else ""
+        sideways = "left" if x < -0.2 else "right" if x > 0.2 else ""
+        label = portraits.PARTS[int(score[k].argmax())]
+        place = " ".join(word for word in (vertical, sideways) if word)
+        names[k] = (
+            f"{label}, {place}"
+            if place and label in ("background", "hair", "skin", "clothes", "hat", "object")
+            else label
+        )
+    return number_twins(names)
+
+
+def number_twins(names: dict[int, str]) -> dict[int, str]:
+    """Equal names get numbers: "hair", "hair 2"."""
+    seen: dict[str, int] = {}
+    out = {}
+    for k, name in names.items():
+        seen[name] = seen.get(name, 0) + 1
+        out[k] = name if seen[name] == 1 else f"{name} {seen[name]}"
+    return out
+
+
+@torch.inference_mode()
+def score_suggestions(
+    renderer: Renderer, factors: Factors, factors_id: str, seeds: tuple[int, ...] = (0, 3, 7, 11)
+) -> Tensor:
+    """For every part, appearance numbers in the order in which to offer them, [R_S, SUGGESTED].
+
+    An appearance is good if it changes the part visibly and little else, and unlike those before it: greedily the
+    highest visible / (1/2 + outside/inside), times 1 minus the largest |cos| of its change with those chosen.
+    """
+    info = factors.info
+    rows = []
+    for part in range(factors.parts.shape[1]):
+        candidates = factors.sigma[:, part].argsort(descending=True)[:SUGGESTED].tolist()
+        region = Region(parts=(part,))
+        changes, visible, ratio = [], 0.0, 0.0
+        for seed in seeds:
+            template = Edit("add", info.layer, factors_id, region, appearance=0, strength=0.0)
+            recipe = Recipe(NAME, None, None, seed, info.psi, (template,))
+            base = renderer.base(recipe)
+            edits = [replace(template, appearance=j, strength=s) for j in candidates for s in (-SCORED_AT, SCORED_AT)]
+            made = renderer.variants(recipe, 0, edits).clamp(-1, 1)
+            change = made - base.clamp(-1, 1)  # [2 n, 3, h, w]
+            M = renderer.region_map(recipe, template)
+            inside, outside = (change * M).flatten(1).norm(dim=1), (change * (1 - M)).flatten(1).norm(dim=1)
+            seen = (change.abs().mean(1) * M).sum(dim=(1, 2)) / M.sum()
+            visible = visible + seen.view(-1, 2).mean(1)
+            ratio = ratio + (outside / inside.clamp_min(1e-6)).view(-1, 2).mean(1)
+            changes.append(F.avg_pool2d(change.view(-1, 2, *change.shape[1:])[:, 1], 2).flatten(1))
+        score = visible / (0.5 + ratio / len(seeds))
+        directions = F.normalize(torch.cat(changes, dim=1), dim=1)
+        alike = (directions @ directions.t()).abs()
+        order: list[int] = []
+        while len(order) < len(candidates):
+            far = 1 - alike[:, order].amax(dim=1) if order else torch.ones_like(score)
+            merit = score * (0.15 + far)
+            merit[order] = -1
+            order.append(int(merit.argmax()))
+        rows.append([candidates[i] for i in order])
+    return torch.tensor(rows)
+
+
+def make_factors(out: Path, layer: int, R_S: int, masks: Tensor) -> Factors:
+    """Fit, name and score the factors of one layer, and save them where the registry looks."""
+    catalogue = Catalogue()
+    loaded = catalogue.generator(NAME)
+    resolution = loaded.generator.resolution
+    factors = fit_layer(NAME, loaded, layer, R_S=R_S, psi=registry.find_spec(NAME).default_psi)
+    factors = factors.with_info(part_names=name_parts(factors, masks, resolution))
+    factors.save(factors.path(out))
+    renderer = Renderer(catalogue)
+    suggested = score_suggestions(renderer, factors, f"bundled:{factors.stem()}")
+    factors = replace(factors, suggested=suggested)
+    factors.save(factors.path(out))
+    return factors
+
+
+@torch.inference_mode()
+def measure(generator: StyleGAN2, n: int = 1024) -> tuple[list[float], list[float], float]:
+    """Sliced Wasserstein distances (generator to renders; renders to renders) and held-out L1 to the true portraits."""
+    rng = torch.Generator().manual_seed(7)
+    size, made, one, other = generator.resolution, [], [], []
+    for _ in range(n // 32):
+        z = torch.randn(32, generator.z_dim, generator=rng)
+        made.append(generator(Latents(z)).clamp(-1, 1))
+        one.append(portraits.render(portraits.factors_of_latents(z), size).images)
+        other.append(
+            portraits.render(portraits.factors_of_latents(torch.randn(32, generator.z_dim, generator=rng)), size).images
+        )
+    made, one, other = torch.cat(made), torch.cat(one), torch.cat(other)
+    return sliced_wasserstein(made, other), sliced_wasserstein(one, other), (made - one).abs().mean().item()
+
+
+def write_card(folder: Path, run: Path, generator: StyleGAN2, factors: list[Factors], figures: tuple) -> None:
+    """The model card: how, on what, for how long, how far from the renders; and what NOTES.md says is soft."""
+    state = torch.load(run / "checkpoint.pt", map_location="cpu", weights_only=True)
+    settings = state["settings"]
+    made, floor, l1 = figures
+    size, n = generator.resolution, state["step"] * settings["batch"]
+    channels = ", ".join(str(len(c.bias)) for c in generator.convs[::2])
+    millions = sum(p.numel() for p in generator.parameters()) / 1e6
+    notes = folder / "NOTES.md"
+
+    def row(*cells: object) -> str:
+        return "| " + " | ".join(map(str, cells)) + " |"
+
+    def distances(values: list[float]) -> list[str]:
+        return [f"{x:.1f}" for x in (*values, float(np.mean(values)))]
+
+    def factor_row(f: Factors) -> str:
+        info, (R_C, R_S) = f.info, f.sigma.shape
+        where = f"layer {info.layer}, {info.height} × {info.width}, {R_C} × {R_S}"
+        return row(where, info.samples, f"{info.energy:.3f} ({info.bound:.3f})", ", ".join(info.part_names.values()))
+
+    lines = [
+        "# The bundled generator: drawn portraits",
+        "",
+        "![Seeds 0 to 63, uncurated, psi 1](seeds.png)",
+        "",
+        "Seeds 0 to 63 at ψ = 1, uncurated.",
+        "",
+        f"- **What**: StyleGAN2 (skip RGB), {size} × {size} pixels; {channels} channels from 4 pixels up; z {generator.z_dim}, "
+        f"w {settings['w_dim']}; {millions:.2f} M parameters; weights hash `{factors[0].info.weights}`.",
+        "- **On what**: fresh pictures of the portrait world (`tools/portraits.py`): nobody's photograph, no data set.",
+        f"- **How**: `tools/train_portraits.py`, {state['step']:,} steps: {n / 1e6:.2f} M portraits, as many local swaps, "
+        f"in {state['minutes']:.0f} minutes on {state.get('device', '2 CPU cores')}.",
+        "- **Licence**: MIT, weights and pictures.",
+        f"- **Held-out L1** to the true portraits (1,024 latents, pictures in [-1, 1]): {l1:.4f}.",
+        "",
+        row(
+            "sliced Wasserstein distance × 1000, by pyramid level",
+            *(f"{size // 2**i} px" for i in range(len(made))),
+            "mean",
+        ),
+        "|" + " --- |" * (len(made) + 2),
+        row("generator to fresh renders", *distances(made)),
+        row("renders to other renders (the floor)", *distances(floor)),
+        "",
+        row("factors", "samples", "energy explained (bound)", "parts"),
+        "|" + " --- |" * 4,
+        *map(factor_row, factors),
+        "",
+        notes.read_text() if notes.exists() else "",
+    ]
+    (folder / "README.md").write_text("\n".join(lines).rstrip() + "\n")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("run", type=Path, help="folder of a training run")
+    parser.add_argument(
+        "--size", type=int, help="pixels to cut the generator down to; default: all that it was built for"
+    )
+    arguments = parser.parse_args()
+    folder = registry.ASSETS / NAME
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("factors/*/*.safetensors"):
+        old.unlink()
+    export_generator(arguments.run, folder / "generator.safetensors", arguments.size)
+    generator, _ = registry.load(NAME)
+    with torch.inference_mode():
+        pictures = generator(generator.sample(range(64), psi=1.0))
+    Image.fromarray(portraits.sheet(pictures, 8)).save(folder / "seeds.png", optimize=True)
+    masks = true_masks(256, generator.z_dim, generator.resolution)
+    factors = [make_factors(folder, layer, R_S, masks) for layer, R_S in LAYERS.items()]
+    write_card(folder, arguments.run, generator, factors, measure(generator))
+    for f in factors:
+        print(
+            json.dumps(
+                {"layer": f.info.layer, "parts": f.info.part_names, "energy": f.info.energy, "samples": f.info.samples}
+            )
+        )
+
+
+if __name__ == "__main__":
+    main()
