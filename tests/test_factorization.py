@@ -133,9 +133,9 @@ def test_appearances_given_parts_are_the_best_there_are(seed):
     """Derived: Σ ZP(2I - PᵀP)PᵀZᵀ; no other orthonormal A does better, the papers' (without 2I - PᵀP) included."""
     Z, A, P, _ = problem(seed)
     R_C = A.shape[1]
-    best = leading_eigenvectors(appearance_matrix(Z[..., None], P), R_C)
+    best = leading_eigenvectors(appearance_matrix([Z[..., None]], P), R_C)
     loss = residual(Z, best, P)
-    papers = leading_eigenvectors(appearance_matrix(Z[..., None], P, torch.eye(P.shape[1])), R_C)
+    papers = leading_eigenvectors(appearance_matrix([Z[..., None]], P, torch.eye(P.shape[1])), R_C)
     slack = 1e-9 * Z.square().sum()
     assert loss <= residual(Z, papers, P) + slack
     for other in range(20):
