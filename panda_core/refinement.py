@@ -24,9 +24,9 @@ def refine_parts(
 ) -> Tensor:
     """Adapt P to each picture, starting from the global one.
 
-    min over P̃ >= 0 of -2 tr P̃ᵀW_iP̃ + tr P̃P̃ᵀW_iP̃P̃ᵀ (II Eq. 10), with W_i = X_iᵀX_i, X_i = AᵀZ_i, kept as X_i and
-    never formed (dense); or W_i = G ∗ (X_iᵀX_i), G the mutual k-nearest-neighbour graph of the columns of X_i with ones
-    on its diagonal, kept sparse: 8 (k + 1) S bytes of numbers and as many of indices.
+    min over P̃ >= 0 of -2 tr P̃ᵀW_iP̃ + tr P̃P̃ᵀW_iP̃P̃ᵀ (II Eq. 10), with W_i = X_iᵀX_i, X_i = AᵀZ_i, formed only
+    where S <= R_C (dense); or W_i = G ∗ (X_iᵀX_i), G the mutual k-nearest-neighbour graph of the columns of X_i with
+    ones on its diagonal, kept sparse: 8 (k + 1) S bytes of numbers and as many of indices.
 
     Args:
         features: Z, [N, C, H, W]; every sample has a problem of its own, all solved side by side.
@@ -45,7 +45,10 @@ def refine_parts(
     Z = features.flatten(2).double()  # in float32 the parts of two machines could differ by a tenth
     X = torch.einsum("cr,ncs->nrs", appearances.to(Z), Z)
     start = parts.to(Z).expand(N, -1, -1)
-    affinity = _Gram(X) if k is None else _Graph([neighbour_affinity(x, k) for x in X])
+    if k is not None:
+        affinity = _Graph([neighbour_affinity(x, k) for x in X])
+    else:  # whichever is smaller, W or X
+        affinity = (X.mT @ X).matmul if X.shape[1] >= S else _Gram(X)
     return minimise_parts(affinity, start, iterations, tolerance, report).parts.to(features.dtype)
 
 

@@ -48,9 +48,10 @@ def test_the_masked_affinity_is_indefinite_and_still_descends(seed):
     assert parts_objective(refined, W @ refined) < parts_objective(P, W @ P) - 1e-3 * scale
 
 
+@pytest.mark.parametrize("C", [6, 24])  # fewer channels than the 20 positions, and more: W_i is formed only then
 @pytest.mark.parametrize("seed", range(10))
-def test_k_of_all_others_is_the_dense_problem(seed):
-    Z, A, P = draw(seed)
+def test_k_of_all_others_is_the_dense_problem(seed, C):
+    Z, A, P = draw(seed, C=C)
     dense, graph = (refine_parts(Z, A, P, k, iterations=10) for k in (None, 19))
     torch.testing.assert_close(dense, graph, atol=1e-6, rtol=0)  # ten steps enlarge the rounding
 
