@@ -240,7 +240,7 @@ def test_the_store_keeps_its_bound_and_any_scale():
     assert 0 < store.held_bytes <= 2 * 4 * 64 * 20
 
 
-def test_no_sum_is_s_by_s_from_64_squared_on():
+def test_no_sum_is_s_by_s_on_a_large_grid():
     """The bound stated in SpatialMoments: 8·S·256 bytes."""
     sums = SpatialMoments.of(torch.randn(1, 2, 128, 128, generator=generator(0)))
     assert sums.matrix.numel() * sums.matrix.element_size() <= 8 * 128**2 * 256
