@@ -42,7 +42,7 @@ class Published:
         tensor = self.left.pop(name)
         if not tensor.is_floating_point() or not tensor.isfinite().all():
             raise ValueError(f"{name} holds values that are not finite floating-point numbers")
-        return tensor.float()
+        return tensor.detach().float()
 
     def take_inner(self, name: str, ones: int) -> Tensor:
         """Take a tensor without its first `ones` dimensions, which must be of size 1."""

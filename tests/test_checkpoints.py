@@ -292,9 +292,14 @@ def call(module, name, arguments):
     return f"c{module}\n{name}\n".encode() + b"(" + arguments + b"tR"
 
 
-def in_nvidia(opcodes):
-    """A pickle {"G_ema": <opcodes>}."""
-    return b"\x80\x04}" + text("G_ema") + opcodes + b"s."
+def in_nvidia(opcodes, before=b"N"):
+    """A pickle {"before": <opcodes>, "G_ema": <opcodes>}."""
+    return b"\x80\x04}" + text("before") + before + b"s" + text("G_ema") + opcodes + b"s."
+
+
+def swap(data, old, new):
+    assert data.count(old) == 1
+    return data.replace(old, new)
 
 
 def storage_opcodes(numel, kind="FloatStorage"):
@@ -313,8 +318,43 @@ def state_zip(opcodes, data=b"\0" * 4096):
     return archive({"a/data.pkl": pickled, "a/data/0": data, "a/version": b"3\n"})
 
 
-DOUBLING_LISTS = b"]" + b"".join(b"q" + bytes([i % 250]) + b"0](h" + bytes([i % 250]) + b"h" + bytes([i % 250]) + b"e"
-                                 for i in range(200))  # fmt: skip
+def opcodes(value):
+    """The opcodes of a table with text keys; bytes are opcodes already."""
+    if isinstance(value, bytes):
+        return value
+    return b"}(" + b"".join(text(key) + opcodes(entry) for key, entry in value.items()) + b"u"
+
+
+def module(modules, _parameters=None, **attributes):
+    """The opcodes of one of NVIDIA's network objects; `modules` may be those of its whole description."""
+    if isinstance(modules, dict):
+        state = {"_parameters": _parameters or {}, "_buffers": {}, "_modules": modules, **attributes}
+        modules = opcodes({"state": state})
+    return call("torch_utils.persistence", "_reconstruct_persistent_obj", modules)
+
+
+def module_chain(depth):
+    """Modules inside modules, each under the name that the memo holds at 0."""
+    chain = module({})
+    for _ in range(depth):
+        chain = module(opcodes({"state": {**EMPTY, "_modules": b"}h\x00" + chain + b"s"}}))
+    return chain
+
+
+EMPTY = {"_parameters": {}, "_buffers": {}}
+
+
+def nvidia_tensor(payload):
+    arguments = call("torch.storage", "_load_from_bytes", payload) + b"K\x00K\x01\x85K\x01\x85\x89}"
+    return call("torch._utils", "_rebuild_tensor_v2", arguments)
+
+
+STORAGE_BYTES = (
+    b"B"
+    + struct.pack("<I", len(legacy(torch.zeros(1000)._typed_storage())))
+    + legacy(torch.zeros(1000)._typed_storage())
+)
+DOUBLING_LISTS = b"](]q\x00" + b"](h\x00h\x00eq\x00" * 200 + b"e"
 MEMO_TUPLES = b")" + b"".join(b"q\x00h\x00\x86" for _ in range(200))
 FOUR_GB = b"\xff\xff\xff\xff"
 HUGE_INT = b"\x8a\x08" + (2**46).to_bytes(8, "little")
@@ -350,16 +390,19 @@ HOSTILE = {
     "tuples that double in a set": b"\x80\x04\x8f(" + MEMO_TUPLES + b"\x90.",
     "set that doubles": in_nvidia(call("builtins", "set", MEMO_TUPLES)),
     "a module inside itself": in_nvidia(
-        b"}q\x00" + text("state") + b"}" + text("_parameters") + b"}s" + text("_buffers") + b"}s" + text("_modules")
-        + b"}" + text("a") + call("torch_utils.persistence", "_reconstruct_persistent_obj", b"h\x00") + b"s" + b"ss0"
-        + call("torch_utils.persistence", "_reconstruct_persistent_obj", b"h\x00")
+        b"h\x01", b"}q\x00" + text("a") + module(opcodes({"state": {**EMPTY, "_modules": b"h\x00"}})) + b"q\x01s"
+    ),
+    "an activation that is a nest": in_nvidia(module({"synthesis": module({"b4": module(
+        {"affine": module({})}, conv_clamp=b"N", activation=MEMO_TUPLES)}, img_channels=b"K\x03")})),
+    "long names that add up": in_nvidia(module_chain(500), text("a" * 100_000) + b"q\x00"),
+    "tensors over and over": in_nvidia(
+        module({}, _parameters={f"p{i}": nvidia_tensor(b"h\x00") for i in range(99)}), STORAGE_BYTES + b"q\x00"
     ),
     "4 GB of bytes": b"\x80\x04B" + FOUR_GB + b"abc",
     "4 GB of text": b"\x80\x04X" + FOUR_GB + b"abc",
     "4 EB of bytes": b"\x80\x04\x8e" + struct.pack("<Q", 2**62) + b"abc",
     "4 GB frame": b"\x80\x04\x95" + struct.pack("<Q", 2**32) + b"}.",
     "2 GB number": b"\x80\x04\x8b" + struct.pack("<i", 2**31 - 1) + b"abc",
-    "a million and one operations": b"\x80\x04" + b"}0" * 600_000 + b"}.",
     "a million tables": b"\x80\x04(" + b"}" * 3_000_000 + b"t.",
     "deep lists": b"\x80\x04" + b"]" * 100_000 + b"a" * 99_999 + b".",
     "unknown operation": b"\x80\x04\xff.",
@@ -415,11 +458,11 @@ HOSTILE = {
     "a torch list": zipped([torch.zeros(3)]),
     "an unknown network": zipped({"conv1.weight": torch.zeros(3), "fc.weight": torch.zeros(3)}),
     "a scalar where a matrix should be": zipped({"output0.weight": torch.zeros(())}),
-    "legacy storage of 256 TB": legacy({"a": torch.zeros(3)}).replace(b"K\x03Ntq", HUGE_INT + b"Ntq"),
+    "legacy storage of 256 TB": swap(legacy({"a": torch.zeros(3)}), b"K\x03Nt", HUGE_INT + b"Nt"),
     "legacy with a wrong count": legacy({"a": torch.zeros(3)})[:-20] + struct.pack("<q", 2**40) + b"\0" * 12,
     "legacy with something behind it": legacy({"a": torch.zeros(3)}) + b"more",
     "legacy, only the magic number": pickle.dumps(0x1950A86A20F9469CFC6C, protocol=2),
-    "big-endian legacy": legacy({"a": torch.zeros(3)}).replace(b"little_endianq\x01\x88", b"little_endianq\x01\x89"),
+    "big-endian legacy": swap(legacy({"a": torch.zeros(3)}), b"little_endianq\x02\x88", b"little_endianq\x02\x89"),
     "tar with a torch name": b"storages".ljust(257, b"\0") + b"ustar\x0000".ljust(255, b"\0") + b"\0" * 1024,
     "hdf5": b"\x89HDF\r\n\x1a\n" + b"\0" * 100,
     "tensorflow pickle": b"\x80\x03" + b"cdnnlib.tflib.network\nNetwork\n)\x81.",
