@@ -200,7 +200,8 @@ def read_nvidia(value: Any, size: int) -> tuple[dict[str, Tensor], dict[str, Any
     if any(layer.get("activation", "lrelu") not in ("lrelu", "linear") for layer in layers):
         raise ValueError("its layers have an activation other than lrelu")
     given = {**synthesis.get("_init_kwargs", {}), **synthesis}
-    options = {key: plain_number(given[key]) for key in STYLEGAN3_OPTIONS.values() if key in given}
+    wanted = (*STYLEGAN3_OPTIONS.values(), "lrelu_upsampling")
+    options = {key: plain_number(given[key]) for key in wanted if key in given}
     options["bands"] = [
         [plain_number(layer[key]) for key in ("out_cutoff", "out_half_width", "out_sampling_rate", "out_size")]
         for layer in layers

@@ -287,6 +287,8 @@ def shift_style(name: str) -> str:
 
 def convert_stylegan3(published: Published, options: Mapping[str, Any] | None) -> Converted:
     options = need_options(options)
+    if options.get("lrelu_upsampling", 2) != 2:
+        raise ValueError("it is a StyleGAN3 with another lrelu_upsampling than 2, which no published one has")
     names = {}
     for name in published.left:
         if match := re.fullmatch(r"synthesis\.(L(\d{1,3})_(\d{1,5})_\d{1,5})\.weight", name):

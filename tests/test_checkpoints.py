@@ -186,6 +186,28 @@ def test_genforce_weights_are_found_however_they_are_nested(wrap, tmp_path):
     )
 
 
+@pytest.mark.parametrize("name", ["stylegan1-genforce-128", "stylegan2-genforce-64"])
+def test_genforce_labels_join_the_latent_before_its_norm(name):
+    tensors = load_file(DATA / FIXTURES[name]["file"])
+    state = {key.removeprefix("weights."): t for key, t in tensors.items() if key.startswith("weights.")}
+    draw = torch.Generator().manual_seed(0)
+    first, z_dim = state["mapping.dense0.weight"], tensors["input.z"].shape[1]
+    state["mapping.label_weight"] = torch.randn(5, z_dim, generator=draw)
+    state["mapping.dense0.weight"] = torch.randn(len(first), 2 * z_dim, generator=draw)
+    generator = build(*read_state(state))
+    assert (generator.z_dim, generator.n_classes) == (z_dim, 5)
+
+    classes = torch.eye(5)[[1, 4]]
+    x = torch.cat([tensors["input.z"], classes @ state["mapping.label_weight"]], dim=1)
+    x = x / (x.square().mean(dim=1, keepdim=True) + 1e-8).sqrt()
+    on_weight, behind = (2**0.5, 1.0) if name.startswith("stylegan1") else (1.0, 2**0.5)
+    for i in range(4):
+        weight, bias = state[f"mapping.dense{i}.weight"], state[f"mapping.dense{i}.bias"]
+        x = torch.nn.functional.linear(x, weight * (on_weight * 0.01 / weight.shape[1] ** 0.5), 0.01 * bias)
+        x = torch.nn.functional.leaky_relu(x, 0.2) * behind
+    assert (generator.mapping(tensors["input.z"], classes) - x).abs().max() < 1e-5
+
+
 def test_a_file_is_recognised_whatever_its_name(tmp_path):
     for file, name in [(ADA, "a.pth"), ("pggan-genforce-32.legacy.pth", "b.safetensors"), (TRAINING, "c.pkl")]:
         (tmp_path / name).write_bytes((DATA / "files" / file).read_bytes())
@@ -350,9 +372,7 @@ def nvidia_tensor(payload):
 
 
 STORAGE_BYTES = (
-    b"B"
-    + struct.pack("<I", len(legacy(torch.zeros(1000)._typed_storage())))
-    + legacy(torch.zeros(1000)._typed_storage())
+    b"B" + struct.pack("<I", len(legacy(torch.zeros(9)._typed_storage()))) + legacy(torch.zeros(9)._typed_storage())
 )
 DOUBLING_LISTS = b"](]q\x00" + b"](h\x00h\x00eq\x00" * 200 + b"e"
 MEMO_TUPLES = b")" + b"".join(b"q\x00h\x00\x86" for _ in range(200))
