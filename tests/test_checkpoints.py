@@ -463,6 +463,7 @@ HOSTILE = {
     "tensor of 256 TB without strides": state_zip(tensor_opcodes(b"M\x00\x04", HUGE_INT + b"\x85", b"K\x00\x85")),
     "tensor past its storage": state_zip(tensor_opcodes(b"M\x00\x04", b"M\x01\x04\x85")),
     "tensor with a negative stride": state_zip(tensor_opcodes(b"M\x00\x04", b"K\x02\x85", b"J\xff\xff\xff\xff\x85")),
+    "tensor with more sizes than strides": state_zip(tensor_opcodes(b"M\x00\x04", b"K\x01K\x01\x86")),
     "tensor with a size that is a table": state_zip(tensor_opcodes(b"M\x00\x04", b"}\x85")),
     "storage type called": state_zip(call("torch", "FloatStorage", HUGE_INT)),
     "storage on another device": state_zip(
@@ -489,6 +490,46 @@ HOSTILE = {
 }  # fmt: skip
 
 
+# The guard that has to stop it, where a later one would do so too, with more memory, time or trust spent.
+STOPPED_BY = {
+    "os.system": "asks for 'posix' 'system'",
+    "eval": "asks for 'builtins' 'eval'",
+    "eval in a torch zip": "asks for '__builtin__' 'eval'",
+    "eval in a legacy torch file": "asks for '__builtin__' 'eval'",
+    "nested global": "_reconstruct_persistent_obj.__globals__",
+    "bytearray of 64 GB": "asks for 'builtins' 'bytearray'",
+    "tuples that double as a key": "keys are not names or numbers",
+    "tuples that double in a set": "keys are not names or numbers",
+    "a module inside itself": "networks are nested",
+    "an activation that is a nest": "activation other than lrelu",
+    "long names that add up": "networks are nested",
+    "tensors over and over": "claim more data than it holds",
+    "4 GB of bytes": "expected 4294967295 bytes in a bytes4, but only 3 remain",
+    "a million tables": "more than 1000000 pickle operations",
+    "zip that climbs out": "not one that torch.save makes",
+    "zip with code": "not one that torch.save makes",
+    "zip bomb": "compressed parts",
+    "zip of 30,000 parts": "more than 20000 parts",
+    "zip, big-endian": "little-endian",
+    "storage of 256 TB": "parts are not as long as they should be",
+    "tensor of 256 TB without strides": "larger than the data it points to",
+    "tensor past its storage": "larger than the data it points to",
+    "tensor with a negative stride": "not a whole number in range",
+    "tensor with more sizes than strides": "sizes and strides do not agree",
+    "storage type called": "may only be named",
+    "storage on another device": "device that is not known",
+    "ordered dict made of a nest": "makes a table in a way",
+    "a thousand views of the same numbers": "claim more data than it holds",
+    "legacy storage of 256 TB": "parts are not as long as they should be",
+    "legacy with something behind it": "goes on after its end",
+    "big-endian legacy": "not a file that torch.save makes",
+}
+
+
+def test_every_guard_named_has_its_case():
+    assert STOPPED_BY.keys() <= HOSTILE.keys()
+
+
 @pytest.mark.parametrize("case", HOSTILE)
 def test_a_hostile_file_is_refused_in_one_sentence(case, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -496,6 +537,7 @@ def test_a_hostile_file_is_refused_in_one_sentence(case, tmp_path, monkeypatch):
     sentence = refusal(tmp_path / "file")
     assert [p.name for p in tmp_path.rglob("*")] == ["file"]  # nothing ran, nothing was unpacked
     assert "MemoryError" not in sentence
+    assert STOPPED_BY.get(case, "") in sentence
 
 
 def test_hostile_files_take_no_memory_and_no_time(tmp_path):
