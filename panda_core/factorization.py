@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from .factors import fix_signs, scale_parts
@@ -275,11 +274,16 @@ def coefficient_deviation(store: FeatureStore, A: Tensor, P: Tensor, count: int)
 
 
 def match_parts(parts: Tensor, others: Tensor) -> Tensor:
-    """For every part its |cos| with the other set's part that it is matched to, [R_S]."""
+    """For every part its |cos| with the other set's part that it is matched to, the most alike first, [R_S]."""
     P, O = parts / parts.norm(dim=0).clamp_min(1e-12), others / others.norm(dim=0).clamp_min(1e-12)
     cosines = (P.t() @ O).abs()
-    rows, columns = linear_sum_assignment(-cosines.cpu().numpy())
-    return cosines[torch.from_numpy(rows), torch.from_numpy(columns)]
+    matched = cosines.new_empty(len(cosines))
+    left = cosines.clone()
+    for _ in range(len(cosines)):
+        row, column = divmod(int(left.argmax()), len(cosines))
+        matched[row] = cosines[row, column]
+        left[row], left[:, column] = -1, -1
+    return matched
 
 
 def appearances_agree(one: Tensor, other: Tensor, leading: int = LEADING, cosine: float = 0.95) -> bool:
