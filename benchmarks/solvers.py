@@ -13,45 +13,87 @@ from torch import Tensor
 from benchmarks import targets, timing
 from panda_core.catalogue import batch_for, feature_source
 from panda_core.moments import SpatialMoments
-from panda_core.solver import _best_scale, _best_step, minimise_parts, parts_gradient, parts_objective
+from panda_core.solver import _best_scale, _trace, minimise_parts, parts_gradient, parts_objective
 
 # A solver yields (P, products with W so far) from W [S, S] and a start [S, R], for ever.
 Solver = Callable[[Tensor, Tensor], Iterator[tuple[Tensor, int]]]
 
 
-def spectral(W: Tensor, P: Tensor) -> Iterator[tuple[Tensor, int]]:
-    """The one in panda_core: projected gradient, Barzilai-Borwein steps, exact line search."""
-    states = []
-    minimise_parts(lambda Q: W @ Q, P[None], MOST, 0.0, lambda i, s: states.append((s.parts[0], i + 1)))
+def accelerated(W: Tensor, P: Tensor) -> Iterator[tuple[Tensor, int]]:
+    """The one in panda_core: accelerated projected gradient with a measured step and restarts."""
+    products, states = [0], []
+
+    def times(Q: Tensor) -> Tensor:
+        products[0] += 1
+        return W @ Q
+
+    minimise_parts(times, P[None], MOST, 0.0, lambda i, s: states.append((s.parts[0], products[0])))
     yield from states
 
 
-def accelerated(W: Tensor, P: Tensor) -> Iterator[tuple[Tensor, int]]:
-    """Nesterov's acceleration with a backtracked step, restarted whenever f would rise."""
-    P, Q = (x[0] for x in _best_scale(P[None], (W @ P)[None]))
-    last, WQ_last, L, theta, products = P, Q, float(parts_gradient(P, Q).norm() / P.norm()), 1.0, 1
-    f = parts_objective(P, Q)
+def spectral(W: Tensor, P: Tensor) -> Iterator[tuple[Tensor, int]]:
+    """Projected gradient with the steps of Barzilai and Borwein and an exact line search (Birgin and others, 2000).
+
+    D = max(P - ηG, 0) - P, then the exact minimum of f(P + tD), a quartic in t in [0, 1].
+    """
+    P, Q = _best_scale(P[None], (W @ P)[None])
+    G = parts_gradient(P, Q)
+    step = P.flatten(1).norm(dim=1) / G.flatten(1).norm(dim=1)
+    products = 1
     while True:
-        theta_next = (1 + (1 + 4 * theta**2) ** 0.5) / 2
-        beta = (theta - 1) / theta_next
-        Y, WY = P + beta * (P - last), Q + beta * (Q - WQ_last)
-        f_Y, G = parts_objective(Y, WY), parts_gradient(Y, WY)
-        L /= 1.5
-        while True:
-            new = (Y - G / L).clamp_min(0)
-            Q_new = W @ new
-            products += 1
-            f_new, D = parts_objective(new, Q_new), new - Y
-            if f_new <= f_Y + (G * D).sum() + L / 2 * D.square().sum() or L > 1e12:
-                break
-            L *= 2
-        if f_new > f:
-            if theta == 1.0:
-                L *= 2
-            theta, last, WQ_last = 1.0, P, Q
-        else:
-            last, WQ_last, P, Q, f, theta = P, Q, new, Q_new, f_new, theta_next
-        yield P, products
+        D = (P - step[:, None, None] * G).clamp_min(0) - P
+        E = W @ D
+        products += 1
+        t = _best_step(_quartic(P, Q, D, E))[:, None, None]
+        P, Q, G_old = (P + t * D).clamp_min(0), Q + t * E, G
+        G = parts_gradient(P, Q)
+        step = _spectral_step(t * D, G - G_old, step, long=products % 2 == 0)
+        yield P[0], products
+
+
+def _quartic(P: Tensor, Q: Tensor, D: Tensor, E: Tensor) -> Tensor:
+    """Coefficients of f(P + tD) - f(P) in t, t², t³, t⁴: [4, B], from Q = WP and E = WD."""
+    K, M = P.mT @ P, P.mT @ Q
+    K1, M1 = P.mT @ D, P.mT @ E
+    K1, M1 = K1 + K1.mT, M1 + M1.mT
+    K2, M2 = D.mT @ D, D.mT @ E
+
+    def dot(X: Tensor, Y: Tensor) -> Tensor:
+        return (X * Y).sum(dim=(-2, -1))
+
+    return torch.stack(
+        [
+            -2 * _trace(M1) + dot(K, M1) + dot(K1, M),
+            -2 * _trace(M2) + dot(K, M2) + dot(K1, M1) + dot(K2, M),
+            dot(K1, M2) + dot(K2, M1),
+            dot(K2, M2),
+        ]
+    )
+
+
+def _best_step(c: Tensor) -> Tensor:
+    """argmin over t in [0, 1] of c₁t + c₂t² + c₃t³ + c₄t⁴, [B]: a grid, then Newton; 0 if nothing is below 0."""
+
+    def value(t: Tensor) -> Tensor:
+        return t * (c[0] + t * (c[1] + t * (c[2] + t * c[3])))
+
+    grid = torch.linspace(0, 1, 33, dtype=c.dtype, device=c.device)[:, None]
+    t = best = grid[value(grid).argmin(dim=0), 0]
+    for _ in range(4):
+        slope = c[0] + t * (2 * c[1] + t * (3 * c[2] + t * 4 * c[3]))
+        curve = 2 * c[1] + t * (6 * c[2] + t * 12 * c[3])
+        t = torch.where(curve > 0, t - slope / torch.where(curve > 0, curve, 1), t).clamp(0, 1)
+        best = torch.where(value(t) < value(best), t, best)
+    return best
+
+
+def _spectral_step(s: Tensor, y: Tensor, last: Tensor, long: bool) -> Tensor:
+    """Barzilai and Borwein's two step lengths in turn, [B]; twice the last one where the curvature is not positive."""
+    ss, sy, yy = (a.flatten(1).mul(b.flatten(1)).sum(dim=1) for a, b in ((s, s), (s, y), (y, y)))
+    good = (sy > 0) & (ss > 0)
+    ratio = ss / torch.where(good, sy, 1) if long else sy / torch.where(good, yy, 1)
+    still = ss == 0  # no progress along this D: try a shorter one
+    return torch.where(good, ratio, torch.where(still, 0.1 * last, 2 * last))
 
 
 def multiplicative(W: Tensor, P: Tensor) -> Iterator[tuple[Tensor, int]]:
@@ -109,8 +151,8 @@ def by_columns(W: Tensor, P: Tensor) -> Iterator[tuple[Tensor, int]]:
 
 
 SOLVERS: dict[str, Solver] = {
-    "spectral": spectral,
     "accelerated": accelerated,
+    "spectral": spectral,
     "multiplicative": multiplicative,
     "by columns": by_columns,
 }

@@ -1,10 +1,11 @@
-"""The command line: python -m panda_core list | render | fit | rank."""
+"""The command line: python -m panda_core list | convert | render | fit | rank."""
 
 import argparse
 import sys
 from pathlib import Path
 
 from .catalogue import Catalogue, fit_layer, user_folder
+from .checkpoints import convert
 from .factorization import Progress
 from .generators.registry import GENERATORS, find_spec
 from .images import png_bytes, read_recipe_json, to_pil
@@ -17,6 +18,11 @@ def list_generators(args: argparse.Namespace) -> None:
     for name, spec in GENERATORS.items():
         there = "here" if spec.weights.path().is_file() else "missing"
         print(f"{name:24} {spec.family:12} layer {spec.default_layer}  {spec.licence}  {there}")
+
+
+def convert_file(args: argparse.Namespace) -> None:
+    written = convert(args.source, args.target, args.licence)
+    print(f"{args.target}: {written['family']}, {written['resolution']} pixels, weights {written['hash']}")
 
 
 def render(args: argparse.Namespace) -> None:
@@ -87,6 +93,11 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(required=True)
     command = commands.add_parser("list", help="the generators there are")
     command.set_defaults(run=list_generators)
+    command = commands.add_parser("convert", help="a published checkpoint as our safetensors, running nothing in it")
+    command.add_argument("source", type=Path)
+    command.add_argument("target", type=Path)
+    command.add_argument("--licence", default="unknown", help="of the weights; the file does not say it")
+    command.set_defaults(run=convert_file)
     command = commands.add_parser("render", help="a recipe as a PNG picture")
     command.add_argument("recipe", help="a JSON file, a PNG downloaded from the page, JSON text, or a link")
     command.add_argument("out", type=Path)

@@ -44,8 +44,8 @@ def feature_source(
 ) -> Callable[[int, int], Tensor]:
     """(first, count) -> Z of samples first ... first + count - 1 at a layer, [count, C, H, W]; the `draw` of a fit.
 
-    Sample i of `seed` has the picture seed 2³¹ + (seed · 10⁶ + i) mod 2³¹; with seed None it has i itself. Without a class_index a generator with
-    classes takes class i mod n_classes: all of them in turn.
+    Sample i of `seed` has the picture seed 2³¹ + (seed · 10⁶ + i) mod 2³¹; with seed None it has i itself. Without a
+    class_index a generator with classes takes class i mod n_classes: all of them in turn.
     """
     generator.check_layer(layer)
 
@@ -107,7 +107,7 @@ def fit_layer(
         psi,
         learned.samples,
         seed,
-        solver="spectral projected gradient, exact line search",
+        solver="accelerated projected gradient, measured step, restarts",
         loss=learned.loss,
         energy=learned.energy,
         bound=learned.bound,

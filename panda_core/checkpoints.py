@@ -178,7 +178,7 @@ def read_nvidia(value: Any, size: int) -> tuple[dict[str, Tensor], dict[str, Any
     generator, state, layers, left = value["G_ema"], {}, [], size
     pending = [("", generator)]
     for prefix, module in pending:  # grows as modules are opened
-        if len(pending) > 2000 or not isinstance(module, Module):
+        if len(pending) > 2000 or len(prefix) > 200 or not isinstance(module, Module):
             raise ValueError("its networks are nested in a way that no generator's are")
         for part in ("_parameters", "_buffers"):
             for name, tensor in module.state[part].items():
@@ -187,20 +187,21 @@ def read_nvidia(value: Any, size: int) -> tuple[dict[str, Tensor], dict[str, Any
                 left -= len(tensor.payload.data)
                 if left < 0:
                     raise ValueError("its tensors claim more data than it holds")
-                state[f"{prefix}{name}"] = tensor.load()
+                state[f"{prefix}{name[:200]}"] = tensor.load()
         for name, child in module.state["_modules"].items():
             if child is not None:
-                pending.append((f"{prefix}{name}.", child))
+                pending.append((f"{prefix}{name[:200]}.", child))
         if "affine" in module.state["_modules"] and "conv_clamp" in module.state:
             layers.append(module.state)
     synthesis = generator.state["_modules"]["synthesis"].state
     clamps = {None if layer["conv_clamp"] is None else float(layer["conv_clamp"]) for layer in layers}
     if len(clamps) != 1 or int(synthesis["img_channels"]) != 3:
         raise ValueError("its layers differ in conv_clamp, or its pictures have not three channels")
-    if {layer.get("activation", "lrelu") for layer in layers} - {"lrelu", "linear"}:
+    if any(layer.get("activation", "lrelu") not in ("lrelu", "linear") for layer in layers):
         raise ValueError("its layers have an activation other than lrelu")
     given = {**synthesis.get("_init_kwargs", {}), **synthesis}
-    options = {key: plain_number(given[key]) for key in STYLEGAN3_OPTIONS.values() if key in given}
+    wanted = (*STYLEGAN3_OPTIONS.values(), "lrelu_upsampling")
+    options = {key: plain_number(given[key]) for key in wanted if key in given}
     options["bands"] = [
         [plain_number(layer[key]) for key in ("out_cutoff", "out_half_width", "out_sampling_rate", "out_size")]
         for layer in layers

@@ -1,11 +1,9 @@
 """Learn appearances A and parts P from feature maps (I Eq. 3), with nothing to tune."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from .factors import fix_signs, scale_parts
@@ -113,9 +111,10 @@ def fit(
     if R_C == C:
         parts_of_halves = halves.spatial
     else:  # alternate: P given A from all starts, A given P, then P again from where it was
-        best = solve(project(store, A, N).all, start)
-        A = leading_eigenvectors(_appearance_matrix(store, best, N), R_C)
-        parts_of_halves = project(store, A, N)[:2]
+        even, odd = project(store, A, N)
+        best = solve(even + odd, start)
+        A = leading_eigenvectors(appearance_matrix(store.batches(0, N), best), R_C)
+        parts_of_halves = project(store, A, N)
     spatial = parts_of_halves[0] + parts_of_halves[1]
     P = solve(spatial, start if R_C == C else best[None])
     P = P[:, order_by_energy(P, spatial.affinity())]
@@ -151,20 +150,14 @@ class _Halves:
 
     def draw_to(self, count: int, tell: Callable[[int], None]) -> None:
         for Z in self._store.batches(self.count, count - self.count):
-            self._add(self.channels, ChannelMoments.of(Z))
-            self._add(self.spatial, SpatialMoments.of(Z))
+            add_to_half(self.channels, self._batches, ChannelMoments.of(Z))
+            add_to_half(self.spatial, self._batches, SpatialMoments.of(Z))
             if self._frame is not None:
                 top, left, bottom, right = self._frame
-                self._add(self.inside, ChannelMoments.of(Z[:, :, top:bottom, left:right]))
+                add_to_half(self.inside, self._batches, ChannelMoments.of(Z[:, :, top:bottom, left:right]))
             self._batches += 1
             self.count += len(Z)
             tell(self.count)
-
-    def _add(self, halves: list, sums) -> None:
-        if self._batches < 2:
-            halves.append(sums)
-        else:
-            halves[self._batches % 2] += sums
 
     def second_moments(self) -> tuple[Tensor, Tensor]:
         return self.channels[0].second_moment, self.channels[1].second_moment
@@ -211,44 +204,33 @@ def solve_parts(affinity: Affinity, starts: Tensor, report: Callable[[int, Solut
     return minimise_parts(affinity, first.parts[best : best + 1], ITERATIONS - TRIAL, report=tell)
 
 
-class Projected(NamedTuple):
-    """W of X = AᵀZ over the even batches, the odd ones, and all."""
-
-    even: SpatialMoments
-    odd: SpatialMoments
-    all: SpatialMoments
-
-
-def project(store: FeatureStore, A: Tensor, count: int) -> Projected:
-    """W = ΣZᵀAAᵀZ in one pass, in the two halves of the fit."""
+def project(store: FeatureStore, A: Tensor, count: int) -> list[SpatialMoments]:
+    """W = ΣZᵀAAᵀZ over the even batches and over the odd ones, in one pass."""
     halves: list[SpatialMoments] = []
     for i, Z in enumerate(store.batches(0, count)):
-        sums = SpatialMoments.of(torch.einsum("cr,nchw->nrhw", A.to(Z), Z))
-        if i < 2:
-            halves.append(sums)
-        else:
-            halves[i % 2] += sums
-    return Projected(halves[0], halves[1], halves[0] + halves[1])
+        add_to_half(halves, i, SpatialMoments.of(torch.einsum("cr,nchw->nrhw", A.to(Z), Z)))
+    return halves
 
 
-def _appearance_matrix(store: FeatureStore, P: Tensor, count: int) -> Tensor:
-    """Σ Z_iP(2I - PᵀP)PᵀZ_iᵀ, [C, C]."""
-    mix = 2 * torch.eye(P.shape[1]).to(P) - P.t() @ P
-    total = 0
-    for Z in store.batches(0, count):
-        total = total + appearance_matrix(Z, P, mix)
-    return total
+def add_to_half(halves: list, number: int, sums) -> None:
+    """Add the sums of batch `number` to those of its half."""
+    if number < 2:
+        halves.append(sums)
+    else:
+        halves[number % 2] += sums
 
 
-def appearance_matrix(features: Tensor, parts: Tensor, mix: Tensor | None = None) -> Tensor:
+def appearance_matrix(batches: Iterable[Tensor], parts: Tensor, mix: Tensor | None = None) -> Tensor:
     """Σ Z_iP(2I - PᵀP)PᵀZ_iᵀ, [C, C], float64: its leading eigenvectors are the best A given P (derived).
 
     With PᵀP = I it is the papers' Σ Z_iPPᵀZ_iᵀ (I A.1); `mix` replaces 2I - PᵀP.
     """
-    P = parts.double()
+    P, total = parts.double(), 0
     mix = 2 * torch.eye(P.shape[1]).to(P) - P.t() @ P if mix is None else mix.double()
-    Y = (features.flatten(2) @ P.to(features)).double()  # [N, C, R_S]
-    return torch.einsum("ncr,rq,ndq->cd", Y, mix, Y)
+    for Z in batches:
+        Y = (Z.flatten(2) @ P.to(Z)).double()  # [N, C, R_S]
+        total = total + torch.einsum("ncr,rq,ndq->cd", Y, mix, Y)
+    return total
 
 
 def leading_eigenvectors(matrix: Tensor, count: int) -> Tensor:
@@ -292,11 +274,16 @@ def coefficient_deviation(store: FeatureStore, A: Tensor, P: Tensor, count: int)
 
 
 def match_parts(parts: Tensor, others: Tensor) -> Tensor:
-    """For every part its |cos| with the other set's part that it is matched to, [R_S]."""
+    """For every part its |cos| with the other set's part that it is matched to, the most alike first, [R_S]."""
     P, O = parts / parts.norm(dim=0).clamp_min(1e-12), others / others.norm(dim=0).clamp_min(1e-12)
     cosines = (P.t() @ O).abs()
-    rows, columns = linear_sum_assignment(-cosines.cpu().numpy())
-    return cosines[torch.from_numpy(rows), torch.from_numpy(columns)]
+    matched = cosines.new_empty(len(cosines))
+    left = cosines.clone()
+    for _ in range(len(cosines)):
+        row, column = divmod(int(left.argmax()), len(cosines))
+        matched[row] = cosines[row, column]
+        left[row], left[:, column] = -1, -1
+    return matched
 
 
 def appearances_agree(one: Tensor, other: Tensor, leading: int = LEADING, cosine: float = 0.95) -> bool:

@@ -42,7 +42,7 @@ class Published:
         tensor = self.left.pop(name)
         if not tensor.is_floating_point() or not tensor.isfinite().all():
             raise ValueError(f"{name} holds values that are not finite floating-point numbers")
-        return tensor.float()
+        return tensor.detach().float()
 
     def take_inner(self, name: str, ones: int) -> Tensor:
         """Take a tensor without its first `ones` dimensions, which must be of size 1."""
@@ -287,6 +287,8 @@ def shift_style(name: str) -> str:
 
 def convert_stylegan3(published: Published, options: Mapping[str, Any] | None) -> Converted:
     options = need_options(options)
+    if options.get("lrelu_upsampling", 2) != 2:
+        raise ValueError("it is a StyleGAN3 with another lrelu_upsampling than 2, which no published one has")
     names = {}
     for name in published.left:
         if match := re.fullmatch(r"synthesis\.(L(\d{1,3})_(\d{1,5})_\d{1,5})\.weight", name):

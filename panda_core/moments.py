@@ -10,7 +10,7 @@ from torch import Tensor
 
 from .shapes import check_shape
 
-DENSE_LIMIT = 64 * 64  # positions; from here on no S x S matrix is held
+DENSE_LIMIT = 2048  # positions; from here on no S x S matrix is held, nor its eigenvalues waited for
 SKETCH_RANK = (
     256  # columns of the sketch that replaces it: 16 MB of float32 at S = 128², doubled while solving in float64
 )
@@ -47,10 +47,10 @@ class ChannelMoments:
 
 @dataclass(frozen=True)
 class SpatialMoments:
-    """W = ΣXᵀX over samples, with X = Z or AᵀZ, [R, S]: exactly below S = 64², as a sketch from there on.
+    """W = ΣXᵀX over samples, with X = Z or AᵀZ, [R, S]: exactly below S = 2048, as a sketch from there on.
 
     matrix: W [S, S], or its sketch Y = WΩ [S, q] with a fixed Gaussian Ω: both are sums, so both add up. energy: tr W,
-    exact in either case. Memory: 8·S·min(S, 256) bytes for S >= 64², 8·S² below (128 MB at most).
+    exact in either case. Memory: 8·S·256 bytes for S >= 2048 (34 MB at S = 128²), 8·S² below (34 MB at most).
     """
 
     samples: int
@@ -83,7 +83,10 @@ class SpatialMoments:
         Y = self.matrix + shift * omega
         core = omega.t() @ Y
         L = torch.linalg.cholesky((core + core.t()) / 2)
-        return _Factored(torch.linalg.solve_triangular(L, Y.t(), upper=False))
+        B = torch.linalg.solve_triangular(L, Y.t(), upper=False)
+        values, vectors = torch.linalg.eigh(B @ B.t())  # ascending
+        dropped = int((values.clamp_min(0).cumsum(0) <= 1e-4 * self.energy).sum())  # weak directions, 1e-4 in all
+        return _Factored(vectors[:, dropped:].t() @ B)
 
 
 @dataclass(frozen=True)

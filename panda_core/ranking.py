@@ -90,7 +90,7 @@ class RankingIndex:
 
     A folder holds `index.json` (what is indexed), and per shard an array and a note with its checksum, written in that
     order and each whole or not at all: a shard without its note does not count. So a killed build goes on where the
-    last shard ended, nothing is lost or counted twice, and several workers can fill one folder with ranges of their own.
+    last shard ended, nothing is lost or counted twice, and several workers can fill one folder with their own ranges.
     """
 
     def __init__(self, folder: Path, table: Table, about: dict[str, Any]):

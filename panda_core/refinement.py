@@ -10,7 +10,7 @@ from torch import Tensor
 from .shapes import check_shape
 from .solver import Solution, minimise_parts
 
-ROWS = 2**24  # numbers of one block of distances: 64 MB of float32
+ROWS = 2**23  # numbers of one block of distances: 64 MB of float64
 
 
 def refine_parts(
@@ -24,9 +24,9 @@ def refine_parts(
 ) -> Tensor:
     """Adapt P to each picture, starting from the global one.
 
-    min over P̃ >= 0 of -2 tr P̃ᵀW_iP̃ + tr P̃P̃ᵀW_iP̃P̃ᵀ (II Eq. 10), with W_i = X_iᵀX_i, X_i = AᵀZ_i, kept as X_i and
-    never formed (dense); or W_i = G ∗ (X_iᵀX_i), G the mutual k-nearest-neighbour graph of the columns of X_i with ones
-    on its diagonal, kept sparse: 8 (k + 1) S bytes of numbers and indices twice that.
+    min over P̃ >= 0 of -2 tr P̃ᵀW_iP̃ + tr P̃P̃ᵀW_iP̃P̃ᵀ (II Eq. 10), with W_i = X_iᵀX_i, X_i = AᵀZ_i, formed only
+    where S <= R_C (dense); or W_i = G ∗ (X_iᵀX_i), G the mutual k-nearest-neighbour graph of the columns of X_i with
+    ones on its diagonal, kept sparse: 8 (k + 1) S bytes of numbers and as many of indices.
 
     Args:
         features: Z, [N, C, H, W]; every sample has a problem of its own, all solved side by side.
@@ -34,7 +34,7 @@ def refine_parts(
         parts: P, [S, R_S] >= 0.
         k: neighbours, 1 to S - 1 (S - 1 is the dense problem again); None is dense.
         report: as in minimise_parts.
-    Returns: P̃, [N, S, R_S] >= 0. A sample whose features are all 0 keeps P.
+    Returns: P̃, [N, S, R_S] >= 0. Where all features are 0, P up to the lengths of its columns.
     """
     check_shape("features", features, N=None, C=len(appearances), H=None, W=None)
     N, _, H, W = features.shape
@@ -42,12 +42,14 @@ def refine_parts(
     check_shape("parts", parts, S=S, R_S=None)
     if k is not None and not 1 <= k <= S - 1:
         raise ValueError(f"k is {k}; this layer has {S} positions, so it must be 1 to {S - 1}.")
-    X = torch.einsum("cr,ncs->nrs", appearances.to(features), features.flatten(2))
-    scale = X.flatten(1).norm(dim=1).clamp_min(torch.finfo(X.dtype).tiny)[:, None, None]
-    X = X / scale  # the same minimiser, and no overflow whatever the features' unit
-    start = parts.to(features).expand(N, -1, -1)
-    affinity = _Gram(X) if k is None else _Graph([neighbour_affinity(x, k) for x in X])
-    return minimise_parts(affinity, start, iterations, tolerance, report).parts
+    Z = features.flatten(2).double()  # in float32 the parts of two machines could differ by a tenth
+    X = torch.einsum("cr,ncs->nrs", appearances.to(Z), Z)
+    start = parts.to(Z).expand(N, -1, -1)
+    if k is not None:
+        affinity = _Graph([neighbour_affinity(x, k) for x in X])
+    else:  # whichever is smaller, W or X
+        affinity = (X.mT @ X).matmul if X.shape[1] >= S else _Gram(X)
+    return minimise_parts(affinity, start, iterations, tolerance, report).parts.to(features.dtype)
 
 
 def neighbour_affinity(columns: Tensor, k: int) -> Tensor:

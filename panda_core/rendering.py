@@ -9,14 +9,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .catalogue import Catalogue
-from .editing import add_appearance, combine_parts, extend_from_frame
+from .catalogue import Catalogue, feature_source
+from .editing import add_appearance, combine_parts, extend_from_frame, removal_alpha
 from .factors import Factors, scale_parts
 from .generators.split import Cut, SplitGenerator
 from .recipes import Edit, Recipe, Region
 from .refinement import refine_parts
 from .rewriting import rewrite_concept
-from .saliency import saliency
+from .saliency import find_background, saliency
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Renderer:
     def __init__(self, catalogue: Catalogue | None = None, memory: int = 2**28, cached: int = 16):
         self.catalogue = Catalogue() if catalogue is None else catalogue
         self._memory, self._cached = memory, cached
-        self._cache: OrderedDict[Hashable, Cut | Tensor] = OrderedDict()
+        self._cache: OrderedDict[Hashable, object] = OrderedDict()
         self._lock = threading.Lock()
 
     def generator(self, recipe: Recipe) -> SplitGenerator:
@@ -140,6 +140,33 @@ class Renderer:
         factors.check_choice(0, [part])
         numbers = factors.suggested[part, :count].tolist()
         return [replace(template, op="add", appearance=j, strength=strength, alpha=None, on=True) for j in numbers]
+
+    def removal(self, recipe: Recipe, layer: int, factors_id: str, region: Region) -> Edit:
+        """The edit that covers what is in the region with this picture's background: an ordinary one, with raw α.
+
+        Raises: ValueError if the region is empty, or nothing outside it is background (method.md, "Object removal").
+        """
+        factors = self.catalogue.factors(recipe.generator, factors_id)
+        number, sign = self._background(recipe, layer, factors_id, factors)
+        generator, a = self.generator(recipe), sign * factors.appearances[:, number]
+        where = self.region(recipe, layer, region, factors_id)
+        where = torch.ones(len(factors.parts)) if where is None else where
+        features, frame = self.features(recipe, layer).features, generator.frame(layer)
+        alpha = sign * removal_alpha(features, a, where, sign * factors.threshold(number), frame)
+        return Edit("add", layer, factors_id, region, appearance=number, alpha=alpha)
+
+    @torch.inference_mode()
+    def _background(self, recipe: Recipe, layer: int, factors_id: str, factors: Factors) -> tuple[int, int]:
+        """(number, sign) of the appearance that is at the border of 100 other pictures."""
+        generator = self.generator(recipe)
+
+        def make() -> tuple[int, int]:
+            draw = feature_source(generator, layer, recipe.psi, recipe.class_index)
+            Z = torch.cat([draw(first, 10).cpu() for first in range(0, 100, 10)])
+            return find_background(Z, factors.appearances, factors.mean, generator.frame(layer))
+
+        key = ("background", recipe.generator, recipe.class_index, recipe.psi, layer, factors_id)
+        return self._remember(key, make)
 
     def factors(self, recipe: Recipe, edit: Edit) -> Factors:
         """The factors of an edit.

@@ -1,5 +1,6 @@
-"""Minimise the parts objective: projected gradient steps whose length comes from the problem itself."""
+"""Minimise the parts objective: accelerated projected gradient, its step measured from the problem itself."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -40,44 +41,71 @@ def minimise_parts(
     tolerance: float = 1e-6,
     report: Callable[[int, Solution], None] | None = None,
 ) -> Solution:
-    """Descend from `start` to a stationary point of f on P >= 0.
+    """Descend from `start` to a stationary point of f on P >= 0, |p_k|² <= 2.
 
-    Spectral projected gradient (Birgin, Martinez, Raydan 2000): D = max(P - ηG, 0) - P with Barzilai and Borwein's η,
-    then the exact minimum of f(P + tD) over t in [0, 1]. That is a quartic in t whose coefficients need only R x R
-    matrices, so that a step costs one product with W. f never rises, W may be indefinite, and there is no rate to tune:
-    the first η is exact for scaling, later ones are measured.
+    The bound on the columns is derived, and idle where W = ΣXᵀX (there the best p has length 1 at most): where some
+    p >= 0 has pᵀWp < 0, as a masked W_i can, f falls for ever along p, and the objective of II Eq. 10 has no minimum.
+
+    Accelerated projected gradient: P⁺ = project(Y - G(Y)/L) from Y = P + β(P - P₋), with Nesterov's β, restarted
+    wherever f would rise (so it never does; W may be indefinite). L is measured: it is doubled until f(P⁺) lies below
+    its quadratic model at Y, and falls by a tenth per step. There is no rate to tune. WY follows from products already
+    made, so that a step costs one product with W, and one more for every doubling.
+
+    Steps of Barzilai and Borwein were as fast but chaotic: a change of 1e-6 in the features moved parts by up to 1.0 of
+    their range after a hundred steps, this one's by 1e-5 (in float64). A recipe must give one picture on every machine.
 
     Args:
         affinity: P -> WP, for [B, S, R].
-        start: P >= 0, [B, S, R]: B problems (or starts of one) side by side; its scale is chosen here.
+        start: P >= 0, [B, S, R], best in float64: B problems (or starts of one) side by side; its scale is chosen here.
         tolerance: stop when ten steps together gain less than this share of f, in every problem.
         report: called every ten steps with (steps done, solution so far); what it raises ends the search.
     """
-    P = start
-    Q = affinity(P)
-    P, Q = _best_scale(P, Q)
-    f, G = parts_objective(P, Q), parts_gradient(P, Q)
-    step = P.flatten(1).norm(dim=1) / G.flatten(1).norm(dim=1).clamp_min(1e-300)
+    P, Q = _best_scale(start, affinity(start))
+    bounded = _project(P)
+    if not torch.equal(bounded, P):
+        P, Q = bounded, affinity(bounded)
+    P_last, Q_last, f = P, Q, parts_objective(P, Q)
+    L = _norm(parts_gradient(P, Q)) / _norm(P).clamp_min(1e-30) + 1e-30
+    momentum = torch.ones_like(L)
     history = [f]
     for i in range(1, iterations + 1):
-        D = (P - step[:, None, None] * G).clamp_min(0) - P
-        E = affinity(D)
-        t = _best_step(_quartic(P, Q, D, E))[:, None, None]
-        # P + tD is >= 0 in exact arithmetic; rounding can leave -1e-17 where t = 1 should give 0
-        P, Q, G_old = (P + t * D).clamp_min(0), Q + t * E, G
-        G = parts_gradient(P, Q)
-        history.append(torch.minimum(parts_objective(P, Q), history[-1]))
-        step = _spectral_step(t * D, G - G_old, step, long=i % 2 == 0)
+        momentum_next = (1 + (1 + 4 * momentum.square()).sqrt()) / 2
+        beta = _each((momentum - 1) / momentum_next)
+        Y, WY = P + beta * (P - P_last), Q + beta * (Q - Q_last)
+        P_new, Q_new, f_new, L = _backtrack(affinity, Y, WY, L)
+        falls = f_new <= f
+        L = torch.where(f_new < f - 1e-12 * f.abs(), 0.9 * L, L)  # at rest it keeps its size, or it would fall for ever
+        P_last, Q_last = P, Q
+        P, Q = torch.where(_each(falls), P_new, P), torch.where(_each(falls), Q_new, Q)
+        f, momentum = torch.where(falls, f_new, f), torch.where(falls, momentum_next, 1)
+        history.append(f)
         if i % 10 == 0:
             if report is not None:
-                report(i, Solution(P, history[-1], torch.stack(history)))
-            if bool((history[-11] - history[-1] <= tolerance * history[-1].abs()).all()):
+                report(i, Solution(P, f, torch.stack(history)))
+            if bool((history[-11] - f <= tolerance * f.abs()).all()):
                 break
-    return Solution(P, history[-1], torch.stack(history))
+    return Solution(P, f, torch.stack(history))
 
 
-def _trace(M: Tensor) -> Tensor:
-    return M.diagonal(dim1=-2, dim2=-1).sum(dim=-1)
+def _backtrack(affinity: Affinity, Y: Tensor, WY: Tensor, L: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """P⁺ = project(Y - G/L) with L doubled until f(P⁺) <= f(Y) + <G, D> + L/2 |D|², D = P⁺ - Y: (P⁺, WP⁺, f(P⁺), L)."""
+    f_Y, G = parts_objective(Y, WY), parts_gradient(Y, WY)
+    slack = 1e-12 * f_Y.abs()  # where both sides are equal to rounding, L must not run away
+    for _ in range(100):
+        P = _project(Y - G / _each(L))
+        Q, D = affinity(P), P - Y
+        f = parts_objective(P, Q)
+        fits = f <= f_Y + (G * D).sum(dim=(1, 2)) + L / 2 * D.square().sum(dim=(1, 2)) + slack
+        if bool(fits.all()):
+            break
+        L = torch.where(fits, L, 2 * L)  # also where f overflowed: a comparison with NaN is false
+    return P, Q, f, L
+
+
+def _project(P: Tensor) -> Tensor:
+    """The nearest P >= 0 with columns of length √2 at most: of a cone and a ball about its tip, one after the other."""
+    P = P.clamp_min(0)
+    return P * (math.sqrt(2) / P.norm(dim=-2, keepdim=True).clamp_min(math.sqrt(2)))
 
 
 def _best_scale(P: Tensor, Q: Tensor) -> tuple[Tensor, Tensor]:
@@ -85,50 +113,18 @@ def _best_scale(P: Tensor, Q: Tensor) -> tuple[Tensor, Tensor]:
     K, M = P.mT @ P, P.mT @ Q
     trace, square = _trace(M), (K * M).sum(dim=(-2, -1))
     usable = (trace > 0) & (square > 0)
-    c = torch.where(usable, trace / torch.where(usable, square, 1), 1).sqrt()[:, None, None]
+    c = _each(torch.where(usable, trace / torch.where(usable, square, 1), 1).sqrt())
     return c * P, c * Q
 
 
-def _quartic(P: Tensor, Q: Tensor, D: Tensor, E: Tensor) -> Tensor:
-    """Coefficients of f(P + tD) - f(P) in t, t², t³, t⁴: [4, B], from Q = WP and E = WD."""
-    K, M = P.mT @ P, P.mT @ Q
-    K1, M1 = P.mT @ D, P.mT @ E
-    K1, M1 = K1 + K1.mT, M1 + M1.mT
-    K2, M2 = D.mT @ D, D.mT @ E
-
-    def dot(X: Tensor, Y: Tensor) -> Tensor:
-        return (X * Y).sum(dim=(-2, -1))
-
-    return torch.stack(
-        [
-            -2 * _trace(M1) + dot(K, M1) + dot(K1, M),
-            -2 * _trace(M2) + dot(K, M2) + dot(K1, M1) + dot(K2, M),
-            dot(K1, M2) + dot(K2, M1),
-            dot(K2, M2),
-        ]
-    )
+def _trace(M: Tensor) -> Tensor:
+    return M.diagonal(dim1=-2, dim2=-1).sum(dim=-1)
 
 
-def _best_step(c: Tensor) -> Tensor:
-    """argmin over t in [0, 1] of c₁t + c₂t² + c₃t³ + c₄t⁴, [B]: a grid, then Newton; 0 if nothing is below 0."""
-
-    def value(t: Tensor) -> Tensor:
-        return t * (c[0] + t * (c[1] + t * (c[2] + t * c[3])))
-
-    grid = torch.linspace(0, 1, 33, dtype=c.dtype, device=c.device)[:, None]
-    t = best = grid[value(grid).argmin(dim=0), 0]
-    for _ in range(4):
-        slope = c[0] + t * (2 * c[1] + t * (3 * c[2] + t * 4 * c[3]))
-        curve = 2 * c[1] + t * (6 * c[2] + t * 12 * c[3])
-        t = torch.where(curve > 0, t - slope / torch.where(curve > 0, curve, 1), t).clamp(0, 1)
-        best = torch.where(value(t) < value(best), t, best)
-    return best
+def _norm(P: Tensor) -> Tensor:
+    return P.flatten(1).norm(dim=1)
 
 
-def _spectral_step(s: Tensor, y: Tensor, last: Tensor, long: bool) -> Tensor:
-    """Barzilai and Borwein's two step lengths in turn, [B]; twice the last one where the curvature is not positive."""
-    ss, sy, yy = (a.flatten(1).mul(b.flatten(1)).sum(dim=1) for a, b in ((s, s), (s, y), (y, y)))
-    good = (sy > 0) & (ss > 0)
-    ratio = ss / torch.where(good, sy, 1) if long else sy / torch.where(good, yy, 1)
-    still = ss == 0  # no progress along this D: try a shorter one
-    return torch.where(good, ratio, torch.where(still, 0.1 * last, 2 * last))
+def _each(values: Tensor) -> Tensor:
+    """One number for each problem, [B] -> [B, 1, 1]."""
+    return values[:, None, None]

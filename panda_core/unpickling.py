@@ -127,7 +127,7 @@ def read_pickle(stream: Any, admitted: Admitted, persistent: Callable[[Any], Any
                     name, module = stack.pop(), stack.pop()
                 if not isinstance(module, str) or not isinstance(name, str):
                     raise ValueError("it asks for something without a name")
-                if module.startswith(("dnnlib.tflib", "tensorflow")):
+                if module.startswith(("dnnlib.tflib", "tfutil", "tensorflow")):
                     raise ValueError(TENSORFLOW)
                 if (module, name) not in admitted:
                     raise ValueError(f"it asks for {module[:60]!r} {name[:60]!r}, which no generator's weights need")
@@ -255,7 +255,7 @@ def check_zip(file: BinaryIO, size: int) -> None:
     records = {info.filename: info for info in archive.infolist()}
     root = next(iter(records), "").split("/")[0]
     bookkeeping = ("version", "byteorder", ".format_version", ".storage_alignment", ".data/serialization_id")
-    allowed = re.compile(re.escape(root) + r"/(data\.pkl|data/\d{1,6}|" + "|".join(map(re.escape, bookkeeping)) + ")")
+    allowed = re.compile(re.escape(root) + r"/(data\.pkl|data/\d{1,20}|" + "|".join(map(re.escape, bookkeeping)) + ")")
     if not records or len(records) != len(archive.infolist()) or not all(allowed.fullmatch(name) for name in records):
         raise ValueError("it is a zip archive, but not one that torch.save makes")
     if any(i.compress_type != zipfile.ZIP_STORED or i.file_size != i.compress_size for i in records.values()):
@@ -295,7 +295,10 @@ def check_legacy(stream: Any) -> None:
 def load_torch(file: BinaryIO, size: int) -> Any:
     """What torch.save wrote to the file, once everything that it announces is known to be there."""
     if file.read(4) == b"PK\x03\x04":
-        check_zip(file, size)
+        try:
+            check_zip(file, size)
+        except OSError as error:  # zipfile seeks where the directory says
+            raise ValueError("it is a zip archive whose directory is damaged") from error
     else:
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:
             check_legacy(view)

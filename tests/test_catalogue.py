@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,8 +11,10 @@ from PIL import Image
 
 from panda_core import __main__ as cli
 from panda_core.catalogue import Catalogue, batch_for, feature_source, fit_id, user_folder
+from panda_core.checkpoints import load_generator
 from panda_core.factors import Factors
 from panda_core.generators import registry
+from panda_core.generators.split import weights_hash
 from panda_core.images import read_recipe_json
 from panda_core.recipes import encode_link, parse_recipe
 from tests.helpers import GENERATOR, LOADED, add_edit, fit_tiny, load_tiny, tiny_recipe
@@ -139,9 +142,7 @@ def test_fit_writes_factors_where_they_belong(registered, home, capsys):
 def test_rank_grows_one_index_and_answers_from_it(registered, home, capsys):
     factors_id = f"bundled:{registered.stem()}"
     for count in ("20", "50"):
-        assert (
-            cli.main(["rank", factors_id, "--generator", "tiny", "--count", count, "--part", "2", "--show", "3"]) == 0
-        )
+        assert cli.main(["rank", factors_id, "--generator=tiny", "--count", count, "--part=2", "--show=3"]) == 0
     out = capsys.readouterr().out
     assert "20 pictures" in out and "50 pictures" in out
     (folder,) = (home / "rankings").iterdir()
@@ -170,3 +171,11 @@ def test_a_mistake_is_one_sentence_and_no_file(registered, home, arguments, caps
     error = capsys.readouterr().err
     assert error.startswith("panda_core: ") and error.count("\n") == 1
     assert not (home / "out.png").exists()
+
+
+def test_command_line_converts_a_published_checkpoint(tmp_path, capsys):
+    source = Path(__file__).parent / "data/parity/files/stylegan2-nvidia-64.proto3-numpy1names.pkl"
+    target = tmp_path / "converted.safetensors"
+    assert cli.main(["convert", str(source), str(target)]) == 0
+    assert weights_hash(load_generator(target)) == weights_hash(load_generator(source))
+    assert "stylegan2" in capsys.readouterr().out

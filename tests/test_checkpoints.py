@@ -186,6 +186,28 @@ def test_genforce_weights_are_found_however_they_are_nested(wrap, tmp_path):
     )
 
 
+@pytest.mark.parametrize("name", ["stylegan1-genforce-128", "stylegan2-genforce-64"])
+def test_genforce_labels_join_the_latent_before_its_norm(name):
+    tensors = load_file(DATA / FIXTURES[name]["file"])
+    state = {key.removeprefix("weights."): t for key, t in tensors.items() if key.startswith("weights.")}
+    draw = torch.Generator().manual_seed(0)
+    first, z_dim = state["mapping.dense0.weight"], tensors["input.z"].shape[1]
+    state["mapping.label_weight"] = torch.randn(5, z_dim, generator=draw)
+    state["mapping.dense0.weight"] = torch.randn(len(first), 2 * z_dim, generator=draw)
+    generator = build(*read_state(state))
+    assert (generator.z_dim, generator.n_classes) == (z_dim, 5)
+
+    classes = torch.eye(5)[[1, 4]]
+    x = torch.cat([tensors["input.z"], classes @ state["mapping.label_weight"]], dim=1)
+    x = x / (x.square().mean(dim=1, keepdim=True) + 1e-8).sqrt()
+    on_weight, behind = (2**0.5, 1.0) if name.startswith("stylegan1") else (1.0, 2**0.5)
+    for i in range(4):
+        weight, bias = state[f"mapping.dense{i}.weight"], state[f"mapping.dense{i}.bias"]
+        x = torch.nn.functional.linear(x, weight * (on_weight * 0.01 / weight.shape[1] ** 0.5), 0.01 * bias)
+        x = torch.nn.functional.leaky_relu(x, 0.2) * behind
+    assert (generator.mapping(tensors["input.z"], classes) - x).abs().max() < 1e-5
+
+
 def test_a_file_is_recognised_whatever_its_name(tmp_path):
     for file, name in [(ADA, "a.pth"), ("pggan-genforce-32.legacy.pth", "b.safetensors"), (TRAINING, "c.pkl")]:
         (tmp_path / name).write_bytes((DATA / "files" / file).read_bytes())
@@ -292,9 +314,14 @@ def call(module, name, arguments):
     return f"c{module}\n{name}\n".encode() + b"(" + arguments + b"tR"
 
 
-def in_nvidia(opcodes):
-    """A pickle {"G_ema": <opcodes>}."""
-    return b"\x80\x04}" + text("G_ema") + opcodes + b"s."
+def in_nvidia(opcodes, before=b"N"):
+    """A pickle {"before": <opcodes>, "G_ema": <opcodes>}."""
+    return b"\x80\x04}" + text("before") + before + b"s" + text("G_ema") + opcodes + b"s."
+
+
+def swap(data, old, new):
+    assert data.count(old) == 1
+    return data.replace(old, new)
 
 
 def storage_opcodes(numel, kind="FloatStorage"):
@@ -313,8 +340,41 @@ def state_zip(opcodes, data=b"\0" * 4096):
     return archive({"a/data.pkl": pickled, "a/data/0": data, "a/version": b"3\n"})
 
 
-DOUBLING_LISTS = b"]" + b"".join(b"q" + bytes([i % 250]) + b"0](h" + bytes([i % 250]) + b"h" + bytes([i % 250]) + b"e"
-                                 for i in range(200))  # fmt: skip
+def opcodes(value):
+    """The opcodes of a table with text keys; bytes are opcodes already."""
+    if isinstance(value, bytes):
+        return value
+    return b"}(" + b"".join(text(key) + opcodes(entry) for key, entry in value.items()) + b"u"
+
+
+def module(modules, _parameters=None, **attributes):
+    """The opcodes of one of NVIDIA's network objects; `modules` may be those of its whole description."""
+    if isinstance(modules, dict):
+        state = {"_parameters": _parameters or {}, "_buffers": {}, "_modules": modules, **attributes}
+        modules = opcodes({"state": state})
+    return call("torch_utils.persistence", "_reconstruct_persistent_obj", modules)
+
+
+def module_chain(depth):
+    """Modules inside modules, each under the name that the memo holds at 0."""
+    chain = module({})
+    for _ in range(depth):
+        chain = module(opcodes({"state": {**EMPTY, "_modules": b"}h\x00" + chain + b"s"}}))
+    return chain
+
+
+EMPTY = {"_parameters": {}, "_buffers": {}}
+
+
+def nvidia_tensor(payload):
+    arguments = call("torch.storage", "_load_from_bytes", payload) + b"K\x00K\x01\x85K\x01\x85\x89}"
+    return call("torch._utils", "_rebuild_tensor_v2", arguments)
+
+
+STORAGE_BYTES = (
+    b"B" + struct.pack("<I", len(legacy(torch.zeros(9)._typed_storage()))) + legacy(torch.zeros(9)._typed_storage())
+)
+DOUBLING_LISTS = b"](]q\x00" + b"](h\x00h\x00eq\x00" * 200 + b"e"
 MEMO_TUPLES = b")" + b"".join(b"q\x00h\x00\x86" for _ in range(200))
 FOUR_GB = b"\xff\xff\xff\xff"
 HUGE_INT = b"\x8a\x08" + (2**46).to_bytes(8, "little")
@@ -350,16 +410,19 @@ HOSTILE = {
     "tuples that double in a set": b"\x80\x04\x8f(" + MEMO_TUPLES + b"\x90.",
     "set that doubles": in_nvidia(call("builtins", "set", MEMO_TUPLES)),
     "a module inside itself": in_nvidia(
-        b"}q\x00" + text("state") + b"}" + text("_parameters") + b"}s" + text("_buffers") + b"}s" + text("_modules")
-        + b"}" + text("a") + call("torch_utils.persistence", "_reconstruct_persistent_obj", b"h\x00") + b"s" + b"ss0"
-        + call("torch_utils.persistence", "_reconstruct_persistent_obj", b"h\x00")
+        b"h\x01", b"}q\x00" + text("a") + module(opcodes({"state": {**EMPTY, "_modules": b"h\x00"}})) + b"q\x01s"
+    ),
+    "an activation that is a nest": in_nvidia(module({"synthesis": module({"b4": module(
+        {"affine": module({})}, conv_clamp=b"N", activation=MEMO_TUPLES)}, img_channels=b"K\x03")})),
+    "long names that add up": in_nvidia(module_chain(500), text("a" * 100_000) + b"q\x00"),
+    "tensors over and over": in_nvidia(
+        module({}, _parameters={f"p{i}": nvidia_tensor(b"h\x00") for i in range(99)}), STORAGE_BYTES + b"q\x00"
     ),
     "4 GB of bytes": b"\x80\x04B" + FOUR_GB + b"abc",
     "4 GB of text": b"\x80\x04X" + FOUR_GB + b"abc",
     "4 EB of bytes": b"\x80\x04\x8e" + struct.pack("<Q", 2**62) + b"abc",
     "4 GB frame": b"\x80\x04\x95" + struct.pack("<Q", 2**32) + b"}.",
     "2 GB number": b"\x80\x04\x8b" + struct.pack("<i", 2**31 - 1) + b"abc",
-    "a million and one operations": b"\x80\x04" + b"}0" * 600_000 + b"}.",
     "a million tables": b"\x80\x04(" + b"}" * 3_000_000 + b"t.",
     "deep lists": b"\x80\x04" + b"]" * 100_000 + b"a" * 99_999 + b".",
     "unknown operation": b"\x80\x04\xff.",
@@ -400,6 +463,7 @@ HOSTILE = {
     "tensor of 256 TB without strides": state_zip(tensor_opcodes(b"M\x00\x04", HUGE_INT + b"\x85", b"K\x00\x85")),
     "tensor past its storage": state_zip(tensor_opcodes(b"M\x00\x04", b"M\x01\x04\x85")),
     "tensor with a negative stride": state_zip(tensor_opcodes(b"M\x00\x04", b"K\x02\x85", b"J\xff\xff\xff\xff\x85")),
+    "tensor with more sizes than strides": state_zip(tensor_opcodes(b"M\x00\x04", b"K\x01K\x01\x86")),
     "tensor with a size that is a table": state_zip(tensor_opcodes(b"M\x00\x04", b"}\x85")),
     "storage type called": state_zip(call("torch", "FloatStorage", HUGE_INT)),
     "storage on another device": state_zip(
@@ -415,15 +479,55 @@ HOSTILE = {
     "a torch list": zipped([torch.zeros(3)]),
     "an unknown network": zipped({"conv1.weight": torch.zeros(3), "fc.weight": torch.zeros(3)}),
     "a scalar where a matrix should be": zipped({"output0.weight": torch.zeros(())}),
-    "legacy storage of 256 TB": legacy({"a": torch.zeros(3)}).replace(b"K\x03Ntq", HUGE_INT + b"Ntq"),
+    "legacy storage of 256 TB": swap(legacy({"a": torch.zeros(3)}), b"K\x03Nt", HUGE_INT + b"Nt"),
     "legacy with a wrong count": legacy({"a": torch.zeros(3)})[:-20] + struct.pack("<q", 2**40) + b"\0" * 12,
     "legacy with something behind it": legacy({"a": torch.zeros(3)}) + b"more",
     "legacy, only the magic number": pickle.dumps(0x1950A86A20F9469CFC6C, protocol=2),
-    "big-endian legacy": legacy({"a": torch.zeros(3)}).replace(b"little_endianq\x01\x88", b"little_endianq\x01\x89"),
+    "big-endian legacy": swap(legacy({"a": torch.zeros(3)}), b"little_endianq\x02\x88", b"little_endianq\x02\x89"),
     "tar with a torch name": b"storages".ljust(257, b"\0") + b"ustar\x0000".ljust(255, b"\0") + b"\0" * 1024,
     "hdf5": b"\x89HDF\r\n\x1a\n" + b"\0" * 100,
     "tensorflow pickle": b"\x80\x03" + b"cdnnlib.tflib.network\nNetwork\n)\x81.",
 }  # fmt: skip
+
+
+# The guard that has to stop it, where a later one would do so too, with more memory, time or trust spent.
+STOPPED_BY = {
+    "os.system": "asks for 'posix' 'system'",
+    "eval": "asks for 'builtins' 'eval'",
+    "eval in a torch zip": "asks for '__builtin__' 'eval'",
+    "eval in a legacy torch file": "asks for '__builtin__' 'eval'",
+    "nested global": "_reconstruct_persistent_obj.__globals__",
+    "bytearray of 64 GB": "asks for 'builtins' 'bytearray'",
+    "tuples that double as a key": "keys are not names or numbers",
+    "tuples that double in a set": "keys are not names or numbers",
+    "a module inside itself": "networks are nested",
+    "an activation that is a nest": "activation other than lrelu",
+    "long names that add up": "networks are nested",
+    "tensors over and over": "claim more data than it holds",
+    "4 GB of bytes": "expected 4294967295 bytes in a bytes4, but only 3 remain",
+    "a million tables": "more than 1000000 pickle operations",
+    "zip that climbs out": "not one that torch.save makes",
+    "zip with code": "not one that torch.save makes",
+    "zip bomb": "compressed parts",
+    "zip of 30,000 parts": "more than 20000 parts",
+    "zip, big-endian": "little-endian",
+    "storage of 256 TB": "parts are not as long as they should be",
+    "tensor of 256 TB without strides": "larger than the data it points to",
+    "tensor past its storage": "larger than the data it points to",
+    "tensor with a negative stride": "not a whole number in range",
+    "tensor with more sizes than strides": "sizes and strides do not agree",
+    "storage type called": "may only be named",
+    "storage on another device": "device that is not known",
+    "ordered dict made of a nest": "makes a table in a way",
+    "a thousand views of the same numbers": "claim more data than it holds",
+    "legacy storage of 256 TB": "parts are not as long as they should be",
+    "legacy with something behind it": "goes on after its end",
+    "big-endian legacy": "not a file that torch.save makes",
+}
+
+
+def test_every_guard_named_has_its_case():
+    assert STOPPED_BY.keys() <= HOSTILE.keys()
 
 
 @pytest.mark.parametrize("case", HOSTILE)
@@ -433,6 +537,7 @@ def test_a_hostile_file_is_refused_in_one_sentence(case, tmp_path, monkeypatch):
     sentence = refusal(tmp_path / "file")
     assert [p.name for p in tmp_path.rglob("*")] == ["file"]  # nothing ran, nothing was unpacked
     assert "MemoryError" not in sentence
+    assert STOPPED_BY.get(case, "") in sentence
 
 
 def test_hostile_files_take_no_memory_and_no_time(tmp_path):

@@ -24,11 +24,13 @@ GIVEN = ("weights.", "input.", "ckpt.")  # the rest is to be reproduced, but for
 
 def make_generator(fixture, tensors):
     state = {name.removeprefix("weights."): t for name, t in tensors.items() if name.startswith("weights.")}
-    arguments = fixture["constructor"]["kwargs"]
+    constructor = fixture["constructor"]
+    arguments = constructor["kwargs"]
+    clamp = 256 if "networks_stylegan" in constructor["class"] else None  # the defaults of NVIDIA's two repositories
     options = {
         "genforce-pth": None,
         "rosinality-pt": {"latent_avg": tensors.get("ckpt.latent_avg")},
-        "nvidia-pkl": {"conv_clamp": 256, **arguments, **arguments.get("synthesis_kwargs", {})},
+        "nvidia-pkl": {"conv_clamp": clamp, **arguments, **arguments.get("synthesis_kwargs", {})},
         "hf-biggan": arguments,
     }[fixture["checkpoint_format"]]
     return build(*read_state(state, options))

@@ -48,9 +48,10 @@ def test_the_masked_affinity_is_indefinite_and_still_descends(seed):
     assert parts_objective(refined, W @ refined) < parts_objective(P, W @ P) - 1e-3 * scale
 
 
+@pytest.mark.parametrize("C", [6, 24])  # fewer channels than the 20 positions, and more: W_i is formed only then
 @pytest.mark.parametrize("seed", range(10))
-def test_k_of_all_others_is_the_dense_problem(seed):
-    Z, A, P = draw(seed)
+def test_k_of_all_others_is_the_dense_problem(seed, C):
+    Z, A, P = draw(seed, C=C)
     dense, graph = (refine_parts(Z, A, P, k, iterations=10) for k in (None, 19))
     torch.testing.assert_close(dense, graph, atol=1e-6, rtol=0)  # ten steps enlarge the rounding
 
@@ -99,10 +100,20 @@ def test_both_orders_of_the_gradient_are_autograds(seed):
         torch.testing.assert_close(got, expected, rtol=1e-10, atol=1e-10 * float(expected.abs().max()))
 
 
-def test_features_of_zeros_keep_the_parts_direction():
+@pytest.mark.parametrize("k", [None, 6])
+@pytest.mark.parametrize("seed", range(5))
+def test_another_machines_rounding_gives_the_same_parts(seed, k):
+    """Features that differ by 1e-6 of themselves, as two machines' do: a recipe must stay within 2/255."""
+    Z, A, P = draw(seed, N=1, H=8, W=8)
+    noise = torch.randn(Z.shape, generator=torch.Generator().manual_seed(seed), dtype=Z.dtype)
+    one, other = (refine_parts(z, A, P, k) for z in (Z, Z * (1 + 1e-6 * noise)))
+    torch.testing.assert_close(one, other, atol=1e-4, rtol=0)  # seen 2e-5; Barzilai-Borwein steps gave 1e-1
+
+
+def test_features_of_zeros_keep_the_parts_up_to_their_length():
     Z, A, P = draw(0, N=1)
     refined = refine_parts(torch.zeros_like(Z), A, P)
-    assert torch.equal(refined[0], P)
+    torch.testing.assert_close(refined[0] / refined[0].norm(dim=0), P / P.norm(dim=0))
 
 
 @pytest.mark.parametrize("k", [0, 20])
@@ -112,9 +123,9 @@ def test_k_outside_its_range_is_refused(k):
         refine_parts(Z, A, P, k)
 
 
-def test_at_128_squared_nothing_dense_is_held(monkeypatch):
-    """S = 16,384, k = 8: the affinity keeps at most k + 1 numbers a row; blocks of rows bound the distances."""
+def test_at_128_squared_nothing_dense_is_held():
+    """S = 16,384, k = 4: the affinity keeps at most k + 1 numbers a row; blocks of rows bound the distances."""
     Z = random_features(1, 4, 128, 128, 0, torch.float32)
-    W = neighbour_affinity(Z[0].flatten(1), 8)
-    assert W.values().numel() <= 16_384 * 9
-    assert refine_parts(Z, torch.eye(4), torch.rand(16_384, 2), k=8, iterations=5).shape == (1, 16_384, 2)
+    W = neighbour_affinity(Z[0].flatten(1), 4)
+    assert W.values().numel() <= 16_384 * 5
+    assert refine_parts(Z, torch.eye(4), torch.rand(16_384, 2), k=4, iterations=3).shape == (1, 16_384, 2)

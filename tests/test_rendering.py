@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 import torch
 
-from panda_core.recipes import Edit, Mask, Region
+from panda_core.recipes import Edit, Mask, Region, parse_recipe
 from panda_core.rendering import Renderer, apply_recipe, edit_alpha
 from tests.helpers import GENERATOR, add_edit, tiny_catalogue, tiny_recipe
 
@@ -154,6 +154,24 @@ def test_suggestions_render(renderer):
     edits = renderer.suggestions(recipe, recipe.edits[0])
     assert len(edits) == 12
     assert renderer.variants(recipe, 0, edits).shape == (12, 3, 32, 32)
+
+
+def test_removal_is_an_ordinary_edit_towards_the_background(renderer, catalogue):
+    edit = renderer.removal(tiny_recipe(), 3, "bundled:three", Region(parts=(2,)))
+    assert parse_recipe(tiny_recipe(edit).to_json()).edits == (edit,)
+    factors = catalogue.factors("tiny", "bundled:three")
+    sign = 1 if edit.alpha >= 0 else -1
+    a = factors.appearances[:, edit.appearance]
+    before = torch.einsum("c,nchw->n", sign * a, renderer.features(tiny_recipe(), 3).features)
+    step = renderer.step(tiny_recipe(edit), 0)
+    after = torch.einsum("c,nchw->n", sign * a, step.apply(renderer.features(tiny_recipe(), 3).features))
+    assert bool((after >= before).all())
+
+
+def test_removing_nothing_is_refused(renderer):
+    empty = Region(mask=Mask.from_tensor(torch.zeros(8, 8)))
+    with pytest.raises(ValueError, match="empty"):
+        renderer.removal(tiny_recipe(), 3, "bundled:three", empty)
 
 
 def test_other_weights_are_refused(renderer):

@@ -204,10 +204,10 @@ def write_card(folder: Path, run: Path, generator: StyleGAN2, factors: list[Fact
         "",
         "Seeds 0 to 63 at ψ = 1, uncurated.",
         "",
-        f"- **What**: StyleGAN2 (skip RGB), {size} × {size} pixels; {channels} channels from 4 pixels up; z {generator.z_dim}, "
-        f"w {settings['w_dim']}; {millions:.2f} M parameters; weights hash `{factors[0].info.weights}`.",
+        f"- **What**: StyleGAN2 (skip RGB), {size} × {size} pixels; {channels} channels from 4 pixels up; "
+        f"z {generator.z_dim}, w {settings['w_dim']}; {millions:.2f} M parameters; hash `{factors[0].info.weights}`.",
         "- **On what**: fresh pictures of the portrait world (`tools/portraits.py`): nobody's photograph, no data set.",
-        f"- **How**: `tools/train_portraits.py`, {state['step']:,} steps: {n / 1e6:.2f} M portraits, as many local swaps, "
+        f"- **How**: `tools/train_portraits.py`, {state['step']:,} steps: {n / 1e6:.2f} M portraits, as many swaps, "
         f"in {state['minutes']:.0f} minutes on {state.get('device', '2 CPU cores')}.",
         "- **Licence**: MIT, weights and pictures.",
         f"- **Held-out L1** to the true portraits (1,024 latents, pictures in [-1, 1]): {l1:.4f}.",

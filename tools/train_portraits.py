@@ -17,6 +17,7 @@ that sees the portraits and the swaps.
 
 import argparse
 import json
+import math
 import time
 from copy import deepcopy
 from dataclasses import asdict, dataclass
@@ -47,7 +48,7 @@ class Settings:
     mapping_layers: int = 2
     mapping_rate: float = 2000.0  # of its stored weights, relative: they are 100 times as large (multiplier 0.01)
     total_minutes: float = 105.0
-    stages: tuple[tuple[int, float], ...] = ((32, 0.0), (64, 0.12), (128, 0.6))  # (pixels, from this share of the time)
+    stages: tuple[tuple[int, float], ...] = ((64, 0.0), (128, 0.6))  # (pixels, from this share of the time)
     batch: int = 12  # portraits, each with its swap
     learning_rate: float = 5e-3
     ema: float = 0.998
@@ -244,7 +245,7 @@ class Run:
 
     def learning_rate(self, progress: float) -> float:
         warm = min(1.0, (self.stage_step + 1) / 200)
-        decay = 0.5 * (1 + np.cos(np.pi * max(0.0, (progress - 0.3) / 0.7)))
+        decay = 0.5 * (1 + math.cos(math.pi * max(0.0, (progress - 0.3) / 0.7)))
         return self.settings.learning_rate * warm * (0.02 + 0.98 * decay)
 
     def train_step(self, progress: float) -> float:
