@@ -76,7 +76,7 @@ def share_panel(page: Page) -> None:
             "Open a PNG", file_types=[".png"], type="binary", min_width=100, size="md", elem_id="open-png"
         )
     given = gr.Textbox(visible="hidden", elem_id="given")
-    shown = gr.Textbox(label="Copied to the clipboard", visible=False, lines=1, max_lines=6, buttons=["copy"],
+    shown = gr.Textbox(label="Copied (or copy it from here)", visible=False, lines=1, max_lines=12, buttons=["copy"],
                        interactive=False, elem_id="copied")  # fmt: skip
 
     def offer(button: gr.Button, make, js: str, shows: bool = True) -> None:
