@@ -107,6 +107,12 @@ def test_a_look_becomes_an_edit_and_the_next_one_replaces_it(chosen):
     assert len(edit.choose_look(edit.let_go(second), event(index=5)).recipe.edits) == 2
 
 
+def test_a_click_on_an_outdated_sheet_chooses_nothing(chosen):
+    seen = view.sheet(chosen)["of"]
+    assert edit.choose_look(edit.pick(chosen, event(part=0)), event(index=0, of=seen)).edit is None
+    assert edit.choose_look(chosen, event(index=0, of=seen)).edit is not None
+
+
 def test_another_part_gets_an_edit_of_its_own_and_the_first_can_be_taken_up_again(edited):
     both = edit.choose_look(edit.pick(edited, event(part=0)), event(index=1))
     assert [e.region.parts for e in both.recipe.edits] == [(1,), (0,)]

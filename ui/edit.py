@@ -145,6 +145,8 @@ def choose_everywhere(session: Session | None) -> Session:
 def choose_look(session: Session | None, evt: gr.EventData) -> Session:
     session, index = current(session), sent(evt, "index")
     offered = view.looks(session)
+    if sent(evt, "of") not in (None, view.sheet_of(session)):
+        return session  # the click met a sheet that another choice has already replaced
     if type(index) is not int or not 0 <= index < len(offered):
         raise ValueError(f"look is {index!r:.20}; {len(offered)} are offered here.")
     edit = offered[index]

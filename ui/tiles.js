@@ -8,7 +8,7 @@ function render() {
     b.type = 'button'; b.setAttribute('aria-pressed', item.on ? 'true' : 'false'); b.title = item.label;
     im.src = item.image; im.alt = ''; im.draggable = false; name.textContent = item.label;
     b.append(im, name);
-    b.addEventListener('click', () => trigger('choose', {index: i}));
+    b.addEventListener('click', () => trigger('choose', {index: i, of: v.of}));
     return b;
   }));
   if (v.note) { const p = document.createElement('p'); p.textContent = v.note; box.append(p); }

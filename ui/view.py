@@ -7,6 +7,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import torch
@@ -280,7 +281,13 @@ def sheet(session: Session) -> dict:
             for image, edit in zip(images, edits)
         ],
         "note": "",
+        "of": sheet_of(session),
     }
+
+
+def sheet_of(session: Session) -> str:
+    """Which sheet this is: a click on one that is about to go must not choose from the next."""
+    return sha256(repr((session.recipe.generator, session.layer, session.region())).encode()).hexdigest()[:12]
 
 
 def thumbnails(recipe: Recipe, index: int, edits: list[Edit]) -> list[str]:

@@ -29,7 +29,7 @@ class Picture(Plain):
 
 
 class Tiles(Plain):
-    """Picture buttons. value: {"items": [{"image", "label", "on"}], "note"}. Event choose (index)."""
+    """Picture buttons. value: {"items": [{"image", "label", "on"}], "note", "of"}. Event choose (index, of)."""
 
     def __init__(self, value=None, *, group: str, **more):
         self.group = group  # gradio reads every argument back when it describes the component to the page
