@@ -29,7 +29,7 @@ from panda_core.rendering import Renderer
 LOOKS = 12
 TRIED = 24  # looks per part that --write measures
 LEAST, GOOD, MOST = 0.05, 0.16, 0.06
-STEPS = (1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0)  # units of strength at which a slider may end
+STEPS = (2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0)  # units of strength at which a slider may end
 
 
 def template(factors: Factors, factors_id: str, part: int) -> Edit:
