@@ -3,7 +3,7 @@
     python -m tools.make_assets runs/portraits
 
 Writes assets/portraits/: generator.safetensors (EMA weights, fp16), factors for a coarse and a fine layer with named
-parts and scored suggestions, the sheet of seeds 0 to 63, edited pictures, and the model card README.md.
+parts, scored suggestions and measured ends of their sliders, the sheet of seeds 0 to 63, and the model card README.md.
 """
 
 import argparse
@@ -26,10 +26,11 @@ from panda_core.generators.stylegan2 import StyleGAN2
 from panda_core.recipes import Edit, Recipe, Region
 from panda_core.rendering import Renderer
 from tools import portraits
+from tools.check_strengths import measure_ends
 from tools.distances import sliced_wasserstein
 
 NAME = "portraits"
-LAYERS = {3: 8, 5: 12}  # layer -> R_S: a coarse one and a fine one
+LAYERS = {3: 12, 5: 16}  # layer -> R_S: a coarse one and a fine one
 SUGGESTED = 48  # appearances looked at, and kept, per part
 SCORED_AT = 3.0  # units of strength at which they are compared
 
@@ -82,15 +83,13 @@ def name_parts(factors: Factors, masks: Tensor, resolution: int) -> dict[int, st
     for k in range(len(maps)):
         weight = maps[k] ** 2 / (maps[k] ** 2).sum()
         x, y = float((weight * grid[None]).sum()), float((weight * grid[:, None]).sum())
-        vertical = "top" if y < -0.3 else "bottom" if y > 0.3 else ""
-        sideways = "left" if x < -0.2 else "right" if x > 0.2 else ""
         label = portraits.PARTS[int(score[k].argmax())]
-        place = " ".join(word for word in (vertical, sideways) if word)
-        names[k] = (
-            f"{label}, {place}"
-            if place and label in ("background", "hair", "skin", "clothes", "hat", "object")
-            else label
-        )
+        beside = 0.1 if label in ("eyes", "brows", "mouth", "nose") else 0.2
+        vertical = "top" if y < -0.3 else "bottom" if y > 0.3 else ""
+        sideways = "left" if x < -beside else "right" if x > beside else ""
+        words = [sideways] if label in ("eyes", "brows", "mouth", "nose", "clothes") else [vertical, sideways]
+        place = " ".join(word for word in words if word)
+        names[k] = f"{label}, {place}" if place else label
     return number_twins(names)
 
 
@@ -146,7 +145,7 @@ def score_suggestions(
 
 
 def make_factors(out: Path, layer: int, R_S: int, masks: Tensor) -> Factors:
-    """Fit, name and score the factors of one layer, and save them where the registry looks."""
+    """Fit, name, score and measure the factors of one layer, and save them where the registry looks."""
     catalogue = Catalogue()
     loaded = catalogue.generator(NAME)
     resolution = loaded.generator.resolution
@@ -154,8 +153,11 @@ def make_factors(out: Path, layer: int, R_S: int, masks: Tensor) -> Factors:
     factors = factors.with_info(part_names=name_parts(factors, masks, resolution))
     factors.save(factors.path(out))
     renderer = Renderer(catalogue)
-    suggested = score_suggestions(renderer, factors, f"bundled:{factors.stem()}")
+    factors_id = f"bundled:{factors.stem()}"
+    suggested = score_suggestions(renderer, factors, factors_id)
     factors = replace(factors, suggested=suggested)
+    catalogue.add(NAME, factors_id, factors)
+    factors = measure_ends(renderer, NAME, factors, factors_id, [0, 3, 7])
     factors.save(factors.path(out))
     return factors
 
