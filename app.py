@@ -10,6 +10,7 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before gradio is i
 import gradio as gr
 import PIL.Image
 
+from panda_core.allocator import keep_freed_memory
 from panda_core.generators.registry import find_spec
 from panda_core.images import read_recipe_json, to_pil
 from panda_core.recipes import Recipe, parse_recipe
@@ -231,5 +232,6 @@ LAUNCH = {"theme": THEME, "css": read("page.css"), "ssr_mode": False, "run_histo
           "footer_links": ["api"], "state_session_capacity": 500, "enable_monitoring": False, "pwa": False}  # fmt: skip
 
 if __name__ == "__main__":
+    keep_freed_memory()
     view.start()  # the generator is read before the first visitor comes
     demo.launch(**LAUNCH)

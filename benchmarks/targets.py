@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 
+from panda_core.allocator import keep_freed_memory
 from panda_core.catalogue import Loaded
 from panda_core.checkpoints import load_generator
 from panda_core.generators import registry
@@ -25,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def prepare(args: argparse.Namespace) -> Loaded:
+    keep_freed_memory()
     torch.set_num_threads(args.threads)
     if args.generator == "tiny":
         generator = StyleGAN2.tiny(0)

@@ -4,6 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from .allocator import keep_freed_memory
 from .catalogue import Catalogue, fit_layer, user_folder
 from .checkpoints import convert
 from .factorization import Progress
@@ -124,6 +125,7 @@ def main(arguments: list[str] | None = None) -> int:
     command.add_argument("--show", type=int, default=12)
     command.set_defaults(run=rank)
     args = parser.parse_args(arguments)
+    keep_freed_memory()
     try:
         args.run(args)
     except (ValueError, OSError) as error:

@@ -42,7 +42,7 @@ class Renderer:
     memory: bytes of features that one batch of variants may take at its widest layer; cached: how many heads are kept.
     """
 
-    def __init__(self, catalogue: Catalogue | None = None, memory: int = 2**28, cached: int = 16):
+    def __init__(self, catalogue: Catalogue | None = None, memory: int = 2**25, cached: int = 16):
         self.catalogue = Catalogue() if catalogue is None else catalogue
         self._memory, self._cached = memory, cached
         self._cache: OrderedDict[Hashable, object] = OrderedDict()

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
+from panda_core.allocator import keep_freed_memory
 from panda_core.catalogue import Catalogue, fit_layer
 from panda_core.checkpoints import save_generator
 from panda_core.factors import Factors
@@ -239,6 +240,7 @@ def main() -> None:
         "--size", type=int, help="pixels to cut the generator down to; default: all that it was built for"
     )
     arguments = parser.parse_args()
+    keep_freed_memory()
     folder = registry.ASSETS / NAME
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("factors/*/*.safetensors"):

@@ -29,6 +29,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
+from panda_core.allocator import keep_freed_memory
 from panda_core.generators.split import Cut, Latents
 from panda_core.generators.stylegan2 import StyleGAN2
 from tools import portraits
@@ -320,6 +321,7 @@ def main() -> None:
     parser.add_argument("--total-minutes", type=float, default=105.0, help="length of the whole run")
     parser.add_argument("--sheet-every", type=float, default=4.0, help="minutes between sheets of samples")
     arguments = parser.parse_args()
+    keep_freed_memory()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     Run(arguments.run, settings_for(device, arguments.total_minutes), device).run(
         arguments.minutes, arguments.sheet_every
