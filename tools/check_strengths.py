@@ -28,9 +28,9 @@ from panda_core.recipes import Edit, Recipe, Region
 from panda_core.rendering import Renderer
 
 LOOKS = 12
-TRIED = 24  # looks per part that --write measures
-LEAST, GOOD, MOST = 0.05, 0.16, 0.06
-STEPS = (2.0, 3.0, 4.0, 6.0, 8.0)  # units at which a slider may end; at 32 a provisional generator drew smears
+TRIED = 20  # looks per part that --write measures
+LEAST, GOOD, MOST = 0.05, 0.12, 0.06
+STEPS = (2.0, 4.0, 6.0, 10.0, 16.0)  # units of strength at which a slider may end
 
 
 def template(factors: Factors, factors_id: str, part: int) -> Edit:

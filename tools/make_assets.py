@@ -106,7 +106,7 @@ def number_twins(names: dict[int, str]) -> dict[int, str]:
 
 @torch.inference_mode()
 def score_suggestions(
-    renderer: Renderer, factors: Factors, factors_id: str, seeds: tuple[int, ...] = (0, 3, 7, 11)
+    renderer: Renderer, factors: Factors, factors_id: str, seeds: tuple[int, ...] = (0, 7)
 ) -> Tensor:
     """For every part, appearance numbers in the order in which to offer them, [R_S, SUGGESTED].
 
@@ -158,7 +158,7 @@ def make_factors(out: Path, layer: int, R_S: int, masks: Tensor) -> Factors:
     suggested = score_suggestions(renderer, factors, factors_id)
     factors = replace(factors, suggested=suggested)
     catalogue.add(NAME, factors_id, factors)
-    factors = measure_ends(renderer, NAME, factors, factors_id, [0, 3, 7])
+    factors = measure_ends(renderer, NAME, factors, factors_id, [0, 7])
     factors.save(factors.path(out))
     return factors
 
