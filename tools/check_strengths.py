@@ -30,7 +30,7 @@ from panda_core.rendering import Renderer
 LOOKS = 12
 TRIED = 20  # looks per part that --write measures
 LEAST, GOOD, MOST = 0.05, 0.12, 0.06
-STEPS = (2.0, 4.0, 6.0, 10.0, 16.0)  # units of strength at which a slider may end
+STEPS = (2.0, 3.0, 4.0, 6.0, 8.0)  # units of strength at which a slider may end: beyond, small parts smear
 
 
 def template(factors: Factors, factors_id: str, part: int) -> Edit:
