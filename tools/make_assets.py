@@ -37,14 +37,17 @@ SCORED_AT = 3.0  # units of strength at which they are compared
 
 
 def export_generator(run: Path, out: Path, size: int | None) -> StyleGAN2:
-    """The EMA weights of a run, up to `size` pixels, with their mean style, as fp16."""
+    """The EMA weights of a run, up to `size` pixels (None: all that were trained), their mean style, as fp16."""
     state = torch.load(run / "checkpoint.pt", map_location="cpu", weights_only=True)
     settings = state["settings"]
     channels = tuple(settings["channels"])
     trained = StyleGAN2(channels, settings["z_dim"], settings["w_dim"], settings["mapping_layers"])
     trained.load_state_dict(state["mean"])
-    if size is not None:
-        channels = channels[: int(np.log2(size)) - 1]
+    size = (
+        size
+        or [pixels for pixels, start in settings["stages"] if state["minutes"] > start * settings["total_minutes"]][-1]
+    )
+    channels = channels[: int(np.log2(size)) - 1]
     generator = StyleGAN2(channels, settings["z_dim"], settings["w_dim"], settings["mapping_layers"])
     known = generator.state_dict()
     generator.load_state_dict({key: value for key, value in trained.state_dict().items() if key in known})
@@ -105,9 +108,7 @@ def number_twins(names: dict[int, str]) -> dict[int, str]:
 
 
 @torch.inference_mode()
-def score_suggestions(
-    renderer: Renderer, factors: Factors, factors_id: str, seeds: tuple[int, ...] = (0, 7)
-) -> Tensor:
+def score_suggestions(renderer: Renderer, factors: Factors, factors_id: str, seeds: tuple[int, ...] = (0, 7)) -> Tensor:
     """For every part, appearance numbers in the order in which to offer them, [R_S, SUGGESTED].
 
     An appearance is good if it changes the part visibly and little else, and unlike those before it: greedily the
@@ -198,7 +199,7 @@ def write_card(folder: Path, run: Path, generator: StyleGAN2, factors: list[Fact
     def factor_row(f: Factors) -> str:
         info, (R_C, R_S) = f.info, f.sigma.shape
         where = f"layer {info.layer}, {info.height} × {info.width}, {R_C} × {R_S}"
-        return row(where, info.samples, f"{info.energy:.3f} ({info.bound:.3f})", ", ".join(info.part_names.values()))
+        return row(where, info.samples, f"{info.energy:.3f} ({info.bound:.3f})", "; ".join(info.part_names.values()))
 
     lines = [
         "# The bundled generator: drawn portraits",
@@ -237,7 +238,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("run", type=Path, help="folder of a training run")
     parser.add_argument(
-        "--size", type=int, help="pixels to cut the generator down to; default: all that it was built for"
+        "--size", type=int, help="pixels to cut the generator down to; default: as far as it was trained"
     )
     arguments = parser.parse_args()
     keep_freed_memory()

@@ -170,7 +170,7 @@ def device_name(device: torch.device) -> str:
     """For the model card."""
     if device.type == "cuda":
         return f"one {torch.cuda.get_device_name(device)}"
-    return f"{torch.get_num_threads()} CPU cores"
+    return f"{torch.get_num_threads()} CPU core(s)"
 
 
 def last_layer(size: int) -> int:
