@@ -9,24 +9,17 @@ import sys
 import zlib
 from pathlib import Path
 
+import gradio as gr
+import numpy as np
 import pytest
+import torch
+from PIL import Image
 
-gr = pytest.importorskip("gradio")
-
-from panda_core.generators.registry import GENERATORS  # noqa: E402
-
-if not any(spec.weights.path().is_file() for spec in GENERATORS.values()):
-    pytest.skip("no generator is bundled", allow_module_level=True)
-
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
-from PIL import Image  # noqa: E402
-
-import app  # noqa: E402
-from panda_core.images import read_recipe_json, to_pil  # noqa: E402
-from panda_core.recipes import Mask, encode_link, parse_recipe  # noqa: E402
-from ui import edit, page, view  # noqa: E402
-from ui.session import Session  # noqa: E402
+import app
+from panda_core.images import read_recipe_json, to_pil
+from panda_core.recipes import Mask, encode_link, parse_recipe
+from ui import edit, page, view
+from ui.session import Session
 
 
 def event(**data) -> gr.EventData:
