@@ -4,7 +4,8 @@
 
 The world can draw the same person with one factor changed. Over layers, parts (or a pair of them), appearances and
 strengths, the edit is kept whose picture lies nearest to that portrait where the two portraits differ, at little change
-elsewhere; `closer` says how much of the difference it made up for. Rows of edits.png: before, edited, and what the world draws.
+elsewhere; `closer` says how much of the difference it made up for. Rows of edits.png: before,
+edited, and what the world draws.
 """
 
 import json
