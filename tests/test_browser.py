@@ -118,6 +118,7 @@ def test_click_a_part_choose_a_look_drag_undo(visit):
     name = click_part(page)
     expect(page.get_by_role("checkbox", name=name, exact=True)).to_be_checked()
     expect(page.locator("#parts input:checked")).to_have_count(1)
+    expect(page.locator("#looks button[aria-pressed=true]")).to_have_count(0)  # the new part's own sheet is there
     page.locator("#looks button").nth(2).click()
     expect(rows(page)).to_have_count(2)
     expect(rows(page).nth(1)).to_contain_text(name)
