@@ -2,8 +2,10 @@
 
     python -m tools.make_assets runs/portraits
 
-Writes assets/portraits/: generator.safetensors (EMA weights, fp16), factors for a coarse and a fine layer with named
-parts, scored suggestions and measured ends of their sliders, the sheet of seeds 0 to 63, and the model card README.md.
+Writes assets/portraits/, replacing what is there: generator.safetensors (EMA weights, fp16), factors for a coarse and a
+fine layer with named parts, scored suggestions and measured ends of their sliders, the sheet of seeds 0 to 63, examples
+of edits, and the model card README.md. NOTES.md, what a person saw, goes into the card as it is: look, and rewrite it.
+start.json names parts by number, so the old one is removed; the page then opens on the look that changes most.
 """
 
 import argparse
@@ -26,7 +28,7 @@ from panda_core.generators.split import Latents
 from panda_core.generators.stylegan2 import StyleGAN2
 from panda_core.recipes import Edit, Recipe, Region
 from panda_core.rendering import Renderer
-from tools import portraits
+from tools import example_edits, portraits
 from tools.check_strengths import measure_ends
 from tools.distances import sliced_wasserstein
 
@@ -244,8 +246,8 @@ def main() -> None:
     keep_freed_memory()
     folder = registry.ASSETS / NAME
     folder.mkdir(parents=True, exist_ok=True)
-    for old in folder.glob("factors/*/*.safetensors"):
-        old.unlink()
+    for old in [*folder.glob("factors/*/*.safetensors"), folder / "start.json"]:
+        old.unlink(missing_ok=True)
     export_generator(arguments.run, folder / "generator.safetensors", arguments.size)
     generator, _ = registry.load(NAME)
     with torch.inference_mode():
@@ -253,6 +255,7 @@ def main() -> None:
     Image.fromarray(portraits.sheet(pictures, 8)).save(folder / "seeds.png", optimize=True)
     masks = true_masks(256, generator.z_dim, generator.resolution)
     factors = [make_factors(folder, layer, R_S, masks) for layer, R_S in LAYERS.items()]
+    example_edits.main()
     write_card(folder, arguments.run, generator, factors, measure(generator))
     for f in factors:
         print(
