@@ -29,8 +29,9 @@ from panda_core.rendering import Renderer
 
 LOOKS = 12
 TRIED = 20  # looks per part that --write measures
-LEAST, GOOD, MOST = 0.05, 0.12, 0.06
-STEPS = (2.0, 3.0, 4.0, 6.0, 8.0)  # units of strength at which a slider may end: beyond, small parts smear
+LEAST, SEEN, GOOD, MOST = 0.05, 0.07, 0.12, 0.06
+STEPS = (2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0)  # units of strength at which a slider may end
+FAR = 8.0  # beyond, only as far as a weak look needs to be SEEN: strong ones smear small parts there
 
 
 def template(factors: Factors, factors_id: str, part: int) -> Edit:
@@ -52,8 +53,8 @@ def measure(
 
 
 def measure_ends(renderer: Renderer, name: str, factors: Factors, factors_id: str, seeds: list[int]) -> Factors:
-    """The factors with, for every part and look, the smallest end at which its weaker side is clearly visible and
-    neither side broke; looks without such an end come last in `suggested`."""
+    """The factors with, for every part and look, the smallest end at which its weaker side is clearly visible (a weak
+    look: at which it can be seen) and neither side broke; looks without such an end come last in `suggested`."""
     reach, suggested = {}, factors.suggested.clone()
     for part in range(factors.parts.shape[1]):
         base = template(factors, factors_id, part)
@@ -68,9 +69,10 @@ def measure_ends(renderer: Renderer, name: str, factors: Factors, factors_id: st
         for row, j in enumerate(tried):
             weaker, worse = visible[row].amin(dim=1).tolist(), over[row].amax(dim=1).tolist()
             whole = [i for i in range(len(STEPS)) if worse[i] <= MOST] or [0]
-            seen = [i for i in whole if weaker[i] >= GOOD]
-            reach[f"{part},{j}"] = STEPS[seen[0] if seen else whole[-1]]
-            works.append(bool(seen))
+            good = [i for i in whole if weaker[i] >= GOOD and STEPS[i] <= FAR]
+            seen = [i for i in whole if weaker[i] >= SEEN and STEPS[i] >= FAR]
+            reach[f"{part},{j}"] = STEPS[(good or seen or whole[-1:])[0]]
+            works.append(bool(good or seen))
         order = [j for j, good in zip(tried, works) if good] + [j for j, good in zip(tried, works) if not good]
         suggested[part, : len(order)] = torch.tensor(order)
         where = f"layer {factors.info.layer}, {factors.part_name(part)}"

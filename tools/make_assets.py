@@ -161,7 +161,7 @@ def make_factors(out: Path, layer: int, R_S: int, masks: Tensor) -> Factors:
     suggested = score_suggestions(renderer, factors, factors_id)
     factors = replace(factors, suggested=suggested)
     catalogue.add(NAME, factors_id, factors)
-    factors = measure_ends(renderer, NAME, factors, factors_id, [0, 7])
+    factors = measure_ends(renderer, NAME, factors, factors_id, [0, 7, 11])
     factors.save(factors.path(out))
     return factors
 
