@@ -138,7 +138,7 @@ class Renderer:
         factors = self.factors(recipe, template)
         part = template.region.parts[0] if template.region.parts else 0
         factors.check_choice(0, [part])
-        numbers = factors.suggested[part, :count].tolist()
+        numbers = list(dict.fromkeys(factors.suggested[part].tolist()))[:count]  # repeated: no more of use
         return [replace(template, op="add", appearance=j, strength=strength, alpha=None, on=True) for j in numbers]
 
     def removal(self, recipe: Recipe, layer: int, factors_id: str, region: Region) -> Edit:

@@ -390,3 +390,13 @@ def test_a_move_that_changes_nothing_does_not_swallow_a_step(edited):
     session, *_ = edit.tick(edited, edited.edit.strength)
     session, *_ = edit.tick(session, 1.25)
     assert edit.do_undo(session).recipe == edited.recipe
+
+
+def test_looks_that_cannot_be_seen_are_not_offered():
+    """A row of `suggested` that repeats a number ends there."""
+    session = view.start()
+    factors = view.factors_of(session)
+    for part in range(factors.parts.shape[1]):
+        numbers = [e.appearance for e in view.looks(session.choose((part,)))]
+        assert 1 <= len(numbers) <= 12 and len(set(numbers)) == len(numbers)
+        assert numbers == list(dict.fromkeys(factors.suggested[part].tolist()))[:12]

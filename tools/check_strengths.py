@@ -54,7 +54,8 @@ def measure(
 
 def measure_ends(renderer: Renderer, name: str, factors: Factors, factors_id: str, seeds: list[int]) -> Factors:
     """The factors with, for every part and look, the smallest end at which its weaker side is clearly visible (a weak
-    look: at which it can be seen) and neither side broke; looks without such an end come last in `suggested`."""
+    look: at which it can be seen) and neither side broke; looks without such an end leave `suggested`: the first is
+    repeated in their place."""
     reach, suggested = {}, factors.suggested.clone()
     for part in range(factors.parts.shape[1]):
         base = template(factors, factors_id, part)
@@ -73,8 +74,9 @@ def measure_ends(renderer: Renderer, name: str, factors: Factors, factors_id: st
             seen = [i for i in whole if weaker[i] >= SEEN and STEPS[i] >= FAR]
             reach[f"{part},{j}"] = STEPS[(good or seen or whole[-1:])[0]]
             works.append(bool(good or seen))
-        order = [j for j, good in zip(tried, works) if good] + [j for j, good in zip(tried, works) if not good]
-        suggested[part, : len(order)] = torch.tensor(order)
+        order = [j for j, good in zip(tried, works) if good] or tried[:1]
+        row = order + order[:1] * (suggested.shape[1] - len(order))  # a number repeated: no more that can be seen
+        suggested[part] = torch.tensor(row)
         where = f"layer {factors.info.layer}, {factors.part_name(part)}"
         print(f"{where}: {sum(works)} of {len(works)} looks work", flush=True)
     return replace(factors.with_info(reach=reach), suggested=suggested)

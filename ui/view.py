@@ -232,12 +232,13 @@ def alt_text(session: Session) -> str:
 
 
 def looks(session: Session) -> list[Edit]:
-    """The twelve edits offered for the chosen region; none where nothing is chosen."""
+    """At most twelve edits offered for the chosen region, all of them visible; none where nothing is chosen."""
     region = session.region()
     if region is None:
         return []
     factors = factors_of(session)
-    return [look(session, j) for j in factors.suggested[leading_part(factors, region), :LOOKS].tolist()]
+    row = factors.suggested[leading_part(factors, region)].tolist()
+    return [look(session, j) for j in list(dict.fromkeys(row))[:LOOKS]]
 
 
 def look(session: Session, appearance: int) -> Edit:
