@@ -100,6 +100,10 @@ class Factors:
         """The strength, in units, at which a slider for this choice ends; 4 where nobody measured."""
         return self.info.reach.get(f"{part},{appearance}", DEFAULT_REACH)
 
+    def offered(self, part: int, count: int) -> list[int]:
+        """The first `count` different appearances suggested for a part; a row that repeats a number ends there."""
+        return list(dict.fromkeys(self.suggested[part].tolist()))[:count]
+
     def alpha_at_part(self, appearance: int, part: int) -> float:
         """α of one unit of strength at a learnt part: σ(a_jᵀZp̂) / (p̂ᵀp̂), in feature units (contracts: Strength)."""
         self.check_choice(appearance, [part])

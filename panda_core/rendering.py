@@ -138,8 +138,10 @@ class Renderer:
         factors = self.factors(recipe, template)
         part = template.region.parts[0] if template.region.parts else 0
         factors.check_choice(0, [part])
-        numbers = list(dict.fromkeys(factors.suggested[part].tolist()))[:count]  # repeated: no more of use
-        return [replace(template, op="add", appearance=j, strength=strength, alpha=None, on=True) for j in numbers]
+        return [
+            replace(template, op="add", appearance=j, strength=strength, alpha=None, on=True)
+            for j in factors.offered(part, count)
+        ]
 
     def removal(self, recipe: Recipe, layer: int, factors_id: str, region: Region) -> Edit:
         """The edit that covers what is in the region with this picture's background: an ordinary one, with raw α.

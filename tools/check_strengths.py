@@ -59,7 +59,7 @@ def measure_ends(renderer: Renderer, name: str, factors: Factors, factors_id: st
     reach, suggested = {}, factors.suggested.clone()
     for part in range(factors.parts.shape[1]):
         base = template(factors, factors_id, part)
-        tried = factors.suggested[part, :TRIED].tolist()
+        tried = factors.offered(part, TRIED)
         edits = [
             replace(base, appearance=j, strength=sign * s) for j in tried for s in STEPS for sign in (-1, 1)
         ]  # fmt: skip
@@ -74,7 +74,7 @@ def measure_ends(renderer: Renderer, name: str, factors: Factors, factors_id: st
             seen = [i for i in whole if weaker[i] >= SEEN and STEPS[i] >= FAR]
             reach[f"{part},{j}"] = STEPS[(good or seen or whole[-1:])[0]]
             works.append(bool(good or seen))
-        order = [j for j, good in zip(tried, works) if good] or tried[:1]
+        order = [j for j, shown in zip(tried, works) if shown] or tried[:1]
         row = order + order[:1] * (suggested.shape[1] - len(order))  # a number repeated: no more that can be seen
         suggested[part] = torch.tensor(row)
         where = f"layer {factors.info.layer}, {factors.part_name(part)}"
@@ -98,7 +98,7 @@ def check(renderer: Renderer, name: str, factors: Factors, factors_id: str, seed
     table = []
     for part in range(factors.parts.shape[1]):
         base, rows = template(factors, factors_id, part), []
-        numbers = factors.suggested[part, :LOOKS].tolist()
+        numbers = factors.offered(part, LOOKS)
         edits = [replace(base, appearance=j, strength=s * factors.reach(j, part)) for j in numbers for s in (-1, 0, 1)]
         measured = [
             measure(renderer, Recipe(name, None, None, seed, factors.info.psi, (base,)), edits) for seed in seeds

@@ -13,10 +13,10 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from panda_core.generators import registry
+from panda_core.images import grid
 from panda_core.recipes import Edit, Recipe, Region
 from panda_core.rendering import Renderer
 from tools import portraits
@@ -84,7 +84,7 @@ def main() -> None:
     pictures = torch.stack(rows, dim=1).flatten(0, 1)
     enlarged = torch.nn.functional.interpolate(pictures, scale_factor=2, mode="bicubic", align_corners=False)
     folder = registry.ASSETS / NAME
-    Image.fromarray(portraits.sheet(enlarged, len(WISHES))).save(folder / "edits.png", optimize=True)
+    grid(enlarged, len(WISHES)).save(folder / "edits.png", optimize=True)
     (folder / "examples.json").write_text(json.dumps(table, indent=1) + "\n")
 
 

@@ -16,7 +16,6 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image
 from torch import Tensor
 
 from panda_core.allocator import keep_freed_memory
@@ -26,6 +25,7 @@ from panda_core.factors import Factors
 from panda_core.generators import registry
 from panda_core.generators.split import Latents
 from panda_core.generators.stylegan2 import StyleGAN2
+from panda_core.images import grid
 from panda_core.recipes import Edit, Recipe, Region
 from panda_core.rendering import Renderer
 from tools import example_edits, portraits
@@ -252,7 +252,7 @@ def main() -> None:
     generator, _ = registry.load(NAME)
     with torch.inference_mode():
         pictures = generator(generator.sample(range(64), psi=1.0))
-    Image.fromarray(portraits.sheet(pictures, 8)).save(folder / "seeds.png", optimize=True)
+    grid(pictures, 8).save(folder / "seeds.png", optimize=True)
     masks = true_masks(256, generator.z_dim, generator.resolution)
     factors = [make_factors(folder, layer, R_S, masks) for layer, R_S in LAYERS.items()]
     example_edits.main()

@@ -8,7 +8,6 @@ pixel wide. Layers are listed from back to front and composited from front to ba
 share of every pixel: the shares of a part add up to its mask, and all masks add up to 1.
 """
 
-import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -503,13 +502,3 @@ def portraits_of_seeds(seeds: list[int], z_dim: int, size: int = 128) -> Portrai
     """The true portraits that a generator trained on this world should draw for these seeds."""
     z = np.stack([np.random.RandomState(seed).randn(z_dim) for seed in seeds]).astype(np.float32)
     return render(factors_of_latents(torch.from_numpy(z)), size)
-
-
-def sheet(images: Tensor, columns: int) -> np.ndarray:
-    """One picture [rows * h, columns * w, 3], uint8, of images [N, 3, h, w] in [-1, 1]; the rest is white."""
-    N, _, h, w = images.shape
-    rows = math.ceil(N / columns)
-    padded = torch.ones(rows * columns, 3, h, w)
-    padded[:N] = images.detach().float().cpu()
-    tiled = padded.view(rows, columns, 3, h, w).permute(0, 3, 1, 4, 2).reshape(rows * h, columns * w, 3)
-    return ((tiled.clamp(-1, 1) + 1) * 127.5).round().byte().numpy()

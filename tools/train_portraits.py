@@ -26,12 +26,12 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image
 from torch import Tensor
 
 from panda_core.allocator import keep_freed_memory
 from panda_core.generators.split import Cut, Latents
 from panda_core.generators.stylegan2 import StyleGAN2
+from panda_core.images import grid
 from tools import portraits
 from tools.adversary import Adversary
 
@@ -284,7 +284,7 @@ class Run:
         true = portraits.render(portraits.factors_of_latents(z), self.size, 2).images
         rows = torch.cat([true[:8], made[:8], true[8:], made[8:]])
         rows = F.interpolate(rows, size=128, mode="bicubic", align_corners=False)
-        Image.fromarray(portraits.sheet(rows, 8)).save(self.folder / f"samples-{int(self.minutes):04d}.png")
+        grid(rows, 8).save(self.folder / f"samples-{int(self.minutes):04d}.png")
         return (made - true).abs().mean().item()
 
     def log(self, **values: float) -> None:

@@ -237,8 +237,7 @@ def looks(session: Session) -> list[Edit]:
     if region is None:
         return []
     factors = factors_of(session)
-    row = factors.suggested[leading_part(factors, region)].tolist()
-    return [look(session, j) for j in list(dict.fromkeys(row))[:LOOKS]]
+    return [look(session, j) for j in factors.offered(leading_part(factors, region), LOOKS)]
 
 
 def look(session: Session, appearance: int) -> Edit:
@@ -338,8 +337,8 @@ def look_words(session: Session, edit: Edit) -> str:
     factors = factors_of(session, edit)
     if edit.appearance in factors.info.appearance_names:
         return factors.appearance_name(edit.appearance)
-    row = factors.suggested[leading_part(factors, edit.region)].tolist()
-    if edit.appearance in row[:LOOKS]:
+    row = factors.offered(leading_part(factors, edit.region), LOOKS)
+    if edit.appearance in row:
         return f"look {row.index(edit.appearance) + 1}"
     return f"look #{edit.appearance}"
 
