@@ -18,7 +18,7 @@ from ui import view
 from ui.edit import edit_tab
 from ui.edits import edits_panel
 from ui.factors import factors_panel
-from ui.page import QUIET, Page, current, plainly, sent, sentence
+from ui.page import QUIET, Page, current, plainly, reading, sent, sentence
 from ui.region import region_panel
 from ui.session import Session
 from ui.widgets import Picture, Tiles, read
@@ -85,7 +85,7 @@ def share_panel(page: Page) -> None:
                        interactive=False, elem_id="copied")  # fmt: skip
 
     def offer(button: gr.Button, make, js: str, shows: bool = True) -> None:
-        done = button.click(plainly(make), page.session, given, **QUIET)
+        done = button.click(reading(make), page.visit, given, **QUIET)
         done = done.success(None, given, shown if shows else None, js=js)
         if shows:
             done.success(lambda: gr.Textbox(visible=True), None, shown, **QUIET)

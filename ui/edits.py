@@ -6,7 +6,7 @@ from dataclasses import replace
 import gradio as gr
 
 from . import view
-from .page import QUIET, Page, current, heading, plainly, sent, sentence
+from .page import QUIET, Page, changing, current, heading, sent, sentence
 from .session import Session
 from .widgets import Edits, Picture
 
@@ -14,7 +14,6 @@ PAUSE = 1.5  # seconds of rest after which a move of the slider is another step 
 
 
 def edits_panel(page: Page, picture: Picture, words: gr.HTML) -> None:
-    session = page.session
     strength = gr.Slider(-4, 4, 0, step=0.1, label="Strength", elem_id="strength", interactive=True, buttons=[])
     gr.HTML(heading("Your edits"))
     edits = Edits(elem_id="edits")
@@ -33,9 +32,9 @@ def edits_panel(page: Page, picture: Picture, words: gr.HTML) -> None:
     page.on(redo.click, do_redo, trigger_mode="multiple")
     page.on(reset.click, do_reset)
     strength.input(
-        tick,
-        [session, strength],
-        [session, picture, edits, words, undo],
+        changing(tick),
+        [page.visit, strength],
+        [page.visit, picture, edits, words, undo],
         queue=False,
         trigger_mode="always_last",
         **QUIET,
@@ -50,7 +49,6 @@ def slider(session: Session):
     return gr.Slider(minimum=-end, maximum=end, value=view.strength_of(session, edit), interactive=True, label=label)
 
 
-@plainly
 def tick(session: Session | None, strength: float):
     """The slider moved: a new frame, and nothing that a frame does not need."""
     session, now = current(session), time.monotonic()

@@ -42,6 +42,37 @@ def mistake(error: Exception) -> gr.Error:
     return gr.Error(html.escape(str(error)), title="That did not work", print_exception=False)
 
 
+class Visit:
+    """A visitor's session on the server, changed by one event at a time: of two in flight neither undoes the other."""
+
+    def __init__(self) -> None:
+        self.session: Session | None = None
+        self.lock = threading.Lock()
+
+
+def changing(function: Callable) -> Callable:
+    """function(session, *inputs) -> (session, *values), or None where nothing changes, as an event's handler."""
+    plain = plainly(function)
+
+    @functools.wraps(function)
+    def wrapped(visit: Visit | None, *args):
+        visit = visit or Visit()
+        with visit.lock:
+            made = plain(visit.session, *args)
+            if made is None:
+                return gr.skip()
+            visit.session = made[0]
+            return visit, *made[1:]
+
+    return wrapped
+
+
+def reading(function: Callable) -> Callable:
+    """function(session) -> value, as an event's handler."""
+    plain = plainly(function)
+    return lambda visit: plain(visit.session if visit else None)
+
+
 class Follower(NamedTuple):
     """A component and what it shows of a session. tab: only while that tab is open; later: after the picture."""
 
@@ -59,7 +90,7 @@ class Page:
     """
 
     def __init__(self) -> None:
-        self.session = gr.State(None)
+        self.visit = gr.State(None)
         self._tab: str | None = None
         self._followers: list[Follower] = []
         self._events: list[tuple[Any, Callable, list, dict]] = []
@@ -72,7 +103,7 @@ class Page:
             yield
             self._tab = None
         # gradio also tells of the tab that a page opens with, perhaps before the page's own session is there
-        self.on(tab.select, lambda session: session and session.open_tab(name))
+        self.on(tab.select, lambda session: session and session.open_tab(name), trigger_mode="multiple")
 
     def follow(self, component, value: Callable[[Session], Any], later: bool = False) -> None:
         """`component` shows value(session) after every change; later: in a second step, once the picture is there."""
@@ -93,9 +124,9 @@ class Page:
             cancel = gr.Button("Cancel", size="sm", min_width=80, scale=0)
         result = gr.State(None)
 
-        def run(session: Session | None, *values) -> Iterator:
+        def run(visit: Visit | None, *values) -> Iterator:
             try:
-                for words, value in run_job(functools.partial(work, current(session), *values)):
+                for words, value in run_job(functools.partial(work, current(visit and visit.session), *values)):
                     yield gr.skip() if value is None else value, words, gr.skip()
             except ValueError as error:
                 yield gr.skip(), "", gr.Row(visible=False)
@@ -103,15 +134,15 @@ class Page:
 
         begun = event(lambda: (waiting(), gr.Row(visible=True)), None, [line, row], queue=False, **QUIET)
         options = {"concurrency_id": "jobs", "concurrency_limit": 2}
-        ran = begun.then(run, [self.session, *inputs], [result, line, row], **QUIET, **options)
+        ran = begun.then(run, [self.visit, *inputs], [result, line, row], **QUIET, **options)
         self.on(ran.success, lambda session, value: done(current(session), value), result)
         ran.success(lambda: ("", gr.Row(visible=False)), None, [line, row], queue=False, **QUIET)
         cancel.click(lambda: ("", gr.Row(visible=False)), None, [line, row], cancels=[ran], queue=False, **QUIET)
 
     def wire(self, demo: gr.Blocks) -> None:
         for event, change, inputs, options in self._events:
-            self._connect(event, change, [self.session, *inputs], options)
-        self._connect(demo.load, open_page, [], {})
+            self._connect(event, change, [self.visit, *inputs], options)
+        self._connect(demo.load, open_page, [self.visit], {})
 
     def _connect(self, event, change: Callable, inputs: list, options: dict) -> None:
         now = [f for f in self._followers if not f.later]
@@ -120,22 +151,20 @@ class Page:
         @functools.wraps(change)
         def first(*args):
             session = change(*args)
-            return gr.skip() if session is None else (session, *shown(now, session))
-
-        def then(session: Session | None):
-            return shown(later, session or view.start())
+            return session and (session, *shown(now, session))
 
         # "always_last": while one runs, the latest waits. "multiple" where each counts, one after the other.
         options = {"trigger_mode": "always_last", "concurrency_limit": 1} | options
-        done = event(plainly(first), inputs, [self.session, *[f.component for f in now]], **QUIET, **options)
-        done.success(plainly(then), self.session, [f.component for f in later], **QUIET)
+        done = event(changing(first), inputs, [self.visit, *[f.component for f in now]], **QUIET, **options)
+        show = reading(lambda session: shown(later, session or view.start()))
+        done.success(show, self.visit, [f.component for f in later], **QUIET)
 
 
 def shown(followers: list[Follower], session: Session) -> list:
     return [f.value(session) if f.tab in (None, session.tab) else gr.skip() for f in followers]
 
 
-def open_page(request: gr.Request) -> Session:
+def open_page(session: Session | None, request: gr.Request) -> Session:
     """The page as it opens: the recipe of its link, or the start page, with a sentence if the link was no good."""
     return open_link(request.query_params.get("r"))
 
