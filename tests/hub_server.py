@@ -157,7 +157,7 @@ class HubServer:
     def environ(self, home: Path | str, **more: str) -> dict[str, str]:
         """What a process of its own needs to take this for the Hub, with its caches under `home`."""
         return {"HF_ENDPOINT": self.url, "HF_HOME": str(Path(home) / "hf"), "PANDA_HOME": str(Path(home) / "panda"),
-                "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1", "DO_NOT_TRACK": "1", **more}  # fmt: skip
+                "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1", **more}  # fmt: skip
 
     def patches(self, home: Path | str) -> dict[str, Any]:
         """The constants of huggingface_hub, read at its import, that `monkeypatch` must set to the same end."""
