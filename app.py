@@ -1,11 +1,11 @@
 """The page: click on a part of a picture, change it, share the link. Layout and wiring; run it with `python app.py`."""
 
+import ui.gpu  # first: on ZeroGPU before torch
+
+# isort: split
 import html
 import json
-import os
 import random
-
-os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before gradio is imported: no look-ups outside
 
 import gradio as gr
 import PIL.Image
@@ -211,6 +211,7 @@ with gr.Blocks(title="PandA: click a part, change it", analytics_enabled=False, 
             share_panel(page)
     endpoints()
     page.wire(demo)
+ui.gpu.start()
 demo.queue(max_size=64, default_concurrency_limit=4, api_open=False)
 
 THEME = gr.themes.Base(

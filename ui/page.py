@@ -12,8 +12,7 @@ import gradio as gr
 
 from panda_core.recipes import decode_link
 
-from . import view
-from .jobs import run_job
+from . import gpu, view
 from .session import Session
 
 QUIET = {"show_progress": "hidden", "api_visibility": "private"}
@@ -23,13 +22,14 @@ PATIENCE = 30.0  # seconds that an event waits at the gate
 
 def plainly(function: Callable) -> Callable:
     """A handler whose mistakes reach the visitor as one sentence, with the page left as it was."""
+    run = gpu.event(function)
 
     @functools.wraps(function)
     def wrapped(*args, **kwargs):
         if not GATE.acquire(timeout=PATIENCE):
             raise gr.Error("Too many pictures are being made at the moment; try again shortly.", title="Busy")
         try:
-            return function(*args, **kwargs)
+            return run(*args, **kwargs)
         except ValueError as error:
             raise mistake(error) from error
         finally:
@@ -70,7 +70,12 @@ def changing(function: Callable) -> Callable:
 def reading(function: Callable) -> Callable:
     """function(session) -> value, as an event's handler."""
     plain = plainly(function)
-    return lambda visit: plain(visit.session if visit else None)
+
+    @functools.wraps(function)
+    def wrapped(visit: Visit | None):
+        return plain(visit.session if visit else None)
+
+    return wrapped
 
 
 class Follower(NamedTuple):
@@ -102,8 +107,12 @@ class Page:
             self._tab = name
             yield
             self._tab = None
+
         # gradio also tells of the tab that a page opens with, perhaps before the page's own session is there
-        self.on(tab.select, lambda session: session and session.open_tab(name), trigger_mode="multiple")
+        def open_tab(session: Session | None) -> Session | None:
+            return session and session.open_tab(name)
+
+        self.on(tab.select, open_tab, trigger_mode="multiple")
 
     def follow(self, component, value: Callable[[Session], Any], later: bool = False) -> None:
         """`component` shows value(session) after every change; later: in a second step, once the picture is there."""
@@ -122,20 +131,25 @@ class Page:
         with gr.Row(visible=False, equal_height=True, elem_classes="job") as row:
             line = gr.HTML(elem_classes="progress")
             cancel = gr.Button("Cancel", size="sm", min_width=80, scale=0)
-        result = gr.State(None)
+        result, steps = gr.State(None), gpu.job(work)
+
+        @functools.wraps(done)
+        def finish(session: Session | None, value):
+            return done(current(session), value)
 
         def run(visit: Visit | None, *values) -> Iterator:
             try:
-                for words, value in run_job(functools.partial(work, current(visit and visit.session), *values)):
+                for words, value in steps(current(visit and visit.session), *values):
                     yield gr.skip() if value is None else value, words, gr.skip()
             except ValueError as error:
                 yield gr.skip(), "", gr.Row(visible=False)
                 raise mistake(error) from error
 
+        run.__name__ = work.__name__
         begun = event(lambda: (waiting(), gr.Row(visible=True)), None, [line, row], queue=False, **QUIET)
         options = {"concurrency_id": "jobs", "concurrency_limit": 2}
         ran = begun.then(run, [self.visit, *inputs], [result, line, row], **QUIET, **options)
-        self.on(ran.success, lambda session, value: done(current(session), value), result)
+        self.on(ran.success, finish, result)
         ran.success(lambda: ("", gr.Row(visible=False)), None, [line, row], queue=False, **QUIET)
         cancel.click(lambda: ("", gr.Row(visible=False)), None, [line, row], cancels=[ran], queue=False, **QUIET)
 
@@ -156,8 +170,11 @@ class Page:
         # "always_last": while one runs, the latest waits. "multiple" where each counts, one after the other.
         options = {"trigger_mode": "always_last", "concurrency_limit": 1} | options
         done = event(changing(first), inputs, [self.visit, *[f.component for f in now]], **QUIET, **options)
-        show = reading(lambda session: shown(later, session or view.start()))
-        done.success(show, self.visit, [f.component for f in later], **QUIET)
+
+        def show_later(session: Session | None) -> list:
+            return shown(later, session or view.start())
+
+        done.success(reading(show_later), self.visit, [f.component for f in later], **QUIET)
 
 
 def shown(followers: list[Follower], session: Session) -> list:

@@ -1,0 +1,145 @@
+"""Where the networks of an event run: here, or on a shared GPU (ZeroGPU) in a child whose memory is thrown away.
+
+The child was forked once the page was laid out, and knows its handlers by number. What goes there and comes back is
+pickled: event data is taken apart first, components become updates, a mistake comes home as a value. Results of jobs
+travel both ways, since the next event may meet another child. Elsewhere a handler is called directly.
+"""
+
+import functools
+import os
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
+
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before gradio is imported: no look-ups outside
+try:
+    import spaces  # before torch: it stands in for CUDA in the parent
+except ImportError:
+    spaces = None
+import gradio as gr
+import torch
+
+from panda_core import devices
+
+from . import view
+from .jobs import run_job
+
+EVENT, JOB = 10, 60  # seconds asked for: an event takes under 1 with its weights there; they move in on the first call
+FULL = "The GPU's memory is full; this goes on on the processor, more slowly."
+SHARED = spaces is not None and os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
+_handlers: list[Callable] = []
+
+
+def on_gpu(seconds: int) -> Callable[[Callable], Callable]:
+    return spaces.GPU(duration=seconds) if SHARED else lambda function: function
+
+
+def surviving(function: Callable) -> Callable:
+    """The function, begun again on the CPU, with a sentence, if the GPU's memory cannot hold it."""
+
+    @functools.wraps(function)
+    def again(*args, **kwargs):
+        try:
+            return function(*args, **kwargs)
+        except torch.cuda.OutOfMemoryError:
+            view.renderer.leave_gpu()
+            gr.Info(FULL)
+            return function(*args, **kwargs)
+
+    return again
+
+
+def event(function: Callable) -> Callable:
+    """function(session, *inputs) -> values, run where the networks are."""
+    function = surviving(function)
+    if not SHARED:
+        return function
+    number = _listed(function)
+
+    @functools.wraps(function)
+    def away(*args):
+        if not devices.wanted:
+            return function(*args)
+        fault, made, results = _run(number, [_plain(a) for a in args], dict(view.kept.results))
+        _take(results)
+        if fault is not None:
+            raise ValueError(fault)
+        return made
+
+    return away
+
+
+def job(work: Callable) -> Callable[..., Iterator[tuple[str, Any]]]:
+    """work(*args, report=...) as an iterator of (progress in words, None), then ("", result), run where they are."""
+    work = surviving(work)
+    if not SHARED:
+        return lambda *args: run_job(functools.partial(work, *args))
+    number = _listed(work)
+
+    def away(*args) -> Iterator[tuple[str, Any]]:
+        if not devices.wanted:
+            yield from run_job(functools.partial(work, *args))
+            return
+        for fault, words, value, results in _stream(number, args, dict(view.kept.results)):
+            _take(results)
+            if fault is not None:
+                raise ValueError(fault)
+            yield words, value
+
+    return away
+
+
+@on_gpu(EVENT)
+def _run(number: int, args: list, results: dict) -> tuple[str | None, Any, dict]:
+    _enter(results)
+    try:
+        made = _handlers[number](*args)
+        made = tuple(map(_update, made)) if isinstance(made, tuple | list) else _update(made)
+        return None, made, dict(view.kept.results)
+    except ValueError as error:
+        return str(error), None, {}
+
+
+@on_gpu(JOB)
+def _stream(number: int, args: tuple, results: dict) -> Iterator[tuple[str | None, str, Any, dict]]:
+    _enter(results)
+    try:
+        for words, value in run_job(functools.partial(_handlers[number], *args)):
+            yield None, words, value, {} if value is None else dict(view.kept.results)
+    except ValueError as error:
+        yield str(error), "", None, {}
+
+
+def start() -> None:
+    """Once the page is laid out: load what is offered, on the GPU; afterwards only children may use a shared one."""
+    for name in view.offered().values() if SHARED else ():
+        view.renderer.catalogue.generator(name)
+    devices.allowed = not SHARED
+
+
+def _listed(function: Callable) -> int:
+    _handlers.append(function)
+    return len(_handlers) - 1
+
+
+def _enter(results: dict) -> None:
+    devices.allowed = True
+    _take(results)
+
+
+def _take(results: dict) -> None:
+    for key, value in results.items():
+        view.kept.put(key, value)
+
+
+def _plain(value):
+    """An event's data or request without what belongs to the server."""
+    if isinstance(value, gr.EventData):
+        return SimpleNamespace(_data=value._data)
+    return SimpleNamespace(query_params=dict(value.query_params)) if isinstance(value, gr.Request) else value
+
+
+def _update(value):
+    """A component that a handler returns as the update that it stands for."""
+    is_block = isinstance(value, gr.blocks.Block)
+    return {**value.constructor_args, "__type__": "update"} if is_block else value
