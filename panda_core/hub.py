@@ -386,3 +386,27 @@ def upload(repo: str, files: Mapping[str, Path | bytes], message: str, repo_type
         _explain(error.__cause__ or error, repo, repo_type=repo_type, writing=True)
     except Exception as error:
         _explain(error, repo, repo_type=repo_type, writing=True)
+
+
+def keep_folder(repo: str, folder: Path, minutes: float = 10) -> client.CommitScheduler:
+    """Keep a folder of JSON files in a data set: what is there comes here now, what is added here goes there in turn.
+
+    Raises: HubError.
+    """
+    try:
+        client.HfApi().create_repo(repo, repo_type="dataset", private=True, exist_ok=True)
+        client.snapshot_download(repo, repo_type="dataset", allow_patterns=f"{folder.name}/*.json",
+                                 local_dir=folder.parent)  # fmt: skip
+        folder.mkdir(parents=True, exist_ok=True)
+        return client.CommitScheduler(repo_id=repo, repo_type="dataset", folder_path=folder, path_in_repo=folder.name,
+                                      every=minutes, allow_patterns="*.json", private=True)  # fmt: skip
+    except Exception as error:
+        _explain(error, repo, repo_type="dataset", writing=True)
+
+
+def delete_file(repo: str, path: str, repo_type: str = "dataset") -> None:
+    """Raises: HubError."""
+    try:
+        client.HfApi().delete_file(path, repo, repo_type=repo_type)
+    except Exception as error:
+        _explain(error, repo, path, repo_type=repo_type, writing=True)

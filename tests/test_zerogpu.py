@@ -17,18 +17,40 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 SHARED = "shared"  # a region's run lengths, filled in below: the upper half of the grid
-EVENT = {"go_back": {"index": 0}, "choose_look": {"index": 3}, "pick": {"part": 2}, "paint": {"rle": SHARED},
-         "act": {"action": "switch", "index": 0}}  # fmt: skip
+EVENT = {
+    "go_back": {"index": 0},
+    "choose_look": {"index": 3},
+    "pick": {"part": 2},
+    "paint": {"rle": SHARED},
+    "act": {"action": "switch", "index": 0},
+}
 # What each handler of the page is called with; one line more for a new one. None: nothing but the session.
 TABLE: dict[str, list | None] = {
-    "set_psi": [0.6], "go_to_seed": [77], "set_layer": [3], "set_generator": ["portraits"], "open_tab": None,
-    "choose_parts": [[1]], "choose_where": ["all"], "tick": [1.5], "do_undo": None, "do_redo": None, "do_reset": None,
-    "open_page": [{"r": "1broken"}], "choose_everywhere": None, "choose_number": [5], "let_go": None, "share_link": None, "share_python": None,
-    "share_picture": None, "learn": [3, 4], "use": ["3 bundled:l3-call-psi0.8-192x12"], "show_later": None,
+    "set_psi": [0.6],
+    "go_to_seed": [77],
+    "set_layer": [3],
+    "set_generator": ["portraits"],
+    "open_tab": None,
+    "open_page": [{"r": "1broken"}],
+    "choose_parts": [[1]],
+    "choose_where": ["all"],
+    "choose_everywhere": None,
+    "choose_number": [5],
+    "let_go": None,
+    "tick": [1.5],
+    "do_undo": None,
+    "do_redo": None,
+    "do_reset": None,
+    "share_link": None,
+    "share_python": None,
+    "share_picture": None,
+    "learn": [3, 4],
+    "use": ["3 bundled:l3-call-psi0.8-192x12"],
+    "show_later": None,
     "generate": ['{"v":1,"generator":"portraits","seed":5}'],
     "edit": ['{"v":1,"generator":"portraits","seed":5}', 1, 2, 2.0],
     **{name: [data] for name, data in EVENT.items()},
-}  # fmt: skip
+}
 ELSEWHERE = {"roll", "open_file"}  # draws at random; takes a file, which test_app opens
 
 

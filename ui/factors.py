@@ -5,7 +5,7 @@ import gradio as gr
 from panda_core.catalogue import fit_id, fit_layer
 
 from . import view
-from .page import Page, current
+from .page import Page, current, number
 from .session import Session
 
 
@@ -26,6 +26,9 @@ def fit_layers(session: Session) -> list[tuple[str, int]]:
 
 def learn(session: Session, layer: int, parts: int, report) -> str:
     """Fit factors for this generator; returns their id."""
+    if layer not in [number for _, number in fit_layers(session)]:
+        raise ValueError(f"layer is {layer!r:.20}; choose one of the list.")
+    parts = number("parts", parts, 2, view.MOST_PARTS, whole=True)
     recipe, name = session.recipe, session.recipe.generator
     loaded = view.renderer.catalogue.generator(name)
     factors = fit_layer(name, loaded, layer, R_S=parts, psi=recipe.psi, class_index=recipe.class_index, report=report)

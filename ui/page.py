@@ -3,19 +3,23 @@
 import functools
 import html
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 import gradio as gr
+from gradio.context import LocalContext
 
+from panda_core.door import Budgets, log, logged, visitor
 from panda_core.recipes import decode_link
 
 from . import gpu, view
 from .session import Session
 
 QUIET = {"show_progress": "hidden", "api_visibility": "private"}
+BUDGETS = Budgets()
 GATE = threading.BoundedSemaphore(4)  # networks that run at once; events outside the queue pass here too
 PATIENCE = 30.0  # seconds that an event waits at the gate
 
@@ -29,16 +33,42 @@ def plainly(function: Callable) -> Callable:
         if not GATE.acquire(timeout=PATIENCE):
             raise gr.Error("Too many pictures are being made at the moment; try again shortly.", title="Busy")
         try:
-            return run(*args, **kwargs)
-        except ValueError as error:
-            raise mistake(error) from error
+            with counted(function.__name__):
+                return run(*args, **kwargs)
         finally:
             GATE.release()
 
     return wrapped
 
 
-def mistake(error: Exception) -> gr.Error:
+@contextmanager
+def counted(event: str) -> Iterator[None]:
+    """An event of the page: logged, taken from its visitor's budget, and whatever goes wrong becomes one sentence."""
+    began = time.monotonic()
+    try:
+        with logged(event):
+            yield
+    except (gr.Error, GeneratorExit):
+        raise
+    except ValueError as error:
+        raise mistake(error) from error
+    except OSError as error:
+        raise mistake(f"The disk could not be used ({error.strerror}); what was saved before is untouched.") from error
+    except Exception as error:
+        log.exception(event)
+        raise mistake("Something went wrong on the server, and was noted; the page is as it was.") from error
+    finally:
+        BUDGETS.settle(asking(), time.monotonic() - began)
+
+
+def asking() -> str | None:
+    """The visitor whose event this is, by the request that brought it."""
+    request = LocalContext.request.get(None)
+    client = getattr(request, "client", None)
+    return visitor(client.host, request.headers.get("x-forwarded-for", "")) if client else None
+
+
+def mistake(error: Exception | str) -> gr.Error:
     return gr.Error(html.escape(str(error)), title="That did not work", print_exception=False)
 
 
@@ -139,11 +169,12 @@ class Page:
 
         def run(visit: Visit | None, *values) -> Iterator:
             try:
-                for words, value in steps(current(visit and visit.session), *values):
-                    yield gr.skip() if value is None else value, words, gr.skip()
-            except ValueError as error:
+                with counted(work.__name__), BUDGETS.one_job(asking()):
+                    for words, value in steps(current(visit and visit.session), *values):
+                        yield gr.skip() if value is None else value, words, gr.skip()
+            except gr.Error:
                 yield gr.skip(), "", gr.Row(visible=False)
-                raise mistake(error) from error
+                raise
 
         run.__name__ = work.__name__
         begun = event(lambda: (waiting(), gr.Row(visible=True)), None, [line, row], queue=False, **QUIET)
@@ -203,6 +234,15 @@ def sent(event: gr.EventData, name: str) -> Any:
 def current(session: Session | None) -> Session:
     """The session in hand; the start page's where the server has forgotten it (a restart, an hour without a word)."""
     return replace(session or view.start(), notice="")
+
+
+def number(what: str, given, low: float, high: float, whole: bool = False) -> float:
+    """A visitor's number. Raises: ValueError if it is none, or out of range; NaN is in no range."""
+    fits = type(given) in (int, float) and low <= given <= high and (not whole or given == int(given))
+    if not fits:
+        kind = "whole number" if whole else "number"
+        raise ValueError(f"{what} is {given!r:.20}; it must be a {kind} from {low:.10g} to {high:.10g}.")
+    return int(given) if whole else float(given)
 
 
 def heading(text: str) -> str:
