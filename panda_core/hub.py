@@ -18,6 +18,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -66,8 +67,11 @@ def _local(source: Source) -> Path | None:
     if isinstance(source, HubFile):
         folder = source.filename.rpartition("/")[0]
         names = [source.filename, *(f"{folder}/{name}" if folder else name for name in source.beside)]
-        paths = [client.try_to_load_from_cache(source.repo, n, None, source.revision, source.repo_type) for n in names]
-        return Path(paths[0]) if all(isinstance(path, str) for path in paths) else None
+        cached = partial(client.try_to_load_from_cache, revision=source.revision, repo_type=source.repo_type)
+        with suppress(errors.HFValidationError):  # no repository is called so; `download` says it
+            paths = [cached(source.repo, name) for name in names]
+            return Path(paths[0]) if all(isinstance(path, str) for path in paths) else None
+        return None
     path = _place(source) if isinstance(source, UrlFile) else source.path()
     beside = source.beside if isinstance(source, UrlFile) else ()
     return path if all(p.is_file() for p in (path, *(path.with_name(name) for name in beside))) else None
@@ -214,13 +218,15 @@ def _receive(stream, target: Path, lock: Path, size: int | None, sha256: str | N
             tell(arrived(), size or 0)
             tries, before = TRIES, arrived()
             while size is None or arrived() < size:
+                _check_room(target.parent, (size or 0) - before, what)
                 try:
                     with stream(arrived()) as (goes_on, length, pieces):
                         done = arrived() if goes_on else 0
                         if size and length and size != done + length:
                             _refuse_other(what)
-                        size = size or done + length or None
-                        _check_room(target.parent, (size or 0) - done, what)
+                        if not size and length:
+                            size = done + length
+                            _check_room(target.parent, length, what)
                         with part.open("ab" if goes_on else "wb") as file:
                             for piece in pieces:
                                 file.write(piece)
@@ -244,6 +250,7 @@ def _receive(stream, target: Path, lock: Path, size: int | None, sha256: str | N
                         raise fault
                     time.sleep(PAUSE)
                     tell(before, size or 0)
+            part.touch()  # there are files of no bytes
             _check_whole(part, size, sha256, what)
             tell(arrived(), arrived())
             part.replace(target)
