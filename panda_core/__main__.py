@@ -1,9 +1,10 @@
-"""The command line: python -m panda_core list | convert | render | fit | rank."""
+"""The command line: python -m panda_core list | convert | render | fit | rank | deploy."""
 
 import argparse
 import sys
 from pathlib import Path
 
+from . import deploy
 from .allocator import keep_freed_memory
 from .catalogue import Catalogue, fit_layer, user_folder
 from .checkpoints import convert
@@ -94,6 +95,12 @@ def rank(args: argparse.Namespace) -> None:
     print("least: seeds", *low)
 
 
+def deploy_space(args: argparse.Namespace) -> None:
+    planned = deploy.plan(args.space)
+    print(planned.words(), flush=True)
+    print("Nothing was sent." if args.dry_run else deploy.deploy(planned, args.private))
+
+
 def show(progress: Progress) -> None:
     if progress.stage == "downloading":
         total = f" of {progress.total / 1e6:.1f}" if progress.total else ""
@@ -139,6 +146,11 @@ def main(arguments: list[str] | None = None) -> int:
     command.add_argument("--class", type=int, dest="class_index", metavar="CLASS", help="default: all classes in turn")
     command.add_argument("--show", type=int, default=12)
     command.set_defaults(run=rank)
+    command = commands.add_parser("deploy", help="the page as a Space on the Hub, new or brought up to date")
+    command.add_argument("space", metavar="OWNER/NAME")
+    command.add_argument("--dry-run", action="store_true", help="only say what would be done")
+    command.add_argument("--private", action="store_true", help="a new Space that only its owner sees")
+    command.set_defaults(run=deploy_space)
     args = parser.parse_args(arguments)
     keep_freed_memory()
     try:

@@ -135,15 +135,30 @@ def device() -> str:
 
 
 class Door:
-    """ASGI middleware: refuses what is too large or too much with a sentence, at once, and answers /status itself."""
+    """ASGI middleware: refuses what is too large, too much or no request of ours, at once; answers /status itself."""
 
     def __init__(self, app: Callable, budgets: Budgets, status: Callable[[], Mapping]):
         self.app, self.budgets, self.status = app, budgets, status
 
     async def __call__(self, scope: dict, receive: Callable, send: Callable) -> None:
-        code, words = self._refusal(scope) if scope["type"] == "http" else (0, {})
-        if not code:
+        if scope["type"] != "http":
             return await self.app(scope, receive, send)
+        begun = False
+
+        async def watched(message: dict) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        code, words = self._refusal(scope)
+        if not code:
+            try:
+                return await self.app(scope, receive, watched)
+            except Exception as error:
+                if begun:
+                    raise
+                log.warning("%s of %s", type(error).__name__, scope["path"][:80])
+                code, words = 400, {"detail": "The page sends no such request; load it again."}
         headers = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
         headers += [(b"retry-after", b"5"), (b"connection", b"close")] if code >= 400 else []
         await send({"type": "http.response.start", "status": code, "headers": headers})

@@ -267,5 +267,5 @@ def test_no_path_leads_to_a_file_of_ours(web, path):
 @pytest.mark.parametrize("data", [b"[" * 500_000, b"{", b"\xff\xfe", b"null", b'{"data": NaN}'])
 def test_what_is_no_request_is_refused(web, data):
     answer = web.post("/gradio_api/queue/join", content=data, headers={"Content-Type": "application/json"})
-    assert 400 <= answer.status_code <= 500
+    assert 400 <= answer.status_code < 500
     assert web.get("/status").status_code == 200
