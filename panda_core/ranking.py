@@ -101,8 +101,8 @@ class RankingIndex:
         self.folder, self.table = folder, table
         mine = {"format": FORMAT, "table": table.digest(), "shape": list(table.centre.shape), **about}
         header = folder / "index.json"
-        if header.exists():
-            found = json.loads(header.read_text())
+        found = _read(header)
+        if found is not None:
             if found != mine:
                 wrong = sorted(key for key in mine.keys() | found.keys() if mine.get(key) != found.get(key))
                 raise ValueError(f"{folder} holds an index of something else: {', '.join(wrong)} differ.")
@@ -207,7 +207,10 @@ class RankingIndex:
         """The shards that have their note and their size, without overlaps (of two, the one that begins first)."""
         found: list[Shard] = []
         for note in sorted(self.folder.glob("??????????-*.json")):
-            shard = Shard(**json.loads(note.read_text()))
+            about = _read(note)
+            if about is None or set(about) != {"first", "count", "sha256"}:
+                continue  # damaged: as if it were not there, and `grow` makes it again
+            shard = Shard(**about)
             path = self.folder / shard.file
             whole = path.is_file() and path.stat().st_size >= 2 * shard.count * self.table.centre.numel()
             if whole and (not found or shard.first >= found[-1].first + found[-1].count):
@@ -218,6 +221,15 @@ class RankingIndex:
         if shard.file not in self._maps:
             self._maps[shard.file] = np.load(self.folder / shard.file, mmap_mode="r", allow_pickle=False)
         return self._maps[shard.file]
+
+
+def _read(path: Path) -> dict | None:
+    """What `_write` wrote as JSON; None where there is nothing, or nothing that can be read."""
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def _write(path: Path, data: bytes) -> None:

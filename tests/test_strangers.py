@@ -52,7 +52,7 @@ def call(name: str, session, values: list):
     elif any(p.annotation is gr.Request for p in takes):
         values = [gr.Request(query_params={"r": str(values[0])})]
     else:
-        values = values[: len(block.inputs) - (name not in ("generate", "edit"))]
+        values = values[: len(block.inputs) - (block.api_visibility != "public")]
     made = block.fn(*values) if block.api_visibility == "public" else block.fn(visit, *values)
     return list(made) if isinstance(made, types.GeneratorType) else made
 

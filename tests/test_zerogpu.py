@@ -23,6 +23,7 @@ EVENT = {
     "pick": {"part": 2},
     "paint": {"rle": SHARED},
     "act": {"action": "switch", "index": 0},
+    "open_card": {"index": 0, "of": "filled in below"},
 }
 # What each handler of the page is called with; one line more for a new one. None: nothing but the session.
 TABLE: dict[str, list | None] = {
@@ -47,11 +48,13 @@ TABLE: dict[str, list | None] = {
     "learn": [3, 4],
     "use": ["3 bundled:l3-call-psi0.8-192x12"],
     "show_later": None,
+    "publish_card": None,
+    "show_newest": None,
     "generate": ['{"v":1,"generator":"portraits","seed":5}'],
     "edit": ['{"v":1,"generator":"portraits","seed":5}', 1, 2, 2.0],
     **{name: [data] for name, data in EVENT.items()},
 }
-ELSEWHERE = {"roll", "open_file"}  # draws at random; takes a file, which test_app opens
+ELSEWHERE = {"roll", "show_shuffled", "open_file", "unpublish"}  # draw at random; test_app, test_gallery
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +148,7 @@ def main() -> None:
 
     import app
     from panda_core import devices
-    from ui import gpu, page, view
+    from ui import gallery, gpu, page, view
 
     torch.set_num_threads(1)
     named = {f.fn.__name__: f.fn for f in app.demo.fns.values() if f.fn and not f.fn.__name__.startswith("<")}
@@ -156,6 +159,8 @@ def main() -> None:
         view.kept.put("a job's result", "kept")
         return "done"
 
+    gallery.publish_card(base)
+    EVENT["open_card"]["of"] = gallery.gallery().names()[0]
     job, look = gpu.job(keep), gpu.event(lambda session: view.kept.get("a job's result"))
     zygote.append(Zygote())
 
