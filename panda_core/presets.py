@@ -13,7 +13,7 @@ MAX_FILE = 1_000_000  # bytes
 
 @dataclass(frozen=True)
 class Preset:
-    """A named change: edits to append to a recipe's; note: what a picture must have for them, or where they are from."""
+    """A named change: edits to append to a recipe's; note: what a picture must have for it, or where it is from."""
 
     name: str
     edits: tuple[Edit, ...]

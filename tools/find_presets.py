@@ -46,7 +46,7 @@ FAR = 0.35  # how far a factor must be from its wished value, in u, for a seed t
 DIFFERS = 0.05  # in [-1, 1] units: where two true portraits differ
 ELSEWHERE = 0.05  # weight of a change where nothing should change
 STRONGEST = 9.0  # units
-LEAST = {"closer": 0.08, "holds": 0.85, "likeness": 0.4, "visible": 0.04}
+LEAST = {"closer": 0.07, "holds": 0.85, "likeness": 0.4, "visible": 0.03}
 MOST_OUTSIDE = 0.25
 THINGS = ("glasses", "hat", "object")
 

@@ -109,7 +109,7 @@ def name_concepts(generator: StyleGAN2, factors: Factors, n: int = 64, leading: 
     """Names of leading appearances: the true part that the saliency mask of either sign overlaps best, where it does.
 
     The mask is aᵀZ at image size, cut at μ (I 4.1.2). The overlap is the mean IoU over n portraits; it counts from
-    CONCEPT_IOU on, if it is CONCEPT_LIFT above that of a mask that covers everything. "hair (-)": hair is where aᵀZ < μ.
+    CONCEPT_IOU on, if it is CONCEPT_LIFT above that of a mask that covers everything. "hair (-)": hair where aᵀZ < μ.
     """
     info, size = factors.info, generator.resolution
     truth = portraits.portraits_of_seeds(list(range(n)), generator.z_dim, size).masks > 0.5  # [n, parts, h, w]
