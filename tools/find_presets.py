@@ -396,13 +396,15 @@ def write(renderer: Renderer, folder: Path, table: dict) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=registry.ASSETS / NAME)
-    parser.add_argument("--only", nargs="+", default=[wish.name for wish in WISHES], help="find these only")
+    parser.add_argument("--only", nargs="+", help="find these only, for a look: into another folder")
     parser.add_argument("--drop", nargs="+", help="take these out of the file, find nothing")
     args = parser.parse_args()
+    if args.only and args.out == registry.ASSETS / NAME:
+        parser.error("--only would leave the others out of the file that ships; give another folder with --out")
     if args.drop:
         drop_presets(args.out, args.drop)
     else:
-        make_presets(args.out, [wish for wish in WISHES if wish.name in args.only])
+        make_presets(args.out, [wish for wish in WISHES if not args.only or wish.name in args.only])
 
 
 if __name__ == "__main__":

@@ -233,9 +233,9 @@ def preset_lines(folder: Path) -> list[str]:
     return [
         "## Named edits",
         "",
-        "Each is a few `add` edits, found by `tools/find_presets.py` and measured on other seeds, ψ = 1: the share of the "
-        "wanted difference (between the two exact portraits) that is made up for where they differ, the share of seeds "
-        "that come closer, and the mean change elsewhere as a share of that inside.",
+        "Each is a few `add` edits, found by `tools/find_presets.py` and measured on other seeds, ψ = 1: the shares of "
+        "the wanted difference (between the two exact portraits) made up for where they differ, of seeds that "
+        "come closer, and the mean change elsewhere as a share of that inside.",
         "",
         "| name | made up for | seeds closer | outside / inside | |",
         "|" + " --- |" * 5,
