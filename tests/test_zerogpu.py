@@ -190,7 +190,7 @@ def main() -> None:
         from ui.session import Session
 
         if isinstance(value, tuple | list):
-            return [plain(v) for v in value]
+            return [plain(v) for v in value if "MB in use" not in str(v)]  # the status line: of the moment
         if isinstance(value, Session):
             return replace(value, moved_at=0.0)
         return value.tobytes() if isinstance(value, Image.Image) else value
