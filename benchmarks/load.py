@@ -205,7 +205,8 @@ def report(args: argparse.Namespace, tally: Tally, alive: dict) -> None:
     early, late = tally.memory[quarter : 2 * quarter] or tally.memory, tally.memory[-quarter:]
     print(f"{args.visitors} visitors, an edit every {args.every:g} s each, {args.minutes:g} minutes")
     high, most = times[int(0.9 * len(times))], times[int(0.99 * len(times))]
-    print(f"edits: {len(tally.seconds)}; median {statistics.median(times):.3f} s, 90 % {high:.3f} s, 99 % {most:.3f} s, "
+    middle = statistics.median(times)
+    print(f"edits: {len(tally.seconds)}; median {middle:.3f} s, 90 % {high:.3f} s, 99 % {most:.3f} s, "
           f"longest {times[-1]:.3f} s")  # fmt: skip
     print("outcomes:", ", ".join(f"{name} {count}" for name, count in sorted(tally.outcomes.items())))
     print(f"hostile requests: {len(tally.seen)} distinct")
