@@ -46,9 +46,9 @@ def gallery_panel(page: Page) -> None:
     gr.HTML(heading("Gallery"))
     cards = Tiles(group="Gallery", elem_id="gallery")
     with gr.Row(elem_classes="actions"):
-        publish = gr.Button("Publish to the gallery", size="sm", min_width=160, elem_id="publish")
-        newest = gr.Button("Newest", size="sm", min_width=90)
-        shuffle = gr.Button("Shuffle", size="sm", min_width=90)
+        publish = gr.Button("Publish to the gallery", size="sm", min_width=160, scale=0, elem_id="publish")
+        newest = gr.Button("Newest", size="sm", min_width=90, scale=0)
+        shuffle = gr.Button("Shuffle", size="sm", min_width=90, scale=0)
     page.follow(cards, show_cards, later=True)
     page.on(cards.choose, open_card)
     page.on(publish.click, publish_card)
