@@ -26,8 +26,8 @@ class Gallery:
         """
         if not recipe.ordered():
             raise ValueError("The picture has no edits; choose a look first, then publish it.")
-        if any(edit.factors.startswith("local:") for edit in recipe.edits):
-            raise ValueError("An edit uses factors that exist only here; publish the factors first.")
+        if any(not edit.factors.startswith(("bundled:", "hub:")) for edit in recipe.edits):
+            raise ValueError("An edit uses parts learned here; cards are made with factors that everybody has.")
         data = recipe.to_json().encode()
         digest = hashlib.sha256(data).hexdigest()[:16]
         there = [name for name in self.names() if name.endswith(digest)]

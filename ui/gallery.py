@@ -71,7 +71,10 @@ def show_cards(session: Session) -> dict:
 def make_card(name: str) -> dict | bool:
     """A thumbnail and a title of part and appearance names; False for what cannot be drawn here."""
     try:
-        opened = view.opened(gallery().recipe(name))
+        recipe = gallery().recipe(name)
+        if recipe.generator not in view.offered().values():
+            return False
+        opened = view.opened(recipe)
     except ValueError:
         return False
     words = [f"{view.region_words(opened, e)}: {view.look_words(opened, e)}" for e in opened.recipe.edits if e.on]
