@@ -13,12 +13,12 @@ import PIL.Image
 from panda_core.allocator import keep_freed_memory
 from panda_core.generators.registry import find_spec
 from panda_core.images import read_recipe_json, to_pil
-from panda_core.recipes import Recipe, parse_recipe
+from panda_core.recipes import parse_recipe
 from ui import view
 from ui.edit import edit_tab
 from ui.edits import edits_panel
 from ui.factors import factors_panel
-from ui.page import QUIET, Page, current, plainly, reading, sent, sentence
+from ui.page import QUIET, Page, current, plainly, read_recipe, reading, sent, sentence, whole
 from ui.region import region_panel
 from ui.session import Session
 from ui.widgets import Picture, Tiles, read
@@ -29,10 +29,6 @@ COPY = "navigator.clipboard?.writeText({}).catch(() => {{}});"
 SHARE_JS = f"""(r) => {{ const u = new URL(window.location); u.search = ''; u.hash = ''; u.searchParams.set('r', r);
   history.replaceState(null, '', u); {COPY.format("u.toString()")} return u.toString(); }}"""
 COPY_JS = f"(text) => {{ {COPY.format('text')} return text; }}"
-SAVE_JS = """(text) => { const f = JSON.parse(text), a = document.createElement('a');
-  const bytes = Uint8Array.from(atob(f.data), c => c.charCodeAt(0));
-  a.href = URL.createObjectURL(new Blob([bytes], {type: 'image/png'})); a.download = f.name; a.click();
-  setTimeout(() => URL.revokeObjectURL(a.href), 10000); }"""
 
 
 def picture_panel(page: Page) -> tuple[Picture, gr.HTML]:
@@ -84,15 +80,13 @@ def share_panel(page: Page) -> None:
     shown = gr.Textbox(label="Copied (or copy it from here)", visible=False, lines=1, max_lines=12, buttons=["copy"],
                        interactive=False, elem_id="copied")  # fmt: skip
 
-    def offer(button: gr.Button, make, js: str, shows: bool = True) -> None:
-        done = button.click(reading(make), page.visit, given, **QUIET)
-        done = done.success(None, given, shown if shows else None, js=js)
-        if shows:
-            done.success(lambda: gr.Textbox(visible=True), None, shown, **QUIET)
+    def offer(button: gr.Button, make, js: str) -> None:
+        done = button.click(reading(make), page.visit, given, **QUIET).success(None, given, shown, js=js)
+        done.success(lambda: gr.Textbox(visible=True), None, shown, **QUIET)
 
     offer(link, share_link, SHARE_JS)
     offer(code, share_python, COPY_JS)
-    offer(png, share_picture, SAVE_JS, shows=False)
+    page.save(png.click, share_picture)
     page.on(file.upload, open_file, file)
 
 
@@ -155,11 +149,6 @@ def open_file(session: Session | None, data: bytes | None) -> Session:
     return opened.after(session)
 
 
-def read_recipe(text: str) -> Recipe:
-    """The recipe of an endpoint's first argument, with factors that this page has."""
-    return view.opened(parse_recipe(text)).recipe
-
-
 @plainly
 def generate(recipe: str) -> tuple[PIL.Image.Image, str]:
     """The picture of a recipe (JSON text, contracts: Recipe). Returns the picture and the recipe with its weights."""
@@ -176,11 +165,6 @@ def edit(recipe: str, part: float, appearance: float, strength: float) -> tuple[
     fields = made.to_dict()
     fields["edits"].append(added | {"appearance": whole(appearance), "strength": strength})
     return generate.__wrapped__(json.dumps(fields))
-
-
-def whole(number: float):
-    """A JSON number that is whole as an int, anything else as it is, for the validator to refuse."""
-    return int(number) if isinstance(number, float) and number.is_integer() else number
 
 
 def endpoints() -> None:
