@@ -18,6 +18,7 @@ from ui import view
 from ui.edit import edit_tab
 from ui.edits import edits_panel
 from ui.factors import factors_panel
+from ui.masks import RESULTS, masks_tab, saliency
 from ui.page import QUIET, Page, current, plainly, read_recipe, reading, sent, sentence, whole
 from ui.region import region_panel
 from ui.session import Session
@@ -174,6 +175,11 @@ def endpoints() -> None:
     button = gr.Button(visible=False)
     button.click(generate, recipe, [image, recipe], api_name="generate")
     button.click(edit, [recipe, part, appearance, strength], [image, recipe], api_name="edit")
+    threshold = gr.Number(0, visible=False, label="threshold")
+    sign = gr.Radio(["more", "less"], value="more", visible=False, label="sign")
+    result = gr.Radio(RESULTS, value="cut-out", visible=False, label="result")
+    inputs = [recipe, appearance, threshold, sign, result]
+    button.click(saliency, inputs, [image, recipe], api_name="saliency")
 
 
 def notice(session: Session) -> str:
@@ -188,8 +194,11 @@ with gr.Blocks(title="PandA: click a part, change it", analytics_enabled=False, 
         with gr.Column(scale=6, min_width=320):
             picture, words = picture_panel(page)
         with gr.Column(scale=5, min_width=320):
-            with gr.Tabs(), page.tab("Edit"):
-                edit_tab(page)
+            with gr.Tabs():
+                with page.tab("Edit"):
+                    edit_tab(page)
+                with page.tab("Masks"):
+                    masks_tab(page)
             edits_panel(page, picture, words)
             with gr.Accordion("Factors", open=False, elem_id="factors"):
                 factors_panel(page)
