@@ -134,19 +134,19 @@ def tick(session: Session | None, offset: float):
 # ---- this picture ----
 
 
-def above(session: Session) -> Tensor:
-    """How far every cell is above the threshold, [1, S]."""
+def cells(session: Session) -> Tensor:
+    """How far every cell of the layer's grid is above the threshold, [1, S]."""
     return masking(session).above(view.renderer, session.recipe, session.layer, session.factors_id)
+
+
+def enlarged(session: Session, grid: Tensor) -> Tensor:
+    """[1, S] at image size, [h, w]."""
+    return view.renderer.to_image_size(session.recipe, session.layer, grid)[0]
 
 
 def pixels(session: Session) -> Tensor:
     """The mask at image size, [h, w]."""
-    return masking(session).of(large(session, above(session)))
-
-
-def large(session: Session, cells: Tensor) -> Tensor:
-    """The cells at image size, [h, w]."""
-    return view.renderer.to_image_size(session.recipe, session.layer, cells)[0]
+    return masking(session).of(enlarged(session, cells(session)))
 
 
 def small(image: Tensor, side: int) -> PIL.Image.Image:
@@ -157,14 +157,12 @@ def figures(session: Session) -> str:
     """HTML: the heat map over the picture with the mask's outline, and the cut-out on a checkerboard."""
     recipe, chosen = session.recipe, masking(session)
     picture = held.get(("picture", view.origin(recipe), recipe.edits), lambda: small(view.renderer.image(recipe), SIDE))
-    # at the size shown, so that the outline is smooth; a file has the picture's own size
-    map_ = F.interpolate(large(session, above(session))[None, None], (SIDE, SIDE), mode="bilinear", antialias=True)[
-        0, 0
-    ]
+    grid = enlarged(session, cells(session))[None, None]
+    above = F.interpolate(grid, (SIDE, SIDE), mode="bilinear", antialias=True)[0, 0]  # for a smooth outline
     name = ("less of " if chosen.sign < 0 else "") + html.escape(concept_title(session))
     shown = {
-        f"Where there is {name}": overlay_map(picture, map_ + chosen.offset, REACH, chosen.of(map_)),
-        f"{'All but' if chosen.rest else 'Only'} {name}": on_checkerboard(picture, chosen.of(map_)),
+        f"Where there is {name}": overlay_map(picture, above + chosen.offset, REACH, chosen.of(above)),
+        f"{'All but' if chosen.rest else 'Only'} {name}": on_checkerboard(picture, chosen.of(above)),
     }
     one = '<figure><img src="{}" alt=""><figcaption>{}</figcaption></figure>'
     return f'<div class="pair">{"".join(one.format(view.jpeg(image), text) for text, image in shown.items())}</div>'
@@ -189,7 +187,7 @@ def status(session: Session) -> str:
 
 def grid_mask(session: Session) -> Mask:
     H, W = view.renderer.generator(session.recipe).layers[session.layer][1:]
-    return Mask.from_tensor(masking(session).of(above(session)).reshape(H, W))
+    return Mask.from_tensor(masking(session).of(cells(session)).reshape(H, W))
 
 
 def use_mask(session: Session | None) -> Session:
@@ -227,7 +225,7 @@ def try_others(session: Session, report) -> int:
     """Pictures and maps of the seeds after this one, held for `others`; returns this seed."""
     after, plain = session.recipe.seed, ConceptMask(masking(session).appearance)
     where = session.recipe, session.layer, session.factors_id, seeds_from(after + 1, OTHERS)
-    made = [(small(image, THUMBNAIL), cells) for _, image, cells in picture_masks(plain, view.renderer, *where, report)]
+    made = [(small(image, THUMBNAIL), grid) for _, image, grid in picture_masks(plain, view.renderer, *where, report)]
     held.put(others_key(session, after), made)
     return after
 
@@ -239,8 +237,8 @@ def others(session: Session) -> dict:
     if not made:
         return {"items": [], "note": "" if after is None else "The edits or the concept have changed; try it again."}
     items = []
-    for seed, (picture, cells) in zip(seeds_from(after + 1, OTHERS), made):
-        mask = chosen.of(large(session, chosen.sign * cells - chosen.offset))
+    for seed, (picture, grid) in zip(seeds_from(after + 1, OTHERS), made):
+        mask = chosen.of(enlarged(session, chosen.sign * grid - chosen.offset))
         image = view.jpeg(on_checkerboard(picture, mask))
         items.append({"image": image, "label": f"Seed {seed}", "on": seed == session.recipe.seed})
     return {"items": items, "note": "", "of": str(after)}
