@@ -25,7 +25,7 @@ def open_masks(visit, **options):
 
 def share(page) -> int:
     """How many hundredths of the picture are kept."""
-    return int(re.match(r"\d+", page.locator("#mask-words").inner_text())[0])
+    return int(re.match(r"\d+", page.locator("#mask-words p").inner_text())[0])
 
 
 def test_cut_out_move_the_threshold_download_and_edit_inside(visit, tmp_path):
@@ -36,7 +36,8 @@ def test_cut_out_move_the_threshold_download_and_edit_inside(visit, tmp_path):
     handle.focus()
     for _ in range(5):
         page.keyboard.press("ArrowRight")
-    expect(page.locator("#mask-words")).not_to_contain_text(f"{before}%")
+    expect(page.locator("#mask-offset input[type=number]")).to_have_value("0.5")
+    expect(page.locator("#mask-words p")).not_to_contain_text(f"{before}%")
     assert share(page) > before  # less of the picture counts as background
     with page.expect_download() as download:
         page.get_by_role("button", name="Download cut-out").click()
@@ -44,8 +45,9 @@ def test_cut_out_move_the_threshold_download_and_edit_inside(visit, tmp_path):
     alpha = np.asarray(Image.open(tmp_path / "cut-out.png"))[..., 3]
     assert abs(100 * (alpha == 255).mean() - share(page)) < 1 and set(np.unique(alpha)) == {0, 255}
     page.get_by_role("button", name="Edit inside the mask").click()
-    expect(page.locator("#mask-words")).to_contain_text("painted area now")
+    expect(page.locator("#mask-words p")).to_contain_text("painted area now")
     page.get_by_role("tab", name="Edit").click()
+    expect(page.locator("#looks button[aria-pressed=true]")).to_have_count(0)  # the painted area's own sheet is there
     page.locator("#looks button").first.click()
     expect(rows(page)).to_have_count(2)
     expect(rows(page).nth(1)).to_contain_text("painted area")
@@ -100,10 +102,10 @@ def test_nothing_kept_is_a_mistake_in_one_sentence_and_the_tab_reads_well(visit)
     page.get_by_role("radio", name="It", exact=True).check()
     for key in ("End", "ArrowLeft", "End"):
         page.locator("#mask-offset input[type=range]").press(key)
-    expect(page.locator("#mask-words")).to_contain_text(re.compile("^0%"))
+    expect(page.locator("#mask-words p")).to_contain_text(re.compile("^0%"))
     page.get_by_role("button", name="Edit inside the mask").click()
     expect(page.locator(".toast-body").first).to_contain_text("nowhere to edit")
-    expect(page.locator("#mask-words")).not_to_contain_text("painted area now")
+    expect(page.locator("#mask-words p")).not_to_contain_text("painted area now")
     page.locator(".toast-body button").first.click()
     no_pointer(page)
     found = axe.Axe().run(page).response["violations"]
