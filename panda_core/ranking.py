@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import os
+import random
 import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -129,18 +130,33 @@ class RankingIndex:
         batch: int = 16,
         shard: int = 4096,
         report: Callable[[Progress], bool | None] | None = None,
+        together: bool = False,
     ) -> None:
         """Add the pictures first ... upto - 1 that are missing; draw(first, count) gives their features Z.
 
+        together: others may be filling the same range. Every next shard is a random one that nobody has finished, so
+        that the work is shared, nobody waits, and hardly anything is done twice.
         Raises: Cancelled if `report` returns False; finished shards stay.
         """
-        for start, end in self._missing(first, upto, shard):
+        total = None
+        while missing := list(self._missing(first, upto, shard)):
+            left = sum(end - start for start, end in missing)
+            total = left if total is None else total
+            start, end = random.choice(missing) if together else missing[0]
             rows = []
             for at in range(start, end, batch):
                 rows.append(self.table.stored(draw(at, min(batch, end - at))))
-                if report is not None and report(Progress("ranking", min(at + batch, end), upto)) is False:
+                done = Progress("ranking", total - left + min(at + batch, end) - start, total)
+                if report is not None and report(done) is False:
                     raise Cancelled("The ranking was cancelled; what it had finished is kept.")
             self._add(start, np.concatenate(rows, axis=2))
+            if together:
+                self.shards = self._find_shards()
+
+    def holds(self, count: int) -> bool:
+        """Whether the pictures 0 ... count - 1 are all there; their scores are then the first `count`."""
+        numbers = self.numbers()
+        return len(numbers) >= count and (count == 0 or bool(numbers[count - 1] == count - 1))
 
     def numbers(self) -> np.ndarray:
         """The picture numbers, in the order of all scores: [N]."""
@@ -240,7 +256,7 @@ class RankingIndex:
 def prune(folder: Path, most_bytes: int, most: int) -> None:
     """Delete those indexes in `folder` that were touched longest ago, until `most` of `most_bytes` together remain."""
     total = 0
-    with contextlib.suppress(FileNotFoundError):  # somebody else makes room at the same time; the next call does the rest
+    with contextlib.suppress(FileNotFoundError):  # another makes room at the same time; the next call does the rest
         for i, index in enumerate(sorted(folder.glob("*/"), key=lambda p: p.stat().st_mtime, reverse=True)):
             total += sum(file.stat().st_size for file in index.glob("*.npy"))
             if i >= most or total > most_bytes:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from panda_core import ranking
 from panda_core.factorization import Cancelled
 from panda_core.moments import ChannelMoments
 from panda_core.ranking import EVERYWHERE, RankingIndex, Table, coefficients, prune
@@ -189,11 +190,13 @@ def test_looking_leaves_nothing_on_the_disk(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_threads_that_build_the_same_index_at_once_do_not_break_it(tmp_path):
+@pytest.mark.parametrize("together", [False, True])
+def test_threads_that_build_the_same_index_at_once_do_not_break_it(together, tmp_path):
     pictures = Pictures()
 
     def build(_):
-        RankingIndex(tmp_path / "same", pictures.table(), ABOUT).grow(pictures, 100, batch=5, shard=10)
+        index = RankingIndex(tmp_path / "same", pictures.table(), ABOUT)
+        index.grow(pictures, 100, batch=5, shard=10, together=together)
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(build, range(8)))
@@ -201,6 +204,33 @@ def test_threads_that_build_the_same_index_at_once_do_not_break_it(tmp_path):
     assert index.numbers().tolist() == list(range(100)) and index.verify() == []
     want = expected(pictures, 1, 0)
     np.testing.assert_allclose(index.scores(1, 0), want, rtol=2e-3, atol=5e-3 * want.std())
+
+
+def test_who_builds_together_shares_the_work(tmp_path, monkeypatch):
+    """Whenever one has drawn its shard, the other, who works from the end, finishes one of its own."""
+    pictures, seen = Pictures(), []
+    monkeypatch.setattr(ranking.random, "choice", lambda missing: missing[0])
+
+    def meanwhile(progress):
+        seen.append((progress.done, progress.total))
+        other = RankingIndex(tmp_path, pictures.table(), ABOUT)
+        start, end = list(other._missing(0, 100, 10))[-1]
+        if len(seen) < 4:
+            other.grow(pictures, end, start)
+
+    one = RankingIndex(tmp_path, pictures.table(), ABOUT)
+    one.grow(pictures, 100, batch=10, shard=10, report=meanwhile, together=True)
+    assert one.numbers().tolist() == list(range(100))
+    assert (pictures.drawn == 1).all()
+    assert seen == [(10, 100), (30, 100), (50, 100), (70, 100), (80, 100), (90, 100), (100, 100)]
+
+
+def test_an_index_with_a_hole_holds_what_is_before_it(tmp_path):
+    pictures = Pictures()
+    index = RankingIndex(tmp_path, pictures.table(), ABOUT)
+    index.grow(pictures, 20)
+    index.grow(pictures, 100, first=40)
+    assert [count for count in range(100) if index.holds(count)] == list(range(21))
 
 
 def test_pruning_keeps_what_was_used_last(tmp_path):
