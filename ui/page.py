@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
-from panda_core.recipes import decode_link
+from panda_core.recipes import Recipe, decode_link, parse_recipe
 
 from . import view
 from .jobs import run_job
@@ -18,6 +18,7 @@ from .session import Session
 
 QUIET = {"show_progress": "hidden", "api_visibility": "private"}
 GATE = threading.BoundedSemaphore(4)  # networks that run at once; events outside the queue pass here too
+JOBS = {"concurrency_id": "jobs", "concurrency_limit": 2}  # long work of all visitors and programs together
 PATIENCE = 30.0  # seconds that an event waits at the gate
 
 
@@ -133,8 +134,7 @@ class Page:
                 raise mistake(error) from error
 
         begun = event(lambda: (waiting(), gr.Row(visible=True)), None, [line, row], queue=False, **QUIET)
-        options = {"concurrency_id": "jobs", "concurrency_limit": 2}
-        ran = begun.then(run, [self.visit, *inputs], [result, line, row], **QUIET, **options)
+        ran = begun.then(run, [self.visit, *inputs], [result, line, row], **QUIET, **JOBS)
         self.on(ran.success, lambda session, value: done(current(session), value), result)
         ran.success(lambda: ("", gr.Row(visible=False)), None, [line, row], queue=False, **QUIET)
         cancel.click(lambda: ("", gr.Row(visible=False)), None, [line, row], cancels=[ran], queue=False, **QUIET)
@@ -198,3 +198,13 @@ def sentence(text: str) -> str:
 
 def waiting() -> str:
     return sentence("Waiting for a free place …")
+
+
+def read_recipe(text: str) -> Recipe:
+    """The recipe of an endpoint's first argument, with factors that this page has."""
+    return view.opened(parse_recipe(text)).recipe
+
+
+def whole(number: float):
+    """A JSON number that is whole as an int, anything else as it is, for the validator to refuse."""
+    return int(number) if isinstance(number, float) and number.is_integer() else number
