@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import shutil
 
 import gradio as gr
 import numpy as np
@@ -107,6 +108,13 @@ def test_indexes_do_not_pile_up(asked, home):
     assert len(list(folder.iterdir())) == 3  # two, and the one that was built after making room
     home.setattr(rank, "INDEXES", 200)
     rank.build(asked, lambda progress: True)
+
+
+def test_an_answer_whose_index_was_dropped_is_asked_for_again(asked):
+    elsewhere = rank.choose_count(asked.set_psi(0.5), 5)
+    rank.build(elsewhere, lambda progress: True)
+    shutil.rmtree(rank.answer(elsewhere).folder)
+    assert rank.answer(elsewhere) is None and rank.histogram(elsewhere) == ""
 
 
 def test_a_click_opens_a_picture_and_the_edits_stay(built):

@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import NamedTuple
 
 import gradio as gr
@@ -60,11 +61,12 @@ class Ranking:
 
 
 class Answer(NamedTuple):
-    """Seeds with the most, highest first, and with the least, lowest first; the scores of all."""
+    """Seeds with the most, highest first, and with the least, lowest first; the scores of all; where they are kept."""
 
     most: list[int]
     least: list[int]
     scores: np.ndarray
+    folder: Path
 
 
 def rank_tab(page: Page) -> None:
@@ -145,11 +147,13 @@ def answer(session: Session) -> Answer | None:
     """None where nothing is asked, or the index lacks pictures: only `build` looks at pictures."""
     asked, terms, count = question(session), terms_of(session), in_hand(session).count
     found = view.kept.get(("ranking", asked))
+    if found and not found.folder.exists():  # somebody needed the room
+        found = None
     if found is None and terms and (index := opened(session)[0]).holds(count):
         os.utime(index.folder)  # what was used last is dropped last
         scores = index.weighted(terms, count)
         most, least = index.extremes(scores, SHOWN)
-        found = view.kept.put(("ranking", asked), Answer(most.tolist(), least.tolist(), scores))
+        found = view.kept.put(("ranking", asked), Answer(most.tolist(), least.tolist(), scores, index.folder))
     return found
 
 
