@@ -19,7 +19,8 @@ from ui.edit import edit_tab
 from ui.edits import edits_panel
 from ui.factors import factors_panel
 from ui.masks import RESULTS, masks_tab, saliency
-from ui.page import QUIET, Page, current, plainly, read_recipe, reading, sent, sentence, whole
+from ui.page import JOBS, QUIET, Page, current, plainly, read_recipe, reading, sent, sentence, whole
+from ui.rank import rank, rank_tab
 from ui.region import region_panel
 from ui.session import Session
 from ui.widgets import Picture, Tiles, read
@@ -180,6 +181,8 @@ def endpoints() -> None:
     result = gr.Radio(RESULTS, value="cut-out", visible=False, label="result")
     inputs = [recipe, appearance, threshold, sign, result]
     button.click(saliency, inputs, [image, recipe], api_name="saliency")
+    count, ends = gr.Number(visible=False, label="count"), gr.JSON(visible=False, label="seeds")
+    button.click(rank, [recipe, appearance, part, count], ends, api_name="rank", **JOBS)
 
 
 def notice(session: Session) -> str:
@@ -199,6 +202,8 @@ with gr.Blocks(title="PandA: click a part, change it", analytics_enabled=False, 
                     edit_tab(page)
                 with page.tab("Masks"):
                     masks_tab(page)
+                with page.tab("Rank"):
+                    rank_tab(page)
             edits_panel(page, picture, words)
             with gr.Accordion("Factors", open=False, elem_id="factors"):
                 factors_panel(page)

@@ -21,6 +21,7 @@ from .generators.split import SplitGenerator
 from .ranking import RankingIndex, Table
 
 SAMPLE_SEEDS = 2**31  # samples of a fit take their seeds from here up, away from those that people choose
+INDEXED = 64  # leading appearances that a ranking answers for
 
 
 class Loaded(NamedTuple):
@@ -175,7 +176,7 @@ class Catalogue:
         return {layer: found[layer][1] for layer in sorted(found)}
 
     def ranking(
-        self, name: str, factors_id: str, psi: float, class_index: int | None = None, appearances: int = 64
+        self, name: str, factors_id: str, psi: float, class_index: int | None = None, appearances: int = INDEXED
     ) -> tuple[RankingIndex, Callable[[int, int], Tensor]]:
         """The index of the pictures 0, 1, 2, ... (their seeds) at ψ, as far as it has grown, and what it grows by.
 
