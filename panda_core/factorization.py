@@ -258,7 +258,7 @@ def energy_bound(spatial: SpatialMoments, R_S: int, total: float) -> float:
     if spatial.matrix.shape[1] == S:
         values = torch.linalg.eigvalsh(spatial.matrix)
     else:
-        B = spatial.affinity().B
+        B = spatial.affinity().X
         values = torch.linalg.eigvalsh(B @ B.t())
     return float(values[-R_S:].sum()) / total
 
