@@ -366,7 +366,10 @@ def list_files(repo: str, revision: str = "main", repo_type: str = "model") -> l
     Raises: HubError.
     """
     try:
-        return client.HfApi().list_repo_files(repo, revision=revision, repo_type=repo_type)
+        about = client.HfApi().repo_info(repo, revision=revision, repo_type=repo_type, timeout=10)
+        return [
+            file.rfilename for file in about.siblings or ()
+        ]  # unlike list_repo_files, no half minute of trying again
     except Exception as error:
         cached = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=repo, repo_type=repo_type)
         mark = cached / "refs" / revision
@@ -374,6 +377,19 @@ def list_files(repo: str, revision: str = "main", repo_type: str = "model") -> l
             folder = cached / "snapshots" / mark.read_text()
             return [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
         _explain(error, repo, revision=revision, repo_type=repo_type)
+
+
+def read_text(repo: str, path: str, repo_type: str = "model") -> str | None:
+    """A text file as it is there now; None if there is none.
+
+    Raises: HubError.
+    """
+    try:
+        return Path(client.hf_hub_download(repo, path, repo_type=repo_type)).read_text("utf-8")
+    except (errors.RemoteEntryNotFoundError, errors.RepositoryNotFoundError):
+        return None
+    except Exception as error:
+        _explain(error, repo, path, repo_type=repo_type)
 
 
 def upload(repo: str, files: Mapping[str, Path | bytes], message: str, repo_type: str = "model", **create: Any) -> str:
