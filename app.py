@@ -14,8 +14,11 @@ from panda_core.allocator import keep_freed_memory
 from panda_core.images import read_recipe_json, to_pil
 from panda_core.recipes import Recipe, parse_recipe
 from ui import view
-from ui.edit import edit_tab, sentence
-from ui.page import QUIET, Page, current, plainly, sent
+from ui.edit import edit_tab
+from ui.edits import edits_panel
+from ui.factors import factors_panel
+from ui.page import QUIET, Page, current, plainly, reading, sent, sentence
+from ui.region import region_panel
 from ui.session import Session
 from ui.widgets import Picture, Tiles, read
 
@@ -34,6 +37,7 @@ SAVE_JS = """(text) => { const f = JSON.parse(text), a = document.createElement(
 def picture_panel(page: Page) -> tuple[Picture, gr.HTML]:
     picture = Picture(elem_id="picture")
     words = gr.HTML(elem_id="words")
+    region_panel(page, picture)
     with gr.Row(elem_classes="seeds", equal_height=True):
         dice = gr.Button("New picture", variant="primary", min_width=110, elem_id="dice")
         seed = gr.Number(label="Seed", precision=0, min_width=120, interactive=True, elem_id="seed")
@@ -53,7 +57,7 @@ def picture_panel(page: Page) -> tuple[Picture, gr.HTML]:
     page.follow(picture, lambda s: {"scene": view.scene(s), "frame": view.frame(s)})
     page.follow(words, lambda s: sentence(view.frame(s)["words"]))
     page.follow(seed, lambda s: s.recipe.seed)
-    page.follow(layer, lambda s: gr.Radio(choices=view.layer_words(s.recipe), value=s.layer))
+    page.follow(layer, lambda s: gr.Radio(choices=view.layer_words(s), value=s.layer))
     page.follow(psi, show_psi)
     page.follow(generator, lambda s: s.recipe.generator)
     page.follow(visited, view.history, later=True)
@@ -80,7 +84,7 @@ def share_panel(page: Page) -> None:
                        interactive=False, elem_id="copied")  # fmt: skip
 
     def offer(button: gr.Button, make, js: str, shows: bool = True) -> None:
-        done = button.click(plainly(make), page.session, given, **QUIET)
+        done = button.click(reading(make), page.visit, given, **QUIET)
         done = done.success(None, given, shown if shows else None, js=js)
         if shows:
             done.success(lambda: gr.Textbox(visible=True), None, shown, **QUIET)
@@ -119,14 +123,14 @@ def set_psi(session: Session | None, psi: float) -> Session:
 
 def set_layer(session: Session | None, layer: int) -> Session:
     session = current(session)
-    if layer not in view.layers(session.recipe):
-        raise ValueError(f"layer is {layer}; this page edits {', '.join(map(str, view.layers(session.recipe)))}.")
+    if layer not in session.layers:
+        raise ValueError(f"layer is {layer}; this page edits {', '.join(map(str, session.layers))}.")
     return session.choose_layer(layer)
 
 
 def set_generator(session: Session | None, name: str) -> Session:
     view.renderer.catalogue.spec(name)
-    return view.start(name)
+    return view.start(name).after(current(session))
 
 
 def share_link(session: Session | None) -> str:
@@ -167,7 +171,7 @@ def edit(recipe: str, part: float, appearance: float, strength: float) -> tuple[
     """The recipe with one more edit: an appearance at a part of its generator's default layer, in units of strength."""
     made = read_recipe(recipe)
     layer = view.first_layer(made)
-    added = {"op": "add", "layer": layer, "factors": view.layers(made)[layer], "region": {"parts": [whole(part)]}}
+    added = {"op": "add", "layer": layer, "factors": view.bundled(made)[layer], "region": {"parts": [whole(part)]}}
     fields = made.to_dict()
     fields["edits"].append(added | {"appearance": whole(appearance), "strength": strength})
     return generate.__wrapped__(json.dumps(fields))
@@ -199,8 +203,11 @@ with gr.Blocks(title="PandA: click a part, change it", analytics_enabled=False, 
         with gr.Column(scale=6, min_width=320):
             picture, words = picture_panel(page)
         with gr.Column(scale=5, min_width=320):
-            with gr.Tabs(), gr.Tab("Edit"):
-                edit_tab(page, picture, words)
+            with gr.Tabs(), page.tab("Edit"):
+                edit_tab(page)
+            edits_panel(page, picture, words)
+            with gr.Accordion("Factors", open=False, elem_id="factors"):
+                factors_panel(page)
             share_panel(page)
     endpoints()
     page.wire(demo)

@@ -18,6 +18,7 @@ from .rendering import Renderer
 
 # licences that let weights be passed on with no more than their name and source
 FREE = ("mit", "apache-2.0", "cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0", "cc-by-nc-4.0")
+CARDS = Path(__file__).parent / "cards"
 SIDE = 256  # pixels of a picture on a card, at most
 
 
@@ -39,61 +40,36 @@ def prepare(file: Path, repo: str, catalogue: Catalogue, report: hub.Report | No
 def prepare_factors(
     factors: Factors, file: Path, repo: str, catalogue: Catalogue, report: hub.Report | None
 ) -> dict[str, Path | bytes]:
-    info, (R_C, R_S) = factors.info, factors.sigma.shape
+    info, path = factors.info, factors.path(Path()).as_posix()
     spec, loaded = catalogue.spec(info.generator), catalogue.generator(info.generator, report)
-    path = factors.path(Path()).as_posix()
     catalogue.add(info.generator, "local:published", factors)
     picture = path.replace(".safetensors", ".png")
-    stable = f", least stable part {min(info.stability):.2f}" if info.stability else ""
-    names = "; ".join(factors.part_name(k) for k in range(R_S))
-    shape = " × ".join(map(str, loaded.generator.layers[info.layer]))
-    classes = "all" if info.class_index is None else info.class_index
-    section = f"""{Path(path).stem}, weights {info.weights}
-
-![Four pictures and their parts]({picture})
-
-- **Generator**: `{info.generator}`, weights `{info.weights}`; they are not here. Their licence: {spec.licence}.
-- **What**: layer {info.layer}, {shape}; {R_C} appearances, {R_S} parts: {names}.
-- **How**: {info.samples} samples (seed {info.seed}) at ψ = {info.psi:g}, class {classes}; {info.solver}.
-- **Measured**: {info.energy:.4f} of the energy explained, at most {info.bound:.4f} possible{stable}.
-- **Sign**: {info.sign_rule}.
-
-```python
-from panda_core.catalogue import Catalogue
-factors = Catalogue(own=True).factors("{info.generator}", "hub:{repo}@main/{path}")
-```
-"""
+    section = (CARDS / "factors.md").read_text("utf-8").format(
+        info=info, path=path, picture=picture, repo=repo, licence=spec.licence, stem=factors.stem(),
+        shape=" × ".join(map(str, loaded.generator.layers[info.layer])), ranks=factors.sigma.shape,
+        names="; ".join(map(factors.part_name, range(factors.parts.shape[1]))),
+        classes="all" if info.class_index is None else info.class_index,
+        stable=f", least stable part {min(info.stability):.2f}" if info.stability else "",
+    )  # fmt: skip
     text = "Parts and appearances (PandA, ICLR 2023) of image generators; each file holds those of one layer."
     card = add_section(hub.read_text(repo, "README.md"), "other", text, section)
     return {path: file, picture: draw_parts(catalogue, factors), "README.md": card}
 
 
 def prepare_generator(file: Path, metadata: Mapping[str, str], repo: str) -> dict[str, Path | bytes]:
-    licence = metadata.get("licence", "unknown")
-    short = licence.partition(";")[0].strip().lower()
-    if short not in FREE:
+    known = {"licence": "unknown", "source": "unknown", "source_sha256": "unknown", **metadata}
+    licence = known["licence"].partition(";")[0].strip().lower()
+    if licence not in FREE:
         raise ValueError(
-            f"{file.name} has the licence {licence[:60]!r}; only {', '.join(FREE)} are passed on, which convert "
-            "--licence notes in the file."
+            f"{file.name} has the licence {known['licence'][:60]!r}; only {', '.join(FREE)} are passed on, which "
+            "convert --licence notes in the file."
         )
     generator = load_generator(file)
     with torch.inference_mode():
         images = generator(generator.sample(range(16), 0.8, 0 if generator.n_classes else None))
-    section = f"""{file.name}, weights {metadata["hash"]}
-
-![Seeds 0 to 15, uncurated](samples.png)
-
-- **What**: {metadata["family"]}, {metadata["resolution"]} pixels, weights `{metadata["hash"]}`, as safetensors.
-- **From**: `{metadata.get("source", "unknown")}`, SHA-256 `{metadata.get("source_sha256", "unknown")}`.
-- **Licence**: {licence}.
-
-```python
-from panda_core.catalogue import Catalogue
-generator, weights = Catalogue(own=True).generator("{repo}/{file.name}")
-```
-"""
+    section = (CARDS / "generator.md").read_text("utf-8").format(name=file.name, repo=repo, **known)
     text = "An image generator that can be cut at any layer, for editing by parts and appearances (PandA, ICLR 2023)."
-    card = add_section(hub.read_text(repo, "README.md"), short, text, section)
+    card = add_section(hub.read_text(repo, "README.md"), licence, text, section)
     return {file.name: file, "samples.png": png(grid(images, 4)), "README.md": card}
 
 

@@ -837,7 +837,11 @@ def test_a_second_publication_keeps_the_first_and_replaces_itself(hub, fitted_fi
 
 def test_a_converted_generator_is_published_if_its_licence_allows_it(hub, monkeypatch, capsys):
     monkeypatch.setenv("HF_TOKEN", "hf_owner")
-    for name, licence in (("free", "CC-BY-4.0; Self-Distilled StyleGAN"), ("bound", registry.NVIDIA), ("mute", "")):
+    for name, licence in (
+        ("free", "CC-BY-4.0; Self-Distilled StyleGAN"),
+        ("bound", GENERATORS["panda-ffhq"].licence),
+        ("mute", ""),
+    ):
         more = {"licence": licence} if licence else {}
         save_generator(StyleGAN2.tiny(0), hub.home / f"{name}.safetensors", more)
     assert cli.main(["publish", str(hub.home / "free.safetensors"), "owner/gan"]) == 0
