@@ -11,7 +11,6 @@ import gradio as gr
 import PIL.Image
 
 from panda_core.allocator import keep_freed_memory
-from panda_core.generators.registry import find_spec
 from panda_core.images import read_recipe_json, to_pil
 from panda_core.recipes import parse_recipe
 from ui import view
@@ -126,7 +125,7 @@ def set_layer(session: Session | None, layer: int) -> Session:
 
 
 def set_generator(session: Session | None, name: str) -> Session:
-    find_spec(name)
+    view.renderer.catalogue.spec(name)
     return view.start(name).after(current(session))
 
 
