@@ -1,4 +1,4 @@
-"""The command line: python -m panda_core list | convert | render | fit | rank | deploy."""
+"""The command line: python -m panda_core list | convert | render | fit | rank | publish | deploy."""
 
 import argparse
 import sys
@@ -6,11 +6,13 @@ from pathlib import Path
 
 from . import deploy
 from .allocator import keep_freed_memory
-from .catalogue import Catalogue, fit_layer, user_folder
+from .catalogue import Catalogue, fit_layer
 from .checkpoints import convert
 from .factorization import Progress
 from .generators.registry import GENERATORS
+from .hub import upload, user_folder
 from .images import png_bytes, read_recipe_json, to_pil
+from .publishing import prepare
 from .ranking import EVERYWHERE
 from .recipes import decode_link, parse_recipe
 from .rendering import Renderer
@@ -95,6 +97,20 @@ def rank(args: argparse.Namespace) -> None:
     print("least: seeds", *low)
 
 
+def publish(args: argparse.Namespace) -> None:
+    """Say what would be uploaded, and do it unless this is a dry run."""
+    files = prepare(args.file, args.repo, Catalogue(own=True), show)
+    where = f"{args.repo} ({'private' if args.private else 'public'}, made if missing)"
+    print(f"{'Would upload' if args.dry_run else 'Uploading'} to {where}:")
+    for path, content in files.items():
+        size = len(content) if isinstance(content, bytes) else content.stat().st_size
+        print(f"  {path}  {size / 1e6:.2f} MB")
+    if args.dry_run:
+        print(f"\n{files['README.md'].decode()}")
+    else:
+        print(upload(args.repo, files, f"Add {args.file.name}", private=args.private))
+
+
 def deploy_space(args: argparse.Namespace) -> None:
     planned = deploy.plan(args.space)
     print(planned.words(), flush=True)
@@ -146,6 +162,12 @@ def main(arguments: list[str] | None = None) -> int:
     command.add_argument("--class", type=int, dest="class_index", metavar="CLASS", help="default: all classes in turn")
     command.add_argument("--show", type=int, default=12)
     command.set_defaults(run=rank)
+    command = commands.add_parser("publish", help="factors, or a converted generator, to the Hub, with a card")
+    command.add_argument("file", type=Path, help="what fit or convert wrote")
+    command.add_argument("repo", help="owner/name, with HF_TOKEN set to a token that may write there")
+    command.add_argument("--private", action="store_true")
+    command.add_argument("--dry-run", action="store_true", help="only say what would be uploaded, and show the card")
+    command.set_defaults(run=publish)
     command = commands.add_parser("deploy", help="the page as a Space on the Hub, new or brought up to date")
     command.add_argument("space", metavar="OWNER/NAME")
     command.add_argument("--dry-run", action="store_true", help="only say what would be done")

@@ -65,11 +65,9 @@ def find_local(sources: Sequence[Source]) -> Path | None:
 
 def _local(source: Source) -> Path | None:
     if isinstance(source, HubFile):
-        folder = source.filename.rpartition("/")[0]
-        names = [source.filename, *(f"{folder}/{name}" if folder else name for name in source.beside)]
         cached = partial(client.try_to_load_from_cache, revision=source.revision, repo_type=source.repo_type)
         with suppress(errors.HFValidationError):  # no repository is called so; `download` says it
-            paths = [cached(source.repo, name) for name in names]
+            paths = [cached(source.repo, name) for name in (source.filename, *source.beside)]
             return Path(paths[0]) if all(isinstance(path, str) for path in paths) else None
         return None
     path = _place(source) if isinstance(source, UrlFile) else source.path()
@@ -120,8 +118,6 @@ def _fetch(source: HubFile | UrlFile, report: Report | None) -> Path:
 
     for name in source.beside:  # small ones first: without them the large one is of no use
         if isinstance(source, HubFile):
-            folder = source.filename.rpartition("/")[0]
-            name = f"{folder}/{name}" if folder else name
             _fetch_hub(HubFile(source.repo, name, None, source.revision, source.repo_type), lambda *_: None)
         else:
             _fetch_url(UrlFile(f"{source.url.rpartition('/')[0]}/{name}"), lambda *_: None)
@@ -129,9 +125,10 @@ def _fetch(source: HubFile | UrlFile, report: Report | None) -> Path:
 
 
 def _fetch_hub(source: HubFile, tell: Callable[[int, int], None]) -> Path:
-    what = {"repo": source.repo, "file": source.filename, "revision": source.revision, "repo_type": source.repo_type}
+    where = {"repo_type": source.repo_type, "revision": source.revision}
+    what = {"repo": source.repo, "file": source.filename, **where}
     try:
-        address = client.hf_hub_url(source.repo, source.filename, repo_type=source.repo_type, revision=source.revision)
+        address = client.hf_hub_url(source.repo, source.filename, **where)
         about = client.get_hf_file_metadata(address)
     except Exception as error:
         _explain(error, **what)
@@ -155,8 +152,7 @@ def _fetch_hub(source: HubFile, tell: Callable[[int, int], None]) -> Path:
     _receive(stream, blob, cache / ".locks" / folder / f"{about.etag}.lock", size, about.etag if large else None, tell,
              what)  # fmt: skip
     try:
-        return Path(client.hf_hub_download(source.repo, source.filename, repo_type=source.repo_type,
-                                           revision=source.revision))  # fmt: skip
+        return Path(client.hf_hub_download(source.repo, source.filename, **where))
     except Exception as error:
         _explain(error, **what)
 
@@ -371,7 +367,10 @@ def list_files(repo: str, revision: str = "main", repo_type: str = "model") -> l
     Raises: HubError.
     """
     try:
-        return client.HfApi().list_repo_files(repo, revision=revision, repo_type=repo_type)
+        about = client.HfApi().repo_info(repo, revision=revision, repo_type=repo_type, timeout=10)
+        return [
+            file.rfilename for file in about.siblings or ()
+        ]  # unlike list_repo_files, no half minute of trying again
     except Exception as error:
         cached = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=repo, repo_type=repo_type)
         mark = cached / "refs" / revision
@@ -379,6 +378,19 @@ def list_files(repo: str, revision: str = "main", repo_type: str = "model") -> l
             folder = cached / "snapshots" / mark.read_text()
             return [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
         _explain(error, repo, revision=revision, repo_type=repo_type)
+
+
+def read_text(repo: str, path: str, repo_type: str = "model") -> str | None:
+    """A text file as it is there now; None if there is none.
+
+    Raises: HubError.
+    """
+    try:
+        return Path(client.hf_hub_download(repo, path, repo_type=repo_type)).read_text("utf-8")
+    except (errors.RemoteEntryNotFoundError, errors.RepositoryNotFoundError):
+        return None
+    except Exception as error:
+        _explain(error, repo, path, repo_type=repo_type)
 
 
 def upload(

@@ -72,7 +72,7 @@ def pick_file(repo: str, wanted: str = "") -> HubFile:
     folder = found[0].rpartition("/")[0]
     config = f"{folder}/config.json" if folder else "config.json"
     needed = config in files and not found[0].endswith(".safetensors")  # by a BigGAN-deep
-    return HubFile(repo, found[0], beside=("config.json",) if needed else ())
+    return HubFile(repo, found[0], beside=(config,) if needed else ())
 
 
 class Loader:

@@ -276,9 +276,9 @@ def _handler(hub: HubServer) -> type[BaseHTTPRequestHandler]:
                 rest = b""
             piece = max(1, len(rest) // 20) if kind == "slow" else 65536
             for first in range(0, len(rest), piece):
-                self.wfile.write(rest[first : first + piece])
                 with hub.lock:
                     hub.sent[path] += len(rest[first : first + piece])
+                self.wfile.write(rest[first : first + piece])
                 if kind == "slow":
                     time.sleep(fault.delay)
             if kind in ("cut", "stall"):

@@ -2,10 +2,15 @@
 
 import dataclasses
 import errno
+import functools
 import hashlib
 import io
+import json
+import multiprocessing
 import os
 import re
+import resource
+import signal
 import subprocess
 import sys
 import threading
@@ -16,12 +21,15 @@ import huggingface_hub.constants
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+from panda_core import __main__ as cli
 from panda_core import hub as hub_module
 from panda_core import loading
 from panda_core.catalogue import Catalogue, fit_id
 from panda_core.checkpoints import load_generator, save_generator
 from panda_core.factorization import Cancelled
+from panda_core.factors import Factors
 from panda_core.generators import registry
 from panda_core.generators.registry import FAMILIES, GENERATORS, HubFile, LocalFile, UrlFile
 from panda_core.generators.split import weights_hash
@@ -57,6 +65,11 @@ def source_on(hub: HubServer, kind: str):
         hub.put("a/b", "w.pkl", DATA)
         return HubFile("a/b", "w.pkl")
     return UrlFile(hub.put_url("files/w.pkl", DATA), sha256=SHA)
+
+
+@functools.cache
+def fitted():
+    return fit_tiny(3)
 
 
 def leftovers(hub: HubServer) -> list[Path]:
@@ -202,13 +215,12 @@ def test_a_cancelled_download_goes_on_where_it_stopped(hub, kind):
     assert find_local((source,)) is None
     hub.faults.clear()
     hub.requests.clear()
-    hub.sent.clear()
     first = []
     path = download((source,), lambda step: first.append(step.done))
     assert path.read_bytes() == DATA
-    assert first[0] == here
-    assert sum(hub.sent.values()) == len(DATA) - here
-    assert [r for *_, r in hub.requests if r] and not leftovers(hub)
+    assert first[0] == here and not leftovers(hub)
+    gets = {wanted for method, path, wanted in hub.requests if method == "GET" and path.endswith("w.pkl")}
+    assert gets == {f"bytes={here}-"}  # the rest and nothing else
 
 
 @both
@@ -257,43 +269,73 @@ def test_the_token_goes_to_the_hub_and_nowhere_else(hub, monkeypatch):
     assert download((source,)).read_bytes() == DATA
 
 
-SCRIPT = """
-import sys, time
-from panda_core.hub import download
-from panda_core.generators.registry import HubFile, UrlFile
-source = UrlFile(sys.argv[2]) if sys.argv[1] == "url" else HubFile("a/b", "w.pkl")
-print(download((source,)).stat().st_size)
-"""
+def in_another_process(job) -> tuple:
+    """A process that runs job() -> text, begun now, and where its text arrives."""
+    here, there = multiprocessing.Pipe(duplex=False)
+
+    def run() -> None:
+        try:
+            there.send(job())
+        except Exception as error:
+            there.send(str(error))
+
+    process = multiprocessing.get_context("fork").Process(target=run)
+    process.start()
+    return process, here
 
 
 @both
 def test_two_processes_download_a_file_once(hub, kind):
     source = source_on(hub, kind)
-    hub.fail("w.pkl", "slow", delay=0.1, methods=("GET",))
-    env = os.environ | hub.environ(hub.home)
-    arguments = [sys.executable, "-c", SCRIPT, kind, getattr(source, "url", "")]
-    both = [subprocess.Popen(arguments, env=env, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    assert [process.communicate(timeout=60)[0] for process in both] == [f"{len(DATA)}\n"] * 2
+    hub.fail("w.pkl", "slow", delay=0.05, methods=("GET",))
+    running = [
+        in_another_process(lambda: hashlib.sha256(download((source,)).read_bytes()).hexdigest()) for _ in range(3)
+    ]
+    for process, here in running:
+        assert here.poll(60) and here.recv() == SHA
+        process.join(10)
     assert sum(hub.sent.values()) == len(DATA)
 
 
+def test_who_waits_for_another_download_sees_it_and_may_leave(hub):
+    source, steps = source_on(hub, "hub"), []
+    hub.fail("w.pkl", "slow", delay=0.1, methods=("GET",))
+    process, here = in_another_process(lambda: str(download((source,))))
+    while not leftovers(hub):
+        process.join(0.02)
+    with pytest.raises(Cancelled):
+        download((source,), lambda step: steps.append(step.done) or len(steps) < 3)
+    assert 0 < steps[-1] < len(DATA) and steps == sorted(steps)
+    assert here.poll(60) and here.recv() == str(find_local((source,)))
+    process.join(10)
+    assert sum(hub.sent.values()) == len(DATA)
+
+
+SCRIPT = """
+import os, sys
+from panda_core.hub import HubError, download
+from panda_core.generators.registry import HubFile
+for token, file in [pair.split("=") for pair in sys.argv[1:]]:
+    os.environ["HF_TOKEN"] = token
+    try:
+        print(download((HubFile("owner/b", file),)).stat().st_size)
+    except HubError as error:
+        print(error.kind)
+"""
+
+
 def test_the_environment_of_the_hub_is_honoured(hub):
-    """HF_ENDPOINT, HF_HOME, HF_TOKEN and HF_HUB_OFFLINE, as a process reads them."""
+    """HF_ENDPOINT, HF_HOME, HF_TOKEN and HF_HUB_OFFLINE, as processes of their own read them."""
     hub.put("owner/b", "w.pkl", DATA, private=True)
-    script = SCRIPT.replace("a/b", "owner/b")
 
-    def run(script: str, **more) -> str:
-        env = os.environ | hub.environ(hub.home, **more)
-        done = subprocess.run([sys.executable, "-c", script, "hub"], env=env, capture_output=True, text=True)
-        return done.stdout.strip() or done.stderr.strip().splitlines()[-1]
+    def run(*arguments: str, **more: str) -> list[str]:
+        env, command = os.environ | hub.environ(hub.home, **more), [sys.executable, "-c", SCRIPT, *arguments]
+        return subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout.split()
 
-    assert "is private" in run(script)
-    assert run(script, HF_TOKEN="hf_owner") == str(len(DATA))
+    assert run("=w.pkl", "hf_owner=w.pkl") == ["missing", str(len(DATA))]
     assert (hub.home / "hf" / "hub" / "models--owner--b").is_dir()
     asked = len(hub.requests)
-    offline = f"{script}\ndownload((HubFile('owner/b', 'other.pkl'),))"
-    assert run(offline, HF_HUB_OFFLINE="1") == str(len(DATA))
-    assert "HF_HUB_OFFLINE is set; unset it" in run(offline.replace("print", "str"), HF_HUB_OFFLINE="1")
+    assert run("=w.pkl", "hf_owner=x.pkl", HF_HUB_OFFLINE="1") == [str(len(DATA)), "offline"]
     assert len(hub.requests) == asked
 
 
@@ -411,25 +453,29 @@ def test_a_full_disk_is_seen_before_the_download(hub, kind, monkeypatch):
         f"w.pkl of {name} needs 3 MB and the disk has 1 MB left; free some, or set {variable} to a folder on another "
         "disk."
     )
-    assert len(asked) == 1 and not leftovers(hub)
+    assert len(set(asked)) == 1 and not leftovers(hub)
     assert kind == "url" or not hub.sent  # only the answer itself says how large a plain file is
+    assert not [path for _, path, _ in hub.requests if "other" in path]
 
 
 @both
 def test_a_disk_that_fills_during_the_download_is_said(hub, kind):
     """A real limit of the system on the size of a file stands for the full disk, in a process of its own."""
     source = source_on(hub, kind)
-    script = "import resource, signal\nsignal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-    script += "resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))\n" + SCRIPT
-    env = os.environ | hub.environ(hub.home)
-    done = subprocess.run([sys.executable, "-c", script, kind, getattr(source, "url", "")], env=env,
-                          capture_output=True, text=True, timeout=60)  # fmt: skip
-    name = "a/b" if kind == "hub" else HOST
-    variable = "HF_HOME" if kind == "hub" else "PANDA_HOME"
-    assert plain(hub, done.stderr.strip().splitlines()[-1]).endswith(
+
+    def job() -> str:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
+        return str(download((source,)))
+
+    process, here = in_another_process(job)
+    assert here.poll(60)
+    variable, name = ("HF_HOME", "a/b") if kind == "hub" else ("PANDA_HOME", HOST)
+    assert plain(hub, here.recv()) == (
         f"w.pkl of {name} could not be written ({os.strerror(errno.EFBIG)}); free some disk, or set {variable} to "
         "another folder."
     )
+    process.join(10)
 
 
 def test_a_file_that_is_not_the_listed_one_is_not_downloaded(hub):
@@ -631,7 +677,7 @@ def test_a_recipe_may_name_ones_own_generator(name):
 def with_row(hub, monkeypatch):
     """A row "tiny" whose file, factors and published pair are on the server."""
     hub.put("me/mine", "net.safetensors", tiny_bytes())
-    factors = fit_tiny(3)
+    factors = fitted()
     path = factors.path(hub.home / "made")
     factors.save(path)
     where = f"factors/{LOADED.weights}/{factors.stem()}.safetensors"
@@ -734,5 +780,129 @@ def test_a_damaged_file_in_the_users_folder_is_as_none(hub, with_row):
 def test_without_the_hub_there_are_the_factors_that_are_here(hub, with_row, monkeypatch):
     catalogue = Catalogue(loader=loading.Loader())
     catalogue.generator("tiny")
-    hub.fail("tree/main", "500")
+    hub.fail("me/factors/revision/main", "500")
     assert list(catalogue.available("tiny")) == [5]
+
+
+# ---- publishing ----
+
+
+@pytest.fixture
+def fitted_file(hub, monkeypatch) -> Path:
+    """A file that `fit` wrote, of the local generator net.safetensors."""
+    (hub.home / "net.safetensors").write_bytes(tiny_bytes())
+    monkeypatch.setattr(loading, "shared", loading.Loader())
+    factors = fitted().with_info(generator=f"file:{hub.home}/net.safetensors", part_names={0: "hat"})
+    path = hub.home / "fitted.safetensors"
+    factors.save(path)
+    return path
+
+
+def test_a_dry_run_says_what_it_would_do_and_does_nothing(hub, fitted_file, capsys):
+    assert cli.main(["publish", str(fitted_file), "owner/parts", "--dry-run"]) == 0
+    out = capsys.readouterr().out
+    where = f"factors/{LOADED.weights}/l3-call-psi1-12x4"
+    assert "Would upload to owner/parts (public, made if missing):" in out
+    assert f"{where}.safetensors" in out and f"{where}.png" in out and "README.md" in out and "parts: hat" in out
+    assert not hub.repos
+
+
+def test_published_factors_can_be_loaded_as_the_card_says(hub, fitted_file, monkeypatch, capsys):
+    monkeypatch.setenv("HF_TOKEN", "hf_owner")
+    assert cli.main(["publish", str(fitted_file), "owner/parts", "--private"]) == 0
+    assert "http" in capsys.readouterr().out
+    repo = hub.repo("owner/parts")
+    where = f"factors/{LOADED.weights}/l3-call-psi1-12x4"
+    assert repo.private and {f"{where}.safetensors", f"{where}.png", "README.md"} < set(repo.files)
+    with Image.open(io.BytesIO(repo.files[f"{where}.png"])) as picture:
+        assert picture.size == (128, 64)
+    card = repo.files["README.md"].decode()
+    assert card.startswith("---\nlicense: other") and f"![Four pictures and their parts]({where}.png)" in card
+    lines = card.split("```python\n")[1].split("```")[0]
+    scope = {}
+    exec(lines, scope)
+    assert torch.equal(scope["factors"].parts, Factors.load(fitted_file).parts)
+
+
+def test_a_second_publication_keeps_the_first_and_replaces_itself(hub, fitted_file, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "hf_owner")
+    other = hub.home / "other.safetensors"
+    fit_tiny(5, R_C=6).with_info(generator=f"file:{hub.home}/net.safetensors").save(other)
+    for path in (fitted_file, other, fitted_file):
+        assert cli.main(["publish", str(path), "owner/parts"]) == 0
+    card = hub.repo("owner/parts").files["README.md"].decode()
+    assert card.count("## l3-call-psi1-12x4") == card.count("## l5-call-psi1-6x4") == 1
+    assert card.count("license: other") == 1
+
+
+def test_a_converted_generator_is_published_if_its_licence_allows_it(hub, monkeypatch, capsys):
+    monkeypatch.setenv("HF_TOKEN", "hf_owner")
+    for name, licence in (
+        ("free", "CC-BY-4.0; Self-Distilled StyleGAN"),
+        ("bound", GENERATORS["panda-ffhq"].licence),
+        ("mute", ""),
+    ):
+        more = {"licence": licence} if licence else {}
+        save_generator(StyleGAN2.tiny(0), hub.home / f"{name}.safetensors", more)
+    assert cli.main(["publish", str(hub.home / "free.safetensors"), "owner/gan"]) == 0
+    files = hub.repo("owner/gan").files
+    assert b"license: cc-by-4.0" in files["README.md"]
+    assert own().generator("owner/gan/free.safetensors").weights == LOADED.weights
+    for name, licence in (("bound", "NVIDIA-NC;"), ("mute", "unknown")):
+        assert cli.main(["publish", str(hub.home / f"{name}.safetensors"), "owner/bad"]) == 1
+        error = capsys.readouterr().err
+        assert f"has the licence '{licence}" in error and "only mit, apache-2.0" in error
+    assert ("model", "owner/bad") not in hub.repos
+
+
+@pytest.mark.parametrize(("token", "repo", "sentence"), [
+    (None, "owner/parts", "refuses the token, or wants one, for owner/parts; set HF_TOKEN to a token that may write to"
+                          " it."),
+    ("hf_wrong", "owner/parts", "refuses the token, or wants one, for owner/parts"),
+    ("hf_owner", "other/parts", "does not allow this for other/parts (403); set HF_TOKEN to a token that may write to"),
+    ("hf_owner", "a b", "'a b' is not the name of a repository; it must be owner/name."),
+])  # fmt: skip
+def test_what_may_not_be_written_is_said(hub, fitted_file, monkeypatch, capsys, token, repo, sentence):
+    if token:
+        monkeypatch.setenv("HF_TOKEN", token)
+    assert cli.main(["publish", str(fitted_file), repo]) == 1
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert sentence in error
+
+
+def test_only_what_fit_or_convert_wrote_is_published(hub, capsys):
+    path = hub.home / "x.safetensors"
+    path.write_bytes(b"nothing")
+    assert cli.main(["publish", str(path), "owner/parts"]) == 1
+    assert "x.safetensors cannot be published: it must be a file that fit or convert wrote." in capsys.readouterr().err
+
+
+# ---- the command line ----
+
+
+def test_list_says_what_is_here_and_how_large_the_rest_is(hub, capsys):
+    assert cli.main(["list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 1 + len(GENERATORS) and not hub.requests
+    assert re.search(r"^portraits +Portraits, drawn +64 +\d+ MB +here +MIT$", lines[1])
+    assert re.search(r"^panda-ffhq .* 1024 +381 MB +to download, never tried +NVIDIA-NC$", lines[2])
+
+
+def test_the_command_line_takes_ones_own_generator_and_shows_the_download(hub, capsys):
+    hub.put("me/mine", "net.safetensors", tiny_bytes())
+    out = hub.home / "a.png"
+    assert cli.main(["fit", "--generator=me/mine", "--samples=20", "--parts=3", "--layer=3"]) == 0
+    assert re.search(r"downloading: [\d.]+ of [\d.]+ MB", capsys.readouterr().err)
+    (path,) = (hub.home / "panda" / "factors").rglob("*.safetensors")
+    factors = Factors.load(path)
+    edit = {
+        "op": "add",
+        "layer": 3,
+        "factors": fit_id(factors),
+        "region": {"parts": [0]},
+        "appearance": 0,
+        "strength": 2,
+    }
+    assert cli.main(["render", json.dumps({"v": 1, "generator": "me/mine", "edits": [edit]}), str(out)]) == 0
+    with Image.open(out) as picture:
+        assert picture.size == (32, 32)

@@ -60,7 +60,7 @@ def event(function: Callable) -> Callable:
     def away(*args):
         if not devices.wanted:
             return function(*args)
-        fault, made, results = _run(number, [_plain(a) for a in args], dict(view.kept.results))
+        fault, made, results = _run(number, [_plain(a) for a in args], _results())
         _take(results)
         if fault is not None:
             raise ValueError(fault)
@@ -80,7 +80,7 @@ def job(work: Callable) -> Callable[..., Iterator[tuple[str, Any]]]:
         if not devices.wanted:
             yield from run_job(functools.partial(work, *args))
             return
-        for fault, words, value, results in _stream(number, args, dict(view.kept.results)):
+        for fault, words, value, results in _stream(number, args, _results()):
             _take(results)
             if fault is not None:
                 raise ValueError(fault)
@@ -95,7 +95,7 @@ def _run(number: int, args: list, results: dict) -> tuple[str | None, Any, dict]
     try:
         made = _handlers[number](*args)
         made = tuple(map(_update, made)) if isinstance(made, tuple | list) else _update(made)
-        return None, made, dict(view.kept.results)
+        return None, made, _results()
     except ValueError as error:
         return str(error), None, {}
 
@@ -105,7 +105,7 @@ def _stream(number: int, args: tuple, results: dict) -> Iterator[tuple[str | Non
     _enter(results)
     try:
         for words, value in run_job(functools.partial(_handlers[number], *args)):
-            yield None, words, value, {} if value is None else dict(view.kept.results)
+            yield None, words, value, {} if value is None else _results()
     except ValueError as error:
         yield str(error), "", None, {}
 
@@ -127,9 +127,13 @@ def _enter(results: dict) -> None:
     _take(results)
 
 
+def _results() -> dict:
+    return {(i, key): value for i, kept in enumerate(view.Kept.everywhere) for key, value in kept.results.items()}
+
+
 def _take(results: dict) -> None:
-    for key, value in results.items():
-        view.kept.put(key, value)
+    for (i, key), value in results.items():
+        view.Kept.everywhere[i].put(key, value)
 
 
 def _plain(value):

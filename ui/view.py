@@ -24,7 +24,7 @@ from panda_core.rendering import Renderer, edit_alpha
 from .session import Session
 
 LOOKS = 12
-RESULTS = 32  # of jobs, that go along to another process
+RESULTS = 8  # of jobs, that go along to another process
 FRAME_SIDE = 512  # pixels that a frame is sent at, at most
 MOST_PARTS, MOST_SAMPLES = 64, 4096  # of a fit
 SEEN = 0.02  # mean change in [-1, 1] units below which nothing visible happened
@@ -37,9 +37,12 @@ class Kept:
     What is put here by name, rather than made by `get`, is the result of a job: gpu.py carries it between processes.
     """
 
+    everywhere: list["Kept"] = []
+
     def __init__(self, most: int):
         self._most, self._lock, self._items = most, threading.Lock(), OrderedDict()
         self.results: OrderedDict[Hashable, object] = OrderedDict()
+        Kept.everywhere.append(self)
 
     def get(self, key: Hashable, make: Callable | None = None):
         """What is kept under `key`, else what `make` makes; None where neither is."""
@@ -455,9 +458,14 @@ def python_lines(session: Session) -> str:
 
 def picture_file(session: Session) -> str:
     """The PNG with its recipe inside, and what to call it: JSON for the page's script."""
-    recipe = renderer.pin(session.recipe)
-    data = png_bytes(to_pil(renderer.image(recipe))[0], recipe.to_json())
-    return json.dumps({"name": f"panda-{recipe.generator}-{recipe.seed}.png", "data": base64.b64encode(data).decode()})
+    return saved(session.recipe, to_pil(renderer.image(session.recipe))[0])
+
+
+def saved(recipe: Recipe, image: Image.Image, kind: str = "") -> str:
+    """A PNG of what a recipe makes, for the browser to save: JSON for the page's script."""
+    data = png_bytes(image, renderer.pin(recipe).to_json())
+    name = f"panda-{recipe.generator}-{recipe.seed}{kind}.png"
+    return json.dumps({"name": name, "data": base64.b64encode(data).decode()})
 
 
 def read_mask(given, session: Session) -> Mask | None:
