@@ -17,44 +17,63 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 SHARED = "shared"  # a region's run lengths, filled in below: the upper half of the grid
-EVENT = {
-    "go_back": {"index": 0},
-    "choose_look": {"index": 3},
-    "pick": {"part": 2},
-    "paint": {"rle": SHARED},
-    "act": {"action": "switch", "index": 0},
-    "open_card": {"index": 0, "of": "filled in below"},
+RECIPE = '{"v":1,"generator":"portraits","seed":5}'
+# What each handler of the page is called with, by module and name; one line more for a new one. A dict is what the
+# page's script sends.
+TABLE: dict[str, list | dict] = {
+    "app.set_psi": [0.6],
+    "app.go_to_seed": [77],
+    "app.go_back": {"index": 0},
+    "app.set_layer": [3],
+    "app.set_generator": ["portraits"],
+    "app.share_link": [],
+    "app.share_python": [],
+    "app.share_picture": [],
+    "app.generate": [RECIPE],
+    "app.edit": [RECIPE, 1, 2, 2.0],
+    "page.open_tab": [],
+    "page.open_page": [{"r": "1broken"}],
+    "page.show_later": [],
+    "region.pick": {"part": 2},
+    "region.paint": {"rle": SHARED},
+    "region.choose_parts": [[1]],
+    "region.choose_where": ["all"],
+    "edit.choose_look": {"index": 3},
+    "edit.choose_everywhere": [],
+    "edit.choose_number": [5],
+    "edit.let_go": [],
+    "edits.tick": [1.5],
+    "edits.act": {"action": "switch", "index": 0},
+    "edits.do_undo": [],
+    "edits.do_redo": [],
+    "edits.do_reset": [],
+    "masks.choose_concept": {"index": 2},
+    "masks.set_kind": [-1, True],
+    "masks.use_mask": [],
+    "masks.open_other": {"index": 1, "of": "7"},
+    "masks.tick": [0.5],
+    "masks.cut_out_file": [],
+    "masks.mask_file": [],
+    "masks.try_others": [],
+    "masks.saliency": [RECIPE, 1, 0.0, "more", "cut-out"],
+    "rank.choose_concept": {"index": 1},
+    "rank.choose_look": {"index": 1},
+    "rank.open_seed": {"index": 0, "of": "x"},
+    "rank.add_term": [0.5],
+    "rank.drop_term": {"words": "x"},
+    "rank.clear_sum": [],
+    "rank.choose_count": [100],
+    "rank.build": [],
+    "rank.rank": [RECIPE, 1, -1, 16],
+    "factors.learn": [3, 4],
+    "factors.use": ["3 bundled:l3-call-psi0.8-192x12"],
+    "gallery.publish_card": [],
+    "gallery.open_card": {"index": 0, "of": "filled in below"},
+    "gallery.show_newest": [],
 }
-# What each handler of the page is called with; one line more for a new one. None: nothing but the session.
-TABLE: dict[str, list | None] = {
-    "set_psi": [0.6],
-    "go_to_seed": [77],
-    "set_layer": [3],
-    "set_generator": ["portraits"],
-    "open_tab": None,
-    "open_page": [{"r": "1broken"}],
-    "choose_parts": [[1]],
-    "choose_where": ["all"],
-    "choose_everywhere": None,
-    "choose_number": [5],
-    "let_go": None,
-    "tick": [1.5],
-    "do_undo": None,
-    "do_redo": None,
-    "do_reset": None,
-    "share_link": None,
-    "share_python": None,
-    "share_picture": None,
-    "learn": [3, 4],
-    "use": ["3 bundled:l3-call-psi0.8-192x12"],
-    "show_later": None,
-    "publish_card": None,
-    "show_newest": None,
-    "generate": ['{"v":1,"generator":"portraits","seed":5}'],
-    "edit": ['{"v":1,"generator":"portraits","seed":5}', 1, 2, 2.0],
-    **{name: [data] for name, data in EVENT.items()},
-}
-ELSEWHERE = {"roll", "show_shuffled", "open_file", "unpublish"}  # draw at random; test_app, test_gallery
+ELSEWHERE = {  # draw at random, or take or make a file of any name: test_app, test_gallery, test_masks
+    "app.roll", "app.open_file", "gallery.show_shuffled", "gallery.unpublish", "masks.pack_pairs",
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -148,11 +167,12 @@ def main() -> None:
 
     import app
     from panda_core import devices
-    from ui import gallery, gpu, page, view
+    from ui import gallery, gpu, page, rank, view
 
     torch.set_num_threads(1)
-    named = {f.fn.__name__: f.fn for f in app.demo.fns.values() if f.fn and not f.fn.__name__.startswith("<")}
-    base = page.open_link(None)
+    blocks = {f"{f.fn.__module__.removeprefix('ui.')}.{f.fn.__name__}": f for f in app.demo.fns.values() if f.fn}
+    named = {n: f for n, f in blocks.items() if f.fn.__module__.startswith(("ui.", "app")) and "<" not in n}
+    base = rank.keep(page.open_link(None), terms=((1, rank.EVERYWHERE, 1.0),), count=16)
     _, H, W = view.renderer.generator(base.recipe).layers[base.layer]
 
     def keep(session, report):
@@ -160,22 +180,23 @@ def main() -> None:
         return "done"
 
     gallery.publish_card(base)
-    EVENT["open_card"]["of"] = gallery.gallery().names()[0]
+    TABLE["gallery.open_card"]["of"] = gallery.gallery().names()[0]
     job, look = gpu.job(keep), gpu.event(lambda session: view.kept.get("a job's result"))
     zygote.append(Zygote())
 
     def run(name: str, session):
-        inputs = TABLE[name] or []
-        if name in EVENT:
-            data = {k: f"0,{H // 2 * W},{(H - H // 2) * W}" if v == SHARED else v for k, v in EVENT[name].items()}
+        block, inputs = named[name], TABLE[name]
+        if isinstance(inputs, dict):
+            data = {k: f"0,{H // 2 * W},{(H - H // 2) * W}" if v == SHARED else v for k, v in inputs.items()}
             inputs = [gr.EventData(None, data)]
-        if name == "open_page":
+        if name == "page.open_page":
             inputs = [gr.Request(query_params=inputs[0])]
-        if name in ("generate", "edit"):
-            return named[name](*inputs)
+        if block.api_visibility == "public":
+            made = block.fn(*inputs)
+            return list(made)[-1] if isinstance(made, types.GeneratorType) else made
         visit = page.Visit()
         visit.session = session
-        made = named[name](visit, *inputs)
+        made = block.fn(visit, *inputs)
         if isinstance(made, types.GeneratorType):
             return [values for values in made if not isinstance(values[0], dict)]
         made = list(made) if isinstance(made, tuple | list) else [made]
@@ -206,15 +227,14 @@ def main() -> None:
         same[name] = there == here or f"{str(there)[:300]} is not {str(here)[:300]}"
     devices.wanted = True
     try:
-        named["go_to_seed"](None, -5)
+        named["app.go_to_seed"].fn(None, -5)
         mistake = ""
     except gr.Error as error:
         mistake = error.message
     done = list(job(base))[-1]
     carried = [view.kept.get("a job's result"), look(base)]
     assert done == ("", "done")
-    handlers = [n for n, f in named.items() if f.__module__.startswith(("ui", "app"))]
-    print(json.dumps({"same": same, "handlers": handlers, "pids": len(PIDS), "own": counted.count(False),
+    print(json.dumps({"same": same, "handlers": list(named), "pids": len(PIDS), "own": counted.count(False),
                       "mistake": mistake, "carried": carried}))  # fmt: skip
 
 

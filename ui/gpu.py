@@ -7,6 +7,7 @@ travel both ways, since the next event may meet another child. Elsewhere a handl
 
 import functools
 import os
+import pickle
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -60,7 +61,8 @@ def event(function: Callable) -> Callable:
     def away(*args):
         if not devices.wanted:
             return function(*args)
-        fault, made, results = _run(number, [_plain(a) for a in args], _results())
+        given = pickle.dumps(([_plain(a) for a in args], _results()))
+        fault, made, results = pickle.loads(_run(number, given))
         _take(results)
         if fault is not None:
             raise ValueError(fault)
@@ -80,7 +82,8 @@ def job(work: Callable) -> Callable[..., Iterator[tuple[str, Any]]]:
         if not devices.wanted:
             yield from run_job(functools.partial(work, *args))
             return
-        for fault, words, value, results in _stream(number, args, _results()):
+        for sent in _stream(number, pickle.dumps((args, _results()))):
+            fault, words, value, results = pickle.loads(sent)
             _take(results)
             if fault is not None:
                 raise ValueError(fault)
@@ -89,25 +92,29 @@ def job(work: Callable) -> Callable[..., Iterator[tuple[str, Any]]]:
     return away
 
 
+# The bytes are our own, of this moment: pickled here, since torch's way of sending a tensor between processes leaves it
+# with the one that sent it, which may be gone.
+
+
 @on_gpu(EVENT)
-def _run(number: int, args: list, results: dict) -> tuple[str | None, Any, dict]:
-    _enter(results)
+def _run(number: int, given: bytes) -> bytes:
+    args = _enter(given)
     try:
         made = _handlers[number](*args)
         made = tuple(map(_update, made)) if isinstance(made, tuple | list) else _update(made)
-        return None, made, _results()
+        return pickle.dumps((None, made, _results()))
     except ValueError as error:
-        return str(error), None, {}
+        return pickle.dumps((str(error), None, {}))
 
 
 @on_gpu(JOB)
-def _stream(number: int, args: tuple, results: dict) -> Iterator[tuple[str | None, str, Any, dict]]:
-    _enter(results)
+def _stream(number: int, given: bytes) -> Iterator[bytes]:
+    args = _enter(given)
     try:
         for words, value in run_job(functools.partial(_handlers[number], *args)):
-            yield None, words, value, {} if value is None else _results()
+            yield pickle.dumps((None, words, value, {} if value is None else _results()))
     except ValueError as error:
-        yield str(error), "", None, {}
+        yield pickle.dumps((str(error), "", None, {}))
 
 
 def start() -> None:
@@ -122,9 +129,12 @@ def _listed(function: Callable) -> int:
     return len(_handlers) - 1
 
 
-def _enter(results: dict) -> None:
+def _enter(given: bytes) -> list:
+    """What a child does first; the arguments of its call."""
     devices.allowed = True
+    args, results = pickle.loads(given)
     _take(results)
+    return args
 
 
 def _results() -> dict:

@@ -1,5 +1,6 @@
 """What every tab shares: the visitor's session, what on the page follows it, and how an event changes it."""
 
+import errno
 import functools
 import html
 import threading
@@ -22,6 +23,7 @@ QUIET = {"show_progress": "hidden", "api_visibility": "private"}
 BUDGETS = Budgets()
 GATE = threading.BoundedSemaphore(4)  # networks that run at once; events outside the queue pass here too
 JOBS = {"concurrency_id": "jobs", "concurrency_limit": 2}  # long work of all visitors and programs together
+FAULT = "Something went wrong on the server, and was noted; the page is as it was."
 PATIENCE = 30.0  # seconds that an event waits at the gate
 SAVE_JS = """(text) => { const f = JSON.parse(text), a = document.createElement('a');
   const bytes = Uint8Array.from(atob(f.data), c => c.charCodeAt(0));
@@ -58,10 +60,13 @@ def counted(event: str) -> Iterator[None]:
     except ValueError as error:
         raise mistake(error) from error
     except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO):
+            log.exception(event)
+            raise mistake(FAULT) from error
         raise mistake(f"The disk could not be used ({error.strerror}); what was saved before is untouched.") from error
     except Exception as error:
         log.exception(event)
-        raise mistake("Something went wrong on the server, and was noted; the page is as it was.") from error
+        raise mistake(FAULT) from error
     finally:
         BUDGETS.settle(asking(), time.monotonic() - began)
 
