@@ -3,18 +3,20 @@
 import os
 import shutil
 import socket
+import tempfile
 
 import pytest
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or "chromium is not installed"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync"]  # fmt: skip
+TEMP = tempfile.TemporaryDirectory(prefix="panda-tests-")
+os.environ["GRADIO_TEMP_DIR"] = TEMP.name  # components read it when app.py is imported, whichever test does so
 
 
 @pytest.fixture(scope="session")
-def url(tmp_path_factory):
+def url():
     """One running page for all browser tests: no visitor of it knows of another."""
-    os.environ["GRADIO_TEMP_DIR"] = str(tmp_path_factory.mktemp("gradio"))
     import app
 
     with socket.socket() as free:
