@@ -11,7 +11,6 @@ import gradio as gr
 import PIL.Image
 
 from panda_core.allocator import keep_freed_memory
-from panda_core.generators.registry import find_spec
 from panda_core.images import read_recipe_json, to_pil
 from panda_core.recipes import parse_recipe
 from ui import view
@@ -19,7 +18,8 @@ from ui.edit import edit_tab
 from ui.edits import edits_panel
 from ui.factors import factors_panel
 from ui.masks import RESULTS, masks_tab, saliency
-from ui.page import QUIET, Page, current, plainly, read_recipe, reading, sent, sentence, whole
+from ui.page import JOBS, QUIET, Page, current, plainly, read_recipe, reading, sent, sentence, whole
+from ui.rank import rank, rank_tab
 from ui.region import region_panel
 from ui.session import Session
 from ui.widgets import Picture, Tiles, read
@@ -125,7 +125,7 @@ def set_layer(session: Session | None, layer: int) -> Session:
 
 
 def set_generator(session: Session | None, name: str) -> Session:
-    find_spec(name)
+    view.renderer.catalogue.spec(name)
     return view.start(name).after(current(session))
 
 
@@ -180,6 +180,8 @@ def endpoints() -> None:
     result = gr.Radio(RESULTS, value="cut-out", visible=False, label="result")
     inputs = [recipe, appearance, threshold, sign, result]
     button.click(saliency, inputs, [image, recipe], api_name="saliency")
+    count, ends = gr.Number(visible=False, label="count"), gr.JSON(visible=False, label="seeds")
+    button.click(rank, [recipe, appearance, part, count], ends, api_name="rank", **JOBS)
 
 
 def notice(session: Session) -> str:
@@ -199,6 +201,8 @@ with gr.Blocks(title="PandA: click a part, change it", analytics_enabled=False, 
                     edit_tab(page)
                 with page.tab("Masks"):
                     masks_tab(page)
+                with page.tab("Rank"):
+                    rank_tab(page)
             edits_panel(page, picture, words)
             with gr.Accordion("Factors", open=False, elem_id="factors"):
                 factors_panel(page)
