@@ -12,12 +12,14 @@ import PIL.Image
 
 from panda_core.allocator import keep_freed_memory
 from panda_core.images import read_recipe_json, to_pil
-from panda_core.recipes import Recipe, parse_recipe
+from panda_core.recipes import parse_recipe
 from ui import view
 from ui.edit import edit_tab
 from ui.edits import edits_panel
 from ui.factors import factors_panel
-from ui.page import QUIET, Page, current, plainly, reading, sent, sentence
+from ui.masks import RESULTS, masks_tab, saliency
+from ui.page import JOBS, QUIET, Page, current, plainly, read_recipe, reading, sent, sentence, whole
+from ui.rank import rank, rank_tab
 from ui.region import region_panel
 from ui.session import Session
 from ui.widgets import Picture, Tiles, read
@@ -28,10 +30,6 @@ COPY = "navigator.clipboard?.writeText({}).catch(() => {{}});"
 SHARE_JS = f"""(r) => {{ const u = new URL(window.location); u.search = ''; u.hash = ''; u.searchParams.set('r', r);
   history.replaceState(null, '', u); {COPY.format("u.toString()")} return u.toString(); }}"""
 COPY_JS = f"(text) => {{ {COPY.format('text')} return text; }}"
-SAVE_JS = """(text) => { const f = JSON.parse(text), a = document.createElement('a');
-  const bytes = Uint8Array.from(atob(f.data), c => c.charCodeAt(0));
-  a.href = URL.createObjectURL(new Blob([bytes], {type: 'image/png'})); a.download = f.name; a.click();
-  setTimeout(() => URL.revokeObjectURL(a.href), 10000); }"""
 
 
 def picture_panel(page: Page) -> tuple[Picture, gr.HTML]:
@@ -83,15 +81,13 @@ def share_panel(page: Page) -> None:
     shown = gr.Textbox(label="Copied (or copy it from here)", visible=False, lines=1, max_lines=12, buttons=["copy"],
                        interactive=False, elem_id="copied")  # fmt: skip
 
-    def offer(button: gr.Button, make, js: str, shows: bool = True) -> None:
-        done = button.click(reading(make), page.visit, given, **QUIET)
-        done = done.success(None, given, shown if shows else None, js=js)
-        if shows:
-            done.success(lambda: gr.Textbox(visible=True), None, shown, **QUIET)
+    def offer(button: gr.Button, make, js: str) -> None:
+        done = button.click(reading(make), page.visit, given, **QUIET).success(None, given, shown, js=js)
+        done.success(lambda: gr.Textbox(visible=True), None, shown, **QUIET)
 
     offer(link, share_link, SHARE_JS)
     offer(code, share_python, COPY_JS)
-    offer(png, share_picture, SAVE_JS, shows=False)
+    page.save(png.click, share_picture)
     page.on(file.upload, open_file, file)
 
 
@@ -154,11 +150,6 @@ def open_file(session: Session | None, data: bytes | None) -> Session:
     return opened.after(session)
 
 
-def read_recipe(text: str) -> Recipe:
-    """The recipe of an endpoint's first argument, with factors that this page has."""
-    return view.opened(parse_recipe(text)).recipe
-
-
 @plainly
 def generate(recipe: str) -> tuple[PIL.Image.Image, str]:
     """The picture of a recipe (JSON text, contracts: Recipe). Returns the picture and the recipe with its weights."""
@@ -177,11 +168,6 @@ def edit(recipe: str, part: float, appearance: float, strength: float) -> tuple[
     return generate.__wrapped__(json.dumps(fields))
 
 
-def whole(number: float):
-    """A JSON number that is whole as an int, anything else as it is, for the validator to refuse."""
-    return int(number) if isinstance(number, float) and number.is_integer() else number
-
-
 def endpoints() -> None:
     """What programs call; nothing of it is seen on the page."""
     recipe, image = gr.Textbox(visible=False, label="recipe"), gr.Image(visible=False, format="png", type="pil")
@@ -189,6 +175,13 @@ def endpoints() -> None:
     button = gr.Button(visible=False)
     button.click(generate, recipe, [image, recipe], api_name="generate")
     button.click(edit, [recipe, part, appearance, strength], [image, recipe], api_name="edit")
+    threshold = gr.Number(0, visible=False, label="threshold")
+    sign = gr.Radio(["more", "less"], value="more", visible=False, label="sign")
+    result = gr.Radio(RESULTS, value="cut-out", visible=False, label="result")
+    inputs = [recipe, appearance, threshold, sign, result]
+    button.click(saliency, inputs, [image, recipe], api_name="saliency")
+    count, ends = gr.Number(visible=False, label="count"), gr.JSON(visible=False, label="seeds")
+    button.click(rank, [recipe, appearance, part, count], ends, api_name="rank", **JOBS)
 
 
 def notice(session: Session) -> str:
@@ -203,8 +196,13 @@ with gr.Blocks(title="PandA: click a part, change it", analytics_enabled=False, 
         with gr.Column(scale=6, min_width=320):
             picture, words = picture_panel(page)
         with gr.Column(scale=5, min_width=320):
-            with gr.Tabs(), page.tab("Edit"):
-                edit_tab(page)
+            with gr.Tabs():
+                with page.tab("Edit"):
+                    edit_tab(page)
+                with page.tab("Masks"):
+                    masks_tab(page)
+                with page.tab("Rank"):
+                    rank_tab(page)
             edits_panel(page, picture, words)
             with gr.Accordion("Factors", open=False, elem_id="factors"):
                 factors_panel(page)

@@ -25,6 +25,7 @@ from .published import SAMPLES, read_pair
 from .ranking import RankingIndex, Table
 
 SAMPLE_SEEDS = 2**31  # samples of a fit take their seeds from here up, away from those that people choose
+INDEXED = 64  # leading appearances that a ranking answers for
 
 
 def feature_source(
@@ -236,7 +237,7 @@ class Catalogue:
         return found
 
     def ranking(
-        self, name: str, factors_id: str, psi: float, class_index: int | None = None, appearances: int = 64
+        self, name: str, factors_id: str, psi: float, class_index: int | None = None, appearances: int = INDEXED
     ) -> tuple[RankingIndex, Callable[[int, int], Tensor]]:
         """The index of the pictures 0, 1, 2, ... (their seeds) at ψ, as far as it has grown, and what it grows by.
 

@@ -445,9 +445,14 @@ def python_lines(session: Session) -> str:
 
 def picture_file(session: Session) -> str:
     """The PNG with its recipe inside, and what to call it: JSON for the page's script."""
-    recipe = renderer.pin(session.recipe)
-    data = png_bytes(to_pil(renderer.image(recipe))[0], recipe.to_json())
-    return json.dumps({"name": f"panda-{recipe.generator}-{recipe.seed}.png", "data": base64.b64encode(data).decode()})
+    return saved(session.recipe, to_pil(renderer.image(session.recipe))[0])
+
+
+def saved(recipe: Recipe, image: Image.Image, kind: str = "") -> str:
+    """A PNG of what a recipe makes, for the browser to save: JSON for the page's script."""
+    data = png_bytes(image, renderer.pin(recipe).to_json())
+    name = f"panda-{recipe.generator}-{recipe.seed}{kind}.png"
+    return json.dumps({"name": name, "data": base64.b64encode(data).decode()})
 
 
 def read_mask(given, session: Session) -> Mask | None:
