@@ -11,12 +11,16 @@ import gradio as gr
 import PIL.Image
 
 from panda_core.allocator import keep_freed_memory
-from panda_core.generators.registry import find_spec
 from panda_core.images import read_recipe_json, to_pil
-from panda_core.recipes import Recipe, parse_recipe
+from panda_core.recipes import parse_recipe
 from ui import view
-from ui.edit import edit_tab, sentence
-from ui.page import QUIET, Page, current, plainly, sent
+from ui.edit import edit_tab
+from ui.edits import edits_panel
+from ui.factors import factors_panel
+from ui.masks import RESULTS, masks_tab, saliency
+from ui.page import JOBS, QUIET, Page, current, plainly, read_recipe, reading, sent, sentence, whole
+from ui.rank import rank, rank_tab
+from ui.region import region_panel
 from ui.session import Session
 from ui.widgets import Picture, Tiles, read
 
@@ -26,15 +30,12 @@ COPY = "navigator.clipboard?.writeText({}).catch(() => {{}});"
 SHARE_JS = f"""(r) => {{ const u = new URL(window.location); u.search = ''; u.hash = ''; u.searchParams.set('r', r);
   history.replaceState(null, '', u); {COPY.format("u.toString()")} return u.toString(); }}"""
 COPY_JS = f"(text) => {{ {COPY.format('text')} return text; }}"
-SAVE_JS = """(text) => { const f = JSON.parse(text), a = document.createElement('a');
-  const bytes = Uint8Array.from(atob(f.data), c => c.charCodeAt(0));
-  a.href = URL.createObjectURL(new Blob([bytes], {type: 'image/png'})); a.download = f.name; a.click();
-  setTimeout(() => URL.revokeObjectURL(a.href), 10000); }"""
 
 
 def picture_panel(page: Page) -> tuple[Picture, gr.HTML]:
     picture = Picture(elem_id="picture")
     words = gr.HTML(elem_id="words")
+    region_panel(page, picture)
     with gr.Row(elem_classes="seeds", equal_height=True):
         dice = gr.Button("New picture", variant="primary", min_width=110, elem_id="dice")
         seed = gr.Number(label="Seed", precision=0, min_width=120, interactive=True, elem_id="seed")
@@ -54,7 +55,7 @@ def picture_panel(page: Page) -> tuple[Picture, gr.HTML]:
     page.follow(picture, lambda s: {"scene": view.scene(s), "frame": view.frame(s)})
     page.follow(words, lambda s: sentence(view.frame(s)["words"]))
     page.follow(seed, lambda s: s.recipe.seed)
-    page.follow(layer, lambda s: gr.Radio(choices=view.layer_words(s.recipe), value=s.layer))
+    page.follow(layer, lambda s: gr.Radio(choices=view.layer_words(s), value=s.layer))
     page.follow(psi, show_psi)
     page.follow(generator, lambda s: s.recipe.generator)
     page.follow(visited, view.history, later=True)
@@ -80,15 +81,13 @@ def share_panel(page: Page) -> None:
     shown = gr.Textbox(label="Copied (or copy it from here)", visible=False, lines=1, max_lines=12, buttons=["copy"],
                        interactive=False, elem_id="copied")  # fmt: skip
 
-    def offer(button: gr.Button, make, js: str, shows: bool = True) -> None:
-        done = button.click(plainly(make), page.session, given, **QUIET)
-        done = done.success(None, given, shown if shows else None, js=js)
-        if shows:
-            done.success(lambda: gr.Textbox(visible=True), None, shown, **QUIET)
+    def offer(button: gr.Button, make, js: str) -> None:
+        done = button.click(reading(make), page.visit, given, **QUIET).success(None, given, shown, js=js)
+        done.success(lambda: gr.Textbox(visible=True), None, shown, **QUIET)
 
     offer(link, share_link, SHARE_JS)
     offer(code, share_python, COPY_JS)
-    offer(png, share_picture, SAVE_JS, shows=False)
+    page.save(png.click, share_picture)
     page.on(file.upload, open_file, file)
 
 
@@ -120,14 +119,14 @@ def set_psi(session: Session | None, psi: float) -> Session:
 
 def set_layer(session: Session | None, layer: int) -> Session:
     session = current(session)
-    if layer not in view.layers(session.recipe):
-        raise ValueError(f"layer is {layer}; this page edits {', '.join(map(str, view.layers(session.recipe)))}.")
+    if layer not in session.layers:
+        raise ValueError(f"layer is {layer}; this page edits {', '.join(map(str, session.layers))}.")
     return session.choose_layer(layer)
 
 
 def set_generator(session: Session | None, name: str) -> Session:
-    find_spec(name)
-    return view.start(name)
+    view.renderer.catalogue.spec(name)
+    return view.start(name).after(current(session))
 
 
 def share_link(session: Session | None) -> str:
@@ -151,11 +150,6 @@ def open_file(session: Session | None, data: bytes | None) -> Session:
     return opened.after(session)
 
 
-def read_recipe(text: str) -> Recipe:
-    """The recipe of an endpoint's first argument, with factors that this page has."""
-    return view.opened(parse_recipe(text)).recipe
-
-
 @plainly
 def generate(recipe: str) -> tuple[PIL.Image.Image, str]:
     """The picture of a recipe (JSON text, contracts: Recipe). Returns the picture and the recipe with its weights."""
@@ -168,15 +162,10 @@ def edit(recipe: str, part: float, appearance: float, strength: float) -> tuple[
     """The recipe with one more edit: an appearance at a part of its generator's default layer, in units of strength."""
     made = read_recipe(recipe)
     layer = view.first_layer(made)
-    added = {"op": "add", "layer": layer, "factors": view.layers(made)[layer], "region": {"parts": [whole(part)]}}
+    added = {"op": "add", "layer": layer, "factors": view.bundled(made)[layer], "region": {"parts": [whole(part)]}}
     fields = made.to_dict()
     fields["edits"].append(added | {"appearance": whole(appearance), "strength": strength})
     return generate.__wrapped__(json.dumps(fields))
-
-
-def whole(number: float):
-    """A JSON number that is whole as an int, anything else as it is, for the validator to refuse."""
-    return int(number) if isinstance(number, float) and number.is_integer() else number
 
 
 def endpoints() -> None:
@@ -186,6 +175,13 @@ def endpoints() -> None:
     button = gr.Button(visible=False)
     button.click(generate, recipe, [image, recipe], api_name="generate")
     button.click(edit, [recipe, part, appearance, strength], [image, recipe], api_name="edit")
+    threshold = gr.Number(0, visible=False, label="threshold")
+    sign = gr.Radio(["more", "less"], value="more", visible=False, label="sign")
+    result = gr.Radio(RESULTS, value="cut-out", visible=False, label="result")
+    inputs = [recipe, appearance, threshold, sign, result]
+    button.click(saliency, inputs, [image, recipe], api_name="saliency")
+    count, ends = gr.Number(visible=False, label="count"), gr.JSON(visible=False, label="seeds")
+    button.click(rank, [recipe, appearance, part, count], ends, api_name="rank", **JOBS)
 
 
 def notice(session: Session) -> str:
@@ -200,8 +196,16 @@ with gr.Blocks(title="PandA: click a part, change it", analytics_enabled=False, 
         with gr.Column(scale=6, min_width=320):
             picture, words = picture_panel(page)
         with gr.Column(scale=5, min_width=320):
-            with gr.Tabs(), gr.Tab("Edit"):
-                edit_tab(page, picture, words)
+            with gr.Tabs():
+                with page.tab("Edit"):
+                    edit_tab(page)
+                with page.tab("Masks"):
+                    masks_tab(page)
+                with page.tab("Rank"):
+                    rank_tab(page)
+            edits_panel(page, picture, words)
+            with gr.Accordion("Factors", open=False, elem_id="factors"):
+                factors_panel(page)
             share_panel(page)
     endpoints()
     page.wire(demo)

@@ -25,12 +25,12 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "-
 
 def core_ticks(repeats: int) -> list[float]:
     """Seconds of ticks at `repeats` strengths that were not shown before."""
-    from ui import edit, view
+    from ui import edits, view
 
     session, seconds = view.start(), []
     for i in range(repeats + 5):
         began = time.perf_counter()
-        session, *_ = edit.tick(session, round(-3.9 + 7.8 * i / (repeats + 5), 4))
+        session, *_ = edits.tick(session, round(-3.9 + 7.8 * i / (repeats + 5), 4))
         seconds.append(time.perf_counter() - began)
     return seconds[5:]
 

@@ -7,9 +7,8 @@ import torch
 
 from benchmarks.tail_families import NETWORKS
 from panda_core.allocator import keep_freed_memory
-from panda_core.catalogue import Loaded
+from panda_core.catalogue import Catalogue, Loaded
 from panda_core.checkpoints import load_generator
-from panda_core.generators import registry
 from panda_core.generators.split import weights_hash
 from panda_core.generators.stylegan2 import StyleGAN2
 
@@ -38,5 +37,5 @@ def prepare(args: argparse.Namespace) -> Loaded:
     elif Path(args.generator).is_file():
         generator = load_generator(args.generator).eval().requires_grad_(False)
     else:
-        generator = registry.load(args.generator)[0]
+        generator = Catalogue().generator(args.generator).generator
     return Loaded(generator.to(args.device), weights_hash(generator))

@@ -18,7 +18,7 @@ from PIL import Image
 import app
 from panda_core.images import read_recipe_json, to_pil
 from panda_core.recipes import Mask, encode_link, parse_recipe
-from ui import edit, page, view
+from ui import edit, edits, page, region, view
 from ui.session import Session
 
 
@@ -46,7 +46,7 @@ def start() -> Session:
 @pytest.fixture
 def chosen(start) -> Session:
     """No edits yet, the second part chosen."""
-    return edit.pick(edit.do_reset(start), event(part=1))
+    return region.pick(edits.do_reset(start), event(part=1))
 
 
 @pytest.fixture
@@ -85,11 +85,11 @@ def test_a_visitor_without_a_session_gets_the_start_page(start):
 
 
 def test_a_click_chooses_one_part_and_shift_several(start):
-    one = edit.pick(start, event(part=1))
-    two = edit.pick(one, event(part=2, several=True))
+    one = region.pick(start, event(part=1))
+    two = region.pick(one, event(part=2, several=True))
     assert (one.parts, two.parts) == ((1,), (1, 2))
-    assert edit.pick(two, event(part=1, several=True)).parts == (2,)
-    assert edit.pick(two, event(part=0)).parts == (0,)
+    assert region.pick(two, event(part=1, several=True)).parts == (2,)
+    assert region.pick(two, event(part=0)).parts == (0,)
 
 
 def test_a_look_becomes_an_edit_and_the_next_one_replaces_it(chosen):
@@ -102,29 +102,29 @@ def test_a_look_becomes_an_edit_and_the_next_one_replaces_it(chosen):
 
 def test_a_click_on_an_outdated_sheet_chooses_nothing(chosen):
     seen = view.sheet(chosen)["of"]
-    assert edit.choose_look(edit.pick(chosen, event(part=0)), event(index=0, of=seen)).edit is None
+    assert edit.choose_look(region.pick(chosen, event(part=0)), event(index=0, of=seen)).edit is None
     assert edit.choose_look(chosen, event(index=0, of=seen)).edit is not None
 
 
 def test_another_part_gets_an_edit_of_its_own_and_the_first_can_be_taken_up_again(edited):
-    both = edit.choose_look(edit.pick(edited, event(part=0)), event(index=1))
+    both = edit.choose_look(region.pick(edited, event(part=0)), event(index=1))
     assert [e.region.parts for e in both.recipe.edits] == [(1,), (0,)]
-    assert edit.pick(both, event(part=1)).active == 0
+    assert region.pick(both, event(part=1)).active == 0
 
 
 def test_a_drag_is_one_step_of_undo(edited):
     dragged = edited
     for strength in (0.5, 1.0, -2.0):
-        dragged, update, *_ = edit.tick(dragged, strength)
+        dragged, update, *_ = edits.tick(dragged, strength)
         assert set(update) == {"frame"}
     assert dragged.edit.strength == -2.0
-    back = edit.do_undo(dragged)
+    back = edits.do_undo(dragged)
     assert back.recipe == edited.recipe
-    assert edit.do_redo(back).recipe == dragged.recipe
+    assert edits.do_redo(back).recipe == dragged.recipe
 
 
 def test_a_tick_shows_the_picture_of_the_new_recipe(edited):
-    session, update, *_ = edit.tick(edited, -1.5)
+    session, update, *_ = edits.tick(edited, -1.5)
     shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(update["frame"]["image"].split(",")[1]))), np.float32)
     made = np.asarray(to_pil(picture(session))[0], np.float32)
     assert np.abs(shown - made).mean() < 3  # JPEG
@@ -134,74 +134,74 @@ def test_undo_goes_back_through_everything(start):
     session, other = start, 0 if start.parts != (0,) else 1
     changes = [
         lambda s: app.go_to_seed(s, 12),
-        lambda s: edit.pick(s, event(part=other)),
+        lambda s: region.pick(s, event(part=other)),
         lambda s: edit.choose_look(s, event(index=2)),
-        lambda s: edit.act(s, event(action="switch", index=0)),
-        lambda s: edit.act(s, event(action="up", index=1)),
-        lambda s: edit.act(s, event(action="remove", index=0)),
+        lambda s: edits.act(s, event(action="switch", index=0)),
+        lambda s: edits.act(s, event(action="up", index=1)),
+        lambda s: edits.act(s, event(action="remove", index=0)),
         lambda s: app.set_psi(s, 0.5),
-        edit.do_reset,
+        edits.do_reset,
     ]
     for change in changes:
         session = change(session)
     recipes = {session.recipe}
     while session.past:
-        session = edit.do_undo(session)
+        session = edits.do_undo(session)
         recipes.add(session.recipe)
     assert session.recipe == start.recipe
     assert len(recipes) == len(changes)  # choosing a part changes no recipe; each of the others is a step
 
 
 def test_moving_keeps_the_edit_in_hand(edited):
-    both = edit.choose_look(edit.pick(edited, event(part=0)), event(index=1))
-    moved = edit.act(both, event(action="up", index=1))
+    both = edit.choose_look(region.pick(edited, event(part=0)), event(index=1))
+    moved = edits.act(both, event(action="up", index=1))
     assert moved.active == 0 and moved.edit == both.edit
-    assert edit.act(moved, event(action="up", index=0)).recipe == moved.recipe
+    assert edits.act(moved, event(action="up", index=0)).recipe == moved.recipe
 
 
 def test_painting_begins_a_region_of_its_own(edited):
-    session = edit.paint(edited, event(rle=painted(edited)))
+    session = region.paint(edited, event(rle=painted(edited)))
     assert session.where == "painted" and session.edit is None
     session = edit.choose_look(session, event(index=0))
     assert len(session.recipe.edits) == 2 and session.edit.region.mask is not None
 
 
 def test_more_paint_changes_the_painted_edit(edited):
-    session = edit.choose_look(edit.paint(edited, event(rle=painted(edited))), event(index=0))
+    session = edit.choose_look(region.paint(edited, event(rle=painted(edited))), event(index=0))
     _, H, W = view.renderer.generator(session.recipe).layers[session.layer]
-    more = edit.paint(session, event(rle=f"0,{H * W}"))
+    more = region.paint(session, event(rle=f"0,{H * W}"))
     assert len(more.recipe.edits) == 2 and more.edit.region.mask == Mask((H, W), f"0,{H * W}")
-    assert edit.paint(more, event(rle=str(H * W))).recipe == more.recipe  # nothing painted: the edit stays
+    assert region.paint(more, event(rle=str(H * W))).recipe == more.recipe  # nothing painted: the edit stays
 
 
 def test_a_painted_piece_of_a_part_can_be_kept(edited):
-    session = edit.choose_where(edited, "piece")
+    session = region.choose_where(edited, "piece")
     assert session.recipe == edited.recipe
-    kept = edit.paint(session, event(rle=painted(session)))
+    kept = region.paint(session, event(rle=painted(session)))
     assert kept.edit.region.parts == (1,) and kept.edit.region.keep is not None
-    assert edit.choose_where(kept, "parts").edit.region == edited.edit.region
+    assert region.choose_where(kept, "parts").edit.region == edited.edit.region
 
 
 def test_painting_over_an_edited_part_can_cut_its_edit_down(edited):
-    stroke = edit.paint(edited, event(rle=painted(edited)))
-    cut = edit.choose_where(stroke, "piece")
+    stroke = region.paint(edited, event(rle=painted(edited)))
+    cut = region.choose_where(stroke, "piece")
     assert len(cut.recipe.edits) == 1 and cut.edit.region.parts == (1,) and cut.edit.region.keep is not None
 
 
 def test_the_whole_picture_is_a_region(edited):
-    assert edit.choose_where(edited, "all").edit.region.all
+    assert region.choose_where(edited, "all").edit.region.all
     whole = edit.choose_look(edit.choose_everywhere(edited), event(index=0))
     assert len(whole.recipe.edits) == 2 and whole.edit.region.all
 
 
 def test_a_rest_between_two_moves_of_the_slider_makes_two_steps(edited, monkeypatch):
     clock = iter([10.0, 10.2, 99.0])
-    monkeypatch.setattr(edit.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(edits.time, "monotonic", lambda: next(clock))
     session = edited
     for strength in (0.5, 1.0, 2.0):
-        session, *_ = edit.tick(session, strength)
-    assert edit.do_undo(session).edit.strength == 1.0
-    assert edit.do_undo(edit.do_undo(session)).recipe == edited.recipe
+        session, *_ = edits.tick(session, strength)
+    assert edits.do_undo(session).edit.strength == 1.0
+    assert edits.do_undo(edits.do_undo(session)).recipe == edited.recipe
 
 
 def test_another_seed_keeps_the_edits_and_is_remembered(edited):
@@ -213,15 +213,15 @@ def test_another_seed_keeps_the_edits_and_is_remembered(edited):
 
 @pytest.mark.parametrize("layer", [0, -1])
 def test_every_layer_offers_looks(start, layer):
-    number = list(view.layers(start.recipe))[layer]
-    session = edit.pick(app.set_layer(start, number), event(part=0))
+    number = list(start.layers)[layer]
+    session = region.pick(app.set_layer(start, number), event(part=0))
     sheet = view.sheet(session)
     assert len(sheet["items"]) == view.LOOKS
     assert len({item["image"] for item in sheet["items"]}) == view.LOOKS
 
 
 def test_nothing_chosen_offers_nothing_but_a_sentence(start):
-    sheet = view.sheet(edit.choose_parts(start, []))
+    sheet = view.sheet(region.choose_parts(start, []))
     assert sheet["items"] == [] and sheet["note"].endswith(".")
 
 
@@ -237,10 +237,10 @@ def test_thumbnails_run_no_full_tail(chosen, nothing_kept, monkeypatch):
 
 
 def test_the_words_say_when_nothing_changed(edited):
-    none, *_ = edit.tick(edited, 0.0)
+    none, *_ = edits.tick(edited, 0.0)
     assert "Nothing visible" in view.frame(none)["words"]
-    assert "as generated" in view.frame(edit.do_reset(edited))["words"]
-    assert "edits are off" in view.frame(edit.act(edited, event(action="switch", index=0)))["words"]
+    assert "as generated" in view.frame(edits.do_reset(edited))["words"]
+    assert "edits are off" in view.frame(edits.act(edited, event(action="switch", index=0)))["words"]
 
 
 # what leaves the page and comes back
@@ -298,7 +298,7 @@ def test_the_png_carries_the_recipe_and_opens(edited, start):
     data = base64.b64decode(json.loads(view.picture_file(edited))["data"])
     opened = app.open_file(start, data)
     assert opened.recipe == edited.recipe
-    assert edit.do_undo(opened).recipe == start.recipe
+    assert edits.do_undo(opened).recipe == start.recipe
     assert np.array_equal(np.asarray(Image.open(io.BytesIO(data))), np.asarray(to_pil(picture(edited))[0]))
     assert parse_recipe(read_recipe_json(data)).weights is not None
 
@@ -315,18 +315,18 @@ def test_copy_as_python_makes_the_same_picture(edited, tmp_path):
 # mistakes
 
 MISTAKES = {
-    "part": lambda s: edit.pick(s, event(part=999)),
-    "part kind": lambda s: edit.pick(s, event(part="1; drop")),
-    "no part": lambda s: edit.pick(s, event()),
+    "part": lambda s: region.pick(s, event(part=999)),
+    "part kind": lambda s: region.pick(s, event(part="1; drop")),
+    "no part": lambda s: region.pick(s, event()),
     "look": lambda s: edit.choose_look(s, event(index=12)),
     "look kind": lambda s: edit.choose_look(s, event(index=True)),
-    "rle": lambda s: edit.paint(s, event(rle="1,2,3")),
-    "rle kind": lambda s: edit.paint(s, event(rle=[1, 2])),
-    "rle length": lambda s: edit.paint(s, event(rle="1," * 100_000)),
-    "action": lambda s: edit.act(s, event(action="explode", index=0)),
-    "row": lambda s: edit.act(s, event(action="remove", index=7)),
-    "row kind": lambda s: edit.act(s, event(action="take", index={})),
-    "where": lambda s: edit.choose_where(s, "nowhere"),
+    "rle": lambda s: region.paint(s, event(rle="1,2,3")),
+    "rle kind": lambda s: region.paint(s, event(rle=[1, 2])),
+    "rle length": lambda s: region.paint(s, event(rle="1," * 100_000)),
+    "action": lambda s: edits.act(s, event(action="explode", index=0)),
+    "row": lambda s: edits.act(s, event(action="remove", index=7)),
+    "row kind": lambda s: edits.act(s, event(action="take", index={})),
+    "where": lambda s: region.choose_where(s, "nowhere"),
     "strength": lambda s: s.set_strength(1e9),
     "strength kind": lambda s: s.set_strength("3"),
     "not a number": lambda s: s.set_strength(float("nan")),
@@ -368,7 +368,7 @@ def test_generate_returns_the_picture_and_its_recipe(edited):
 
 
 def test_edit_adds_one_edit(start):
-    empty = edit.do_reset(start).recipe.to_json()
+    empty = edits.do_reset(start).recipe.to_json()
     image, recipe = app.edit(empty, 1.0, 2.0, -3.0)
     added = parse_recipe(recipe).edits
     assert [(e.region.parts, e.appearance, e.strength) for e in added] == [((1,), 2, -3.0)]
@@ -383,13 +383,14 @@ def test_edit_refuses_what_the_validator_refuses(start, values):
 
 def test_the_public_endpoints_are_a_decision():
     dependencies = app.demo.get_config_file()["dependencies"]
-    assert {d["api_name"] for d in dependencies if d["api_visibility"] == "public"} == {"generate", "edit"}
+    public = {d["api_name"] for d in dependencies if d["api_visibility"] == "public"}
+    assert public == {"generate", "edit", "saliency", "rank"}
 
 
 def test_a_move_that_changes_nothing_does_not_swallow_a_step(edited):
-    session, *_ = edit.tick(edited, edited.edit.strength)
-    session, *_ = edit.tick(session, 1.25)
-    assert edit.do_undo(session).recipe == edited.recipe
+    session, *_ = edits.tick(edited, edited.edit.strength)
+    session, *_ = edits.tick(session, 1.25)
+    assert edits.do_undo(session).recipe == edited.recipe
 
 
 def test_looks_that_cannot_be_seen_are_not_offered():

@@ -1,21 +1,29 @@
 """What every tab shares: the visitor's session, what on the page follows it, and how an event changes it."""
 
 import functools
+import html
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import gradio as gr
 
-from panda_core.recipes import decode_link
+from panda_core.recipes import Recipe, decode_link, parse_recipe
 
 from . import view
+from .jobs import run_job
 from .session import Session
 
 QUIET = {"show_progress": "hidden", "api_visibility": "private"}
 GATE = threading.BoundedSemaphore(4)  # networks that run at once; events outside the queue pass here too
+JOBS = {"concurrency_id": "jobs", "concurrency_limit": 2}  # long work of all visitors and programs together
 PATIENCE = 30.0  # seconds that an event waits at the gate
+SAVE_JS = """(text) => { const f = JSON.parse(text), a = document.createElement('a');
+  const bytes = Uint8Array.from(atob(f.data), c => c.charCodeAt(0));
+  a.href = URL.createObjectURL(new Blob([bytes], {type: 'image/png'})); a.download = f.name; a.click();
+  setTimeout(() => URL.revokeObjectURL(a.href), 10000); }"""
 
 
 def plainly(function: Callable) -> Callable:
@@ -28,58 +36,144 @@ def plainly(function: Callable) -> Callable:
         try:
             return function(*args, **kwargs)
         except ValueError as error:
-            raise gr.Error(str(error), title="That did not work", print_exception=False) from error
+            raise mistake(error) from error
         finally:
             GATE.release()
 
     return wrapped
 
 
+def mistake(error: Exception) -> gr.Error:
+    return gr.Error(html.escape(str(error)), title="That did not work", print_exception=False)
+
+
+class Visit:
+    """A visitor's session on the server, changed by one event at a time: of two in flight neither undoes the other."""
+
+    def __init__(self) -> None:
+        self.session: Session | None = None
+        self.lock = threading.Lock()
+
+
+def changing(function: Callable) -> Callable:
+    """function(session, *inputs) -> (session, *values), or None where nothing changes, as an event's handler."""
+    plain = plainly(function)
+
+    @functools.wraps(function)
+    def wrapped(visit: Visit | None, *args):
+        visit = visit or Visit()
+        with visit.lock:
+            made = plain(visit.session, *args)
+            if made is None:
+                return gr.skip()
+            visit.session = made[0]
+            return visit, *made[1:]
+
+    return wrapped
+
+
+def reading(function: Callable) -> Callable:
+    """function(session) -> value, as an event's handler."""
+    plain = plainly(function)
+    return lambda visit: plain(visit.session if visit else None)
+
+
+class Follower(NamedTuple):
+    """A component and what it shows of a session. tab: only while that tab is open; later: after the picture."""
+
+    component: Any
+    value: Callable[[Session], Any]
+    tab: str | None
+    later: bool
+
+
 class Page:
     """Collects what follows the session and what changes it while the tabs lay themselves out; `wire` connects all.
 
     A component follows the session through a function Session -> value. An event changes it through a function
-    (session, *values of its inputs) -> session. So a tab knows nothing of the others.
+    (session, *values of its inputs) -> session, or None where nothing changes. So a tab knows nothing of the others.
     """
 
     def __init__(self) -> None:
-        self.session = gr.State(None)
-        self._now: list[tuple[Any, Callable[[Session], Any]]] = []
-        self._later: list[tuple[Any, Callable[[Session], Any]]] = []
+        self.visit = gr.State(None)
+        self._tab: str | None = None
+        self._followers: list[Follower] = []
         self._events: list[tuple[Any, Callable, list, dict]] = []
+
+    @contextmanager
+    def tab(self, name: str) -> Iterator[None]:
+        """What is laid out inside is on this tab, and follows the session only while it is open."""
+        with gr.Tab(name) as tab:
+            self._tab = name
+            yield
+            self._tab = None
+        # gradio also tells of the tab that a page opens with, perhaps before the page's own session is there
+        self.on(tab.select, lambda session: session and session.open_tab(name), trigger_mode="multiple")
 
     def follow(self, component, value: Callable[[Session], Any], later: bool = False) -> None:
         """`component` shows value(session) after every change; later: in a second step, once the picture is there."""
-        (self._later if later else self._now).append((component, value))
+        self._followers.append(Follower(component, value, self._tab, later))
 
     def on(self, event, change: Callable, *inputs, **options) -> None:
         """When `event` happens, the session becomes change(session, *inputs)."""
         self._events.append((event, change, list(inputs), options))
 
+    def job(self, event, work: Callable, *inputs, done: Callable[[Session, Any], Session]) -> None:
+        """A long piece of work, with a line of progress and a Cancel button where this is called.
+
+        work(session, *inputs, report) runs beside everything else; report(Progress) is False once it should stop.
+        done(session, result) -> session, with the session as it is by then: the visitor may have gone on meanwhile.
+        """
+        with gr.Row(visible=False, equal_height=True, elem_classes="job") as row:
+            line = gr.HTML(elem_classes="progress")
+            cancel = gr.Button("Cancel", size="sm", min_width=80, scale=0)
+        result = gr.State(None)
+
+        def run(visit: Visit | None, *values) -> Iterator:
+            try:
+                for words, value in run_job(functools.partial(work, current(visit and visit.session), *values)):
+                    yield gr.skip() if value is None else value, words, gr.skip()
+            except ValueError as error:
+                yield gr.skip(), "", gr.Row(visible=False)
+                raise mistake(error) from error
+
+        begun = event(lambda: (waiting(), gr.Row(visible=True)), None, [line, row], queue=False, **QUIET)
+        ran = begun.then(run, [self.visit, *inputs], [result, line, row], **QUIET, **JOBS)
+        self.on(ran.success, lambda session, value: done(current(session), value), result)
+        ran.success(lambda: ("", gr.Row(visible=False)), None, [line, row], queue=False, **QUIET)
+        cancel.click(lambda: ("", gr.Row(visible=False)), None, [line, row], cancels=[ran], queue=False, **QUIET)
+
+    def save(self, event, make: Callable[[Session], str]) -> None:
+        """When `event` happens, the browser saves a PNG; make(session) -> JSON of its name and its data in base64."""
+        given = gr.Textbox(visible="hidden")
+        event(reading(make), self.visit, given, **QUIET).success(None, given, None, js=SAVE_JS)
+
     def wire(self, demo: gr.Blocks) -> None:
         for event, change, inputs, options in self._events:
-            self._connect(event, change, [self.session, *inputs], options)
-        self._connect(demo.load, open_page, [], {})
+            self._connect(event, change, [self.visit, *inputs], options)
+        self._connect(demo.load, open_page, [self.visit], {})
 
     def _connect(self, event, change: Callable, inputs: list, options: dict) -> None:
-        now, later = list(self._now), list(self._later)
+        now = [f for f in self._followers if not f.later]
+        later = [f for f in self._followers if f.later]
 
         @functools.wraps(change)
         def first(*args):
             session = change(*args)
-            return (session, *[value(session) for _, value in now])
-
-        def then(session: Session | None):
-            return [value(session or view.start()) for _, value in later]
+            return session and (session, *shown(now, session))
 
         # "always_last": while one runs, the latest waits. "multiple" where each counts, one after the other.
         options = {"trigger_mode": "always_last", "concurrency_limit": 1} | options
-        outputs = [self.session, *[component for component, _ in now]]
-        done = event(plainly(first), inputs, outputs, **QUIET, **options)
-        done.success(plainly(then), self.session, [component for component, _ in later], **QUIET)
+        done = event(changing(first), inputs, [self.visit, *[f.component for f in now]], **QUIET, **options)
+        show = reading(lambda session: shown(later, session or view.start()))
+        done.success(show, self.visit, [f.component for f in later], **QUIET)
 
 
-def open_page(request: gr.Request) -> Session:
+def shown(followers: list[Follower], session: Session) -> list:
+    return [f.value(session) if f.tab in (None, session.tab) else gr.skip() for f in followers]
+
+
+def open_page(session: Session | None, request: gr.Request) -> Session:
     """The page as it opens: the recipe of its link, or the start page, with a sentence if the link was no good."""
     return open_link(request.query_params.get("r"))
 
@@ -101,3 +195,25 @@ def sent(event: gr.EventData, name: str) -> Any:
 def current(session: Session | None) -> Session:
     """The session in hand; the start page's where the server has forgotten it (a restart, an hour without a word)."""
     return replace(session or view.start(), notice="")
+
+
+def heading(text: str) -> str:
+    return f'<div class="heading" role="heading" aria-level="2">{text}</div>'
+
+
+def sentence(text: str) -> str:
+    return f'<p role="status">{text}</p>'
+
+
+def waiting() -> str:
+    return sentence("Waiting for a free place …")
+
+
+def read_recipe(text: str) -> Recipe:
+    """The recipe of an endpoint's first argument, with factors that this page has."""
+    return view.opened(parse_recipe(text)).recipe
+
+
+def whole(number: float):
+    """A JSON number that is whole as an int, anything else as it is, for the validator to refuse."""
+    return int(number) if isinstance(number, float) and number.is_integer() else number

@@ -1,29 +1,35 @@
 """What one visitor has in hand, as a value: the recipe, what is chosen, undo. Knows nothing of Gradio or pictures."""
 
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Self, TypeVar
 
 from panda_core.recipes import Edit, Mask, Recipe, Region, parse_recipe
 
 UNDO_STEPS = 60
 SEEDS_KEPT = 8
 WHERE = ("parts", "piece", "painted", "all")  # the chosen parts, the painted piece of them, what is painted, everywhere
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Session:
     """Every method returns a new session; a wrong value raises ValueError and nothing has changed.
 
-    layer: where new edits go. where, parts, mask: the region chosen for the next look. active: the edit that the slider
-    moves. tag: what the last change was, so that one drag is one step of undo. seeds: visited, newest first. notice:
-    one sentence to show until the next change. moved_at: when the slider last moved, on the server's clock.
+    layer: where new edits go. factors: (generator, layer, factors id) in use. tab: the one that is open. where, parts,
+    mask, refine, k: the region chosen for the next look. active: the edit that the slider moves. tag: what the last
+    change was, so that one drag is one step of undo. seeds: visited, newest first. notice: one sentence to show until
+    the next change. moved_at: when the slider last moved, on the server's clock. asides: what single tabs keep.
     """
 
     recipe: Recipe
     layer: int
+    factors: tuple[tuple[str, int, str], ...]
+    tab: str = "Edit"
     where: str = "parts"
     parts: tuple[int, ...] = ()
     mask: Mask | None = None
+    refine: str = "none"
+    k: int = 32
     active: int | None = None
     past: tuple[Recipe, ...] = ()
     future: tuple[Recipe, ...] = ()
@@ -31,12 +37,23 @@ class Session:
     seeds: tuple[int, ...] = ()
     notice: str = ""
     moved_at: float = 0.0
+    asides: tuple[object, ...] = ()
 
     @classmethod
-    def opened(cls, recipe: Recipe, layer: int) -> Self:
-        """A session that begins with this recipe, its last edit in hand."""
-        fresh = cls(recipe, layer, seeds=(recipe.seed,))
+    def opened(cls, recipe: Recipe, layer: int, factors: dict[int, str]) -> Self:
+        """A session that begins with this recipe, its last edit in hand. factors: layer -> id, of its generator."""
+        known = tuple((recipe.generator, number, factors_id) for number, factors_id in factors.items())
+        fresh = cls(recipe, layer, known, seeds=(recipe.seed,))
         return fresh.take_up(len(recipe.edits) - 1) if recipe.edits else fresh
+
+    @property
+    def layers(self) -> dict[int, str]:
+        """Layer -> id of the factors in use there, for this generator, coarse layers first."""
+        return {layer: name for generator, layer, name in sorted(self.factors) if generator == self.recipe.generator}
+
+    @property
+    def factors_id(self) -> str:
+        return self.layers[self.layer]
 
     @property
     def edit(self) -> Edit | None:
@@ -50,7 +67,7 @@ class Session:
         if self.where == "painted":
             return None if self.mask is None else Region(mask=self.mask)
         keep = self.mask if self.where == "piece" else None
-        return Region(self.parts, keep=keep) if self.parts else None
+        return Region(self.parts, self.refine, self.k, keep) if self.parts else None
 
     # ---- choosing ----
 
@@ -62,9 +79,21 @@ class Session:
         """Another layer has other parts and another grid."""
         return replace(self, layer=layer, parts=(), mask=None, where="parts", active=None, tag="")
 
+    def use_factors(self, layer: int, factors_id: str) -> Self:
+        """These factors at this layer from now on, and nothing chosen yet; edits made with others keep theirs."""
+        if self.layers.get(layer) == factors_id:
+            return self if self.layer == layer else self.choose_layer(layer)
+        here = (self.recipe.generator, layer, factors_id)
+        others = tuple(known for known in self.factors if known[:2] != here[:2])
+        return replace(self, factors=(*others, here)).choose_layer(layer)
+
+    def set_refine(self, refine: str, k: int) -> Self:
+        """Parts as learned, or refined to each picture; the edit in hand follows."""
+        return replace(self, refine=refine, k=k if refine == "graph" else 32).restrict_edit()
+
     def find_edit(self) -> Self:
-        region = self.region()
-        same = [i for i, e in enumerate(self.recipe.edits) if (e.layer, e.region) == (self.layer, region)]
+        wanted = (self.layer, self.factors_id, self.region())
+        same = [i for i, e in enumerate(self.recipe.edits) if (e.layer, e.factors, e.region) == wanted]
         return replace(self, active=same[-1] if same else None)
 
     def take_up(self, index: int) -> Self:
@@ -73,13 +102,29 @@ class Session:
         region = edit.region
         drawn = region.mask or region.keep
         where = "all" if region.all else "painted" if region.mask else "piece" if region.keep else "parts"
-        return replace(
-            self, layer=edit.layer, parts=region.parts, mask=drawn, where=where, active=index, tag=""
-        )  # fmt: skip
+        there = replace(
+            self.use_factors(edit.layer, edit.factors),
+            parts=region.parts,
+            mask=drawn,
+            where=where,
+            active=index,
+            tag="",
+        )
+        return replace(there, refine=region.refine, k=region.k) if region.parts else there
 
     def let_go(self) -> Self:
         """The next look becomes an edit of its own."""
         return replace(self, active=None, tag="")
+
+    def open_tab(self, tab: str) -> Self:
+        return replace(self, tab=tab)
+
+    def aside(self, kind: type[T]) -> T:
+        """What a tab keeps, a frozen value of a class of its own; as new where it has kept nothing."""
+        return next((kept for kept in self.asides if type(kept) is kind), None) or kind()
+
+    def put_aside(self, value: object) -> Self:
+        return replace(self, asides=(*(kept for kept in self.asides if type(kept) is not type(value)), value))
 
     def restrict(self, where: str, mask: Mask | None) -> Self:
         """Another kind of region or another drawing; the edit in hand follows."""
@@ -113,10 +158,12 @@ class Session:
 
     def add(self, edit: Edit) -> Self:
         """A look: in place of the one in hand, or as a new edit."""
-        if self.active is not None:
-            return self.put(self.active, edit)
-        added = self.change(replace(self.recipe, edits=(*self.recipe.edits, edit)))
-        return replace(added, active=len(added.recipe.edits) - 1)
+        return self.append(edit) if self.active is None else self.put(self.active, edit)
+
+    def append(self, *edits: Edit) -> Self:
+        """New edits at the end of the list, in one step of undo; the last one comes into hand."""
+        added = self.change(replace(self.recipe, edits=(*self.recipe.edits, *edits)))
+        return added.take_up(len(added.recipe.edits) - 1)
 
     def set_strength(self, strength: float) -> Self:
         if self.edit is None:
@@ -158,10 +205,12 @@ class Session:
         return self.change(replace(self.recipe, psi=psi), "psi")
 
     def after(self, other: Self) -> Self:
-        """This session with the past and the seeds of another: a recipe opened from a file can be undone."""
+        """This session with the past, the tab and the seeds of another: a recipe opened from a file can be undone."""
         past = (*other.past, other.recipe)[-UNDO_STEPS:]
         seeds = tuple(dict.fromkeys((*self.seeds, *other.seeds)))[:SEEDS_KEPT]
-        return replace(self, past=past, seeds=seeds)
+        mine = {known[:2] for known in self.factors}
+        factors = (*self.factors, *(known for known in other.factors if known[:2] not in mine))
+        return replace(self, past=past, seeds=seeds, factors=factors, tab=other.tab)
 
     def undo(self) -> Self:
         return self._travel(self.past, self.future, forward=False)
@@ -177,8 +226,10 @@ class Session:
         else:
             recipe, past, future = past[-1], past[:-1], (self.recipe, *future)
         there = replace(self, recipe=recipe, past=past, future=future, tag="", active=None)
+        if there.layer not in there.layers:  # another generator's
+            there = there.choose_layer(max(there.layers))
         count = len(recipe.edits)
-        if not count or recipe.generator != self.recipe.generator:
+        if not count:
             return there
         changed = [i for i in range(count) if recipe.edits[i] not in self.recipe.edits]
         fallback = self.active if self.active is not None and self.active < count else count - 1

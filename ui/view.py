@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from panda_core.factors import Factors, scale_parts
-from panda_core.generators.registry import GENERATORS, GeneratorSpec, find_spec
+from panda_core.generators.registry import GENERATORS, GeneratorSpec
 from panda_core.images import PALETTE, difference, heat_map, png_bytes, to_pil
 from panda_core.recipes import Edit, Mask, Recipe, Region, encode_link, parse_recipe
 from panda_core.rendering import Renderer, edit_alpha
@@ -25,6 +25,7 @@ from .session import Session
 
 LOOKS = 12
 FRAME_SIDE = 512  # pixels that a frame is sent at, at most
+MOST_PARTS, MOST_SAMPLES = 64, 4096  # of a fit
 SEEN = 0.02  # mean change in [-1, 1] units below which nothing visible happened
 renderer = Renderer(cached=48)
 
@@ -35,17 +36,20 @@ class Kept:
     def __init__(self, most: int):
         self._most, self._lock, self._items = most, threading.Lock(), OrderedDict()
 
-    def get(self, key: Hashable, make: Callable):
+    def get(self, key: Hashable, make: Callable | None = None):
+        """What is kept under `key`, else what `make` makes; None where neither is."""
         with self._lock:
             if key in self._items:
                 self._items.move_to_end(key)
                 return self._items[key]
-        value = make()
+        return None if make is None else self.put(key, make())
+
+    def put(self, key: Hashable, value):
         with self._lock:
             self._items[key] = value
             while len(self._items) > self._most:
                 self._items.popitem(last=False)
-        return value
+            return value
 
 
 kept = Kept(256)
@@ -56,25 +60,25 @@ kept = Kept(256)
 
 def offered() -> dict[str, str]:
     """Title -> name of the generators whose weights are here."""
-    return {spec.title: name for name, spec in GENERATORS.items() if spec.weights.path().is_file()}
+    return {GENERATORS[name].title: name for name, path in renderer.catalogue.here().items() if path is not None}
 
 
-def layers(recipe: Recipe) -> dict[int, str]:
-    """Layer -> factors id, for the layers that this page can edit."""
-    return renderer.catalogue.bundled(recipe.generator)
-
-
-def layer_words(recipe: Recipe) -> list[tuple[str, int]]:
+def layer_words(session: Session) -> list[tuple[str, int]]:
     """The layers in words, coarse first."""
     words = ["Coarse: large parts", *["Between"] * 9, "Fine: small parts"]
-    numbers = list(layers(recipe))
+    numbers = list(session.layers)
     if len(numbers) == 1:
         return [("The only one", numbers[0])]
     return [(words[0] if n == numbers[0] else words[-1] if n == numbers[-1] else f"Between ({n})", n) for n in numbers]
 
 
+def bundled(recipe: Recipe) -> dict[int, str]:
+    """Layer -> id of the factors that are there for the asking."""
+    return renderer.catalogue.bundled(recipe.generator)
+
+
 def first_layer(recipe: Recipe) -> int:
-    numbers, wished = list(layers(recipe)), find_spec(recipe.generator).default_layer
+    numbers, wished = list(bundled(recipe)), renderer.catalogue.default_layer(recipe.generator)
     if not numbers:
         raise ValueError(f"No factors ship with {recipe.generator}; python -m panda_core fit makes some.")
     return wished if wished in numbers else numbers[-1]
@@ -86,8 +90,8 @@ def start(name: str | None = None) -> Session:
 
 
 def _start(name: str | None) -> Session:
-    spec = find_spec(name or next(iter(offered().values()), next(iter(GENERATORS))))
-    name = next(key for key, value in GENERATORS.items() if value is spec)
+    name = name or next(iter(offered().values()), next(iter(GENERATORS)))
+    spec = renderer.catalogue.spec(name)
     path = start_file(spec)
     if path.is_file():
         try:
@@ -96,8 +100,8 @@ def _start(name: str | None) -> Session:
             pass
     recipe = Recipe(name, psi=spec.default_psi, seed=3)
     layer = first_layer(recipe)
-    factors = renderer.catalogue.factors(name, layers(recipe)[layer])
-    session = Session(recipe, layer, seeds=(recipe.seed,))
+    session = Session.opened(recipe, layer, bundled(recipe))
+    factors = factors_of(session)
     first = [looks(replace(session, parts=(part,)))[0] for part in range(factors.parts.shape[1])]
     trial = [first[0].with_strength(0.0), *first]
     pictures = renderer.variants(replace(recipe, edits=(first[0],)), 0, trial, half_size=True)
@@ -107,7 +111,7 @@ def _start(name: str | None) -> Session:
 
 
 def start_file(spec: GeneratorSpec) -> Path:
-    return spec.weights.path().parent / "start.json"
+    return spec.folder() / "start.json"
 
 
 def opened(recipe: Recipe) -> Session:
@@ -115,12 +119,25 @@ def opened(recipe: Recipe) -> Session:
 
     Raises: ValueError if it needs factors that this page does not ship, or does not fit the generator.
     """
-    find_spec(recipe.generator)
+    renderer.catalogue.spec(recipe.generator)
     for edit in recipe.edits:
-        if not edit.factors.startswith("bundled:"):
-            raise ValueError(f"The recipe uses the factors {edit.factors[:60]}, which this page does not have.")
+        check_factors_id(edit.factors)
     renderer.image(recipe)
-    return Session.opened(replace(recipe, weights=None), first_layer(recipe))
+    return Session.opened(replace(recipe, weights=None), first_layer(recipe), bundled(recipe))
+
+
+def check_factors_id(factors_id: str) -> None:
+    """What a stranger's recipe may make this machine do: read what ships, or a fit that takes seconds."""
+    scheme, _, rest = factors_id.partition(":")
+    if scheme == "fit":
+        _, _, R_S, samples, *_ = rest.split(",")
+        if int(R_S) > MOST_PARTS or (samples != "auto" and int(samples) > MOST_SAMPLES):
+            raise ValueError(
+                f"The recipe asks for a fit of {R_S} parts from {samples} samples; "
+                f"this page fits at most {MOST_PARTS} from {MOST_SAMPLES}."
+            )
+    elif scheme != "bundled":
+        raise ValueError(f"The recipe uses the factors {factors_id[:60]}, which this page does not have.")
 
 
 # ---- the picture ----
@@ -129,7 +146,7 @@ def opened(recipe: Recipe) -> Session:
 def factors_of(session: Session, edit: Edit | None = None) -> Factors:
     if edit is not None:
         return renderer.factors(session.recipe, edit)
-    return renderer.catalogue.factors(session.recipe.generator, layers(session.recipe)[session.layer])
+    return renderer.catalogue.factors(session.recipe.generator, session.factors_id)
 
 
 def scene(session: Session) -> dict:
@@ -138,7 +155,8 @@ def scene(session: Session) -> dict:
     generator = renderer.generator(recipe)
     top, left, bottom, right = generator.frame(session.layer)
     H, W = generator.layers[session.layer][1:]
-    maps = scale_parts(factors.parts).t().reshape(-1, H, W)[:, top:bottom, left:right]
+    parts = renderer.parts(recipe, session.layer, session.factors_id, session.refine, session.k)
+    maps = scale_parts(parts).t().reshape(-1, H, W)[:, top:bottom, left:right]
     count = len(maps)
     return {
         "before": kept.get(("before", origin(recipe)), lambda: jpeg(to_pil(renderer.base(recipe))[0])),
@@ -244,8 +262,7 @@ def look(session: Session, appearance: int) -> Edit:
     """An appearance at the chosen region, as strong as a first look should be."""
     region, factors = session.region(), factors_of(session)
     strength = round(0.75 * factors.reach(appearance, leading_part(factors, region)), 1)
-    number = layers(session.recipe)[session.layer]
-    return Edit("add", session.layer, number, region, appearance=appearance, strength=strength)
+    return Edit("add", session.layer, session.factors_id, region, appearance=appearance, strength=strength)
 
 
 def leading_part(factors: Factors, region: Region) -> int:
@@ -331,16 +348,17 @@ def region_words(session: Session, edit: Edit) -> str:
 
 
 def look_words(session: Session, edit: Edit) -> str:
-    """An appearance by its name, or by its place among those offered for the part."""
+    """An appearance by its place among those offered for the part, or by its name.
+
+    A name is of what an appearance marks ("background"), which says nothing about more or less of it at a nose.
+    """
     if edit.op == "rewrite":
         return f"{edit.source} becomes {edit.target}"
     factors = factors_of(session, edit)
-    if edit.appearance in factors.info.appearance_names:
-        return factors.appearance_name(edit.appearance)
     row = factors.offered(leading_part(factors, edit.region), LOOKS)
-    if edit.appearance in row:
+    if edit.strength is not None and edit.appearance in row:
         return f"look {row.index(edit.appearance) + 1}"
-    return f"look #{edit.appearance}"
+    return factors.info.appearance_names.get(edit.appearance, f"look #{edit.appearance}")
 
 
 def edit_rows(session: Session) -> dict:
@@ -380,14 +398,23 @@ def ends(session: Session) -> float:
         return 4.0
     factors = factors_of(session, edit)
     reach = factors.reach(edit.appearance, leading_part(factors, edit.region))
-    return max(reach, abs(edit.strength or 0.0))
+    return max(reach, abs(strength_of(session, edit)))
+
+
+def strength_of(session: Session, edit: Edit) -> float:
+    """An edit's size in units of strength, also where the recipe has a raw α."""
+    if edit.strength is not None:
+        return edit.strength
+    unit = edit_alpha(edit.with_strength(1.0), factors_of(session, edit))
+    return round(edit.alpha / unit, 2) if unit else 0.0
 
 
 def history(session: Session) -> dict:
     """Thumbnails of the seeds visited."""
 
     def thumb(seed: int) -> str:
-        psi = find_spec(session.recipe.generator).default_psi  # one look for a seed, wherever the slider of ψ stands
+        # one look for a seed, wherever the slider of ψ stands
+        psi = renderer.catalogue.spec(session.recipe.generator).default_psi
         recipe = replace(session.recipe, seed=seed, psi=psi, edits=())
         return kept.get(("seed", origin(recipe)), lambda: small(recipe))
 
@@ -418,9 +445,14 @@ def python_lines(session: Session) -> str:
 
 def picture_file(session: Session) -> str:
     """The PNG with its recipe inside, and what to call it: JSON for the page's script."""
-    recipe = renderer.pin(session.recipe)
-    data = png_bytes(to_pil(renderer.image(recipe))[0], recipe.to_json())
-    return json.dumps({"name": f"panda-{recipe.generator}-{recipe.seed}.png", "data": base64.b64encode(data).decode()})
+    return saved(session.recipe, to_pil(renderer.image(session.recipe))[0])
+
+
+def saved(recipe: Recipe, image: Image.Image, kind: str = "") -> str:
+    """A PNG of what a recipe makes, for the browser to save: JSON for the page's script."""
+    data = png_bytes(image, renderer.pin(recipe).to_json())
+    name = f"panda-{recipe.generator}-{recipe.seed}{kind}.png"
+    return json.dumps({"name": name, "data": base64.b64encode(data).decode()})
 
 
 def read_mask(given, session: Session) -> Mask | None:

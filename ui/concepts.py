@@ -1,0 +1,55 @@
+"""Concepts: the leading appearances of a layer, each as a picture of where it is. Plain data, without Gradio."""
+
+import torch
+from PIL import Image
+
+from panda_core.images import overlay_map, to_pil
+from panda_core.saliency import saliency
+
+from . import view
+from .session import Session
+
+COUNT = 24
+THUMBNAIL = 96  # pixels
+
+
+def concept_name(session: Session, appearance: int) -> str:
+    return view.factors_of(session).info.appearance_names.get(appearance, f"concept {appearance + 1}")
+
+
+def concept_tiles(session: Session, chosen: int | None, sign: int = 1) -> dict:
+    """The value of Tiles: the COUNT strongest appearances, each over the picture without edits, `chosen` marked."""
+    key = ("concepts", view.origin(session.recipe), session.layer, session.factors_id, sign)
+    images = view.kept.get(key, lambda: pictures(session, sign))
+    items = [{"image": image, "label": concept_name(session, j), "on": j == chosen} for j, image in enumerate(images)]
+    return {"items": items, "note": "", "of": concepts_of(session)}
+
+
+def concepts_of(session: Session) -> str:
+    """Which concepts these are: a click on tiles that are about to go must not choose from the next."""
+    return f"{session.recipe.generator} {session.factors_id}"
+
+
+def check_concept(session: Session, index, of: str | None) -> int | None:
+    """The number of the concept that was clicked; None for a click on tiles that have been replaced.
+
+    Raises: ValueError for a number that is not offered.
+    """
+    if of not in (None, concepts_of(session)):
+        return None
+    count = view.factors_of(session).appearances.shape[1]
+    if type(index) is not int or not 0 <= index < min(COUNT, count):
+        raise ValueError(f"concept is {index!r:.20}; {min(COUNT, count)} are offered here.")
+    return index
+
+
+@torch.inference_mode()
+def pictures(session: Session, sign: int) -> list[str]:
+    """JPEG thumbnails: the picture in grey, the concept's place in warm colours, from its threshold upwards."""
+    recipe, factors = session.recipe, view.factors_of(session)
+    features = view.renderer.features(recipe, session.layer).features
+    A = factors.appearances[:, :COUNT]
+    maps = torch.stack([saliency(features, a)[0] for a in A.t()]) - (A.t() @ factors.mean)[:, None, None]
+    maps = sign * view.renderer.to_image_size(recipe, session.layer, maps.flatten(1)).cpu()
+    picture = to_pil(view.renderer.base(recipe))[0].resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BICUBIC)
+    return [view.jpeg(overlay_map(picture, m, float(m.max().clamp_min(1e-6)))) for m in maps]

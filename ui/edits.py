@@ -1,0 +1,85 @@
+"""The edits made so far, whatever tab made them: their list, the strength of the one in hand, undo and redo."""
+
+import time
+from dataclasses import replace
+
+import gradio as gr
+
+from . import view
+from .page import QUIET, Page, changing, current, heading, sent, sentence
+from .session import Session
+from .widgets import Edits, Picture
+
+PAUSE = 1.5  # seconds of rest after which a move of the slider is another step of undo
+
+
+def edits_panel(page: Page, picture: Picture, words: gr.HTML) -> None:
+    strength = gr.Slider(-4, 4, 0, step=0.1, label="Strength", elem_id="strength", interactive=True, buttons=[])
+    gr.HTML(heading("Your edits"))
+    edits = Edits(elem_id="edits")
+    with gr.Row(elem_classes="actions"):
+        undo = gr.Button("Undo", size="sm", min_width=72, elem_id="undo")
+        redo = gr.Button("Redo", size="sm", min_width=72, elem_id="redo")
+        reset = gr.Button("Reset", size="sm", min_width=72, elem_id="reset")
+
+    page.follow(strength, slider)
+    page.follow(edits, view.edit_rows)
+    page.follow(undo, lambda s: gr.Button(interactive=bool(s.past)))
+    page.follow(redo, lambda s: gr.Button(interactive=bool(s.future)))
+    page.follow(reset, lambda s: gr.Button(interactive=bool(s.recipe.edits)))
+    page.on(edits.act, act, trigger_mode="multiple")
+    page.on(undo.click, do_undo, trigger_mode="multiple")
+    page.on(redo.click, do_redo, trigger_mode="multiple")
+    page.on(reset.click, do_reset)
+    strength.input(
+        changing(tick),
+        [page.visit, strength],
+        [page.visit, picture, edits, words, undo],
+        queue=False,
+        trigger_mode="always_last",
+        **QUIET,
+    )
+
+
+def slider(session: Session):
+    end, edit = view.ends(session), session.edit
+    if edit is None:
+        return gr.Slider(minimum=-end, maximum=end, value=0, interactive=False, label="Strength (choose a look first)")
+    label = f"Strength of {view.region_words(session, edit)}, {view.look_words(session, edit)}"
+    return gr.Slider(minimum=-end, maximum=end, value=view.strength_of(session, edit), interactive=True, label=label)
+
+
+def tick(session: Session | None, strength: float):
+    """The slider moved: a new frame, and nothing that a frame does not need."""
+    session, now = current(session), time.monotonic()
+    if now - session.moved_at > PAUSE:
+        session = replace(session, tag="")
+    session = replace(session.set_strength(strength), moved_at=now)
+    frame = view.frame(session)
+    return session, {"frame": frame}, view.edit_rows(session), sentence(frame["words"]), gr.Button(interactive=True)
+
+
+def act(session: Session | None, evt: gr.EventData) -> Session:
+    """A button in the list of edits."""
+    session, action, index = current(session), sent(evt, "action"), sent(evt, "index")
+    if action == "take":
+        return session.take_up(index)
+    if action == "switch":
+        return session.switch(index)
+    if action == "remove":
+        return session.remove(index)
+    if action in ("up", "down"):
+        return session.move(index, -1 if action == "up" else 1)
+    raise ValueError(f"action is {action!r:.20}; it must be take, switch, up, down or remove.")
+
+
+def do_undo(session: Session | None) -> Session:
+    return current(session).undo()
+
+
+def do_redo(session: Session | None) -> Session:
+    return current(session).redo()
+
+
+def do_reset(session: Session | None) -> Session:
+    return current(session).reset()

@@ -1,0 +1,64 @@
+"""Where the next change goes: parts picked in the picture or by name, a painted area, everywhere."""
+
+import gradio as gr
+
+from . import view
+from .page import Page, current, sent
+from .session import Session
+from .widgets import Picture
+
+WHERE = [
+    ("Chosen parts", "parts"),
+    ("Painted piece of them", "piece"),
+    ("Painted area", "painted"),
+    ("Everywhere", "all"),
+]
+
+
+def region_panel(page: Page, picture: Picture) -> None:
+    parts = gr.CheckboxGroup([], label="Part of the picture", elem_id="parts", interactive=True)
+    where = gr.Radio(WHERE, label="Where it goes", value="parts", visible=False, elem_id="where", interactive=True)
+
+    page.follow(parts, lambda s: gr.CheckboxGroup(choices=part_choices(s), value=view.chosen_parts(s)))
+    page.follow(where, lambda s: gr.Radio(value=s.where, visible=s.mask is not None or s.where != "parts"))
+    page.on(picture.pick, pick)
+    page.on(picture.paint, paint)
+    page.on(parts.input, choose_parts, parts)
+    page.on(where.input, choose_where, where)
+
+
+def part_choices(session: Session) -> list[tuple[str, int]]:
+    factors = view.factors_of(session)
+    return [(factors.part_name(k), k) for k in range(factors.parts.shape[1])]
+
+
+def pick(session: Session | None, evt: gr.EventData) -> Session:
+    """A click on a part; with Shift it joins those chosen, or leaves them."""
+    session, part = current(session), sent(evt, "part")
+    if not sent(evt, "several") or session.where != "parts":
+        return choose_parts(session, [part])
+    chosen = [k for k in session.parts if k != part]
+    return choose_parts(session, chosen if part in session.parts else [*session.parts, part])
+
+
+def choose_parts(session: Session | None, parts: list[int]) -> Session:
+    session = current(session)
+    known = view.factors_of(session).parts.shape[1]
+    for part in parts:
+        if type(part) is not int or not 0 <= part < known:
+            raise ValueError(f"part is {part!r:.20}; this layer has parts 0 to {known - 1}.")
+    return session.choose(tuple(dict.fromkeys(parts)))
+
+
+def paint(session: Session | None, evt: gr.EventData) -> Session:
+    """A stroke ended: the painted edit in hand follows it; after anything else it begins a region of its own."""
+    session = current(session)
+    mask = view.read_mask(sent(evt, "rle"), session)
+    if session.where not in ("painted", "piece"):
+        session = session.let_go()
+    return session.restrict("piece" if session.where == "piece" else "painted", mask)
+
+
+def choose_where(session: Session | None, where: str) -> Session:
+    session = current(session)
+    return session.restrict(where, session.mask)
