@@ -4,6 +4,7 @@ import itertools
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from panda_core import moments
 from panda_core.factorization import (
@@ -244,6 +245,28 @@ def test_no_sum_is_s_by_s_on_a_large_grid():
     """The bound stated in SpatialMoments: 8·S·256 bytes."""
     sums = SpatialMoments.of(torch.randn(1, 2, 128, 128, generator=generator(0)))
     assert sums.matrix.numel() * sums.matrix.element_size() <= 8 * 128**2 * 256
+
+
+class Largest(TorchDispatchMode):
+    """The bytes of the largest tensor that anything made."""
+
+    bytes = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        for tensor in out if isinstance(out, tuple | list) else (out,):
+            if isinstance(tensor, torch.Tensor):
+                self.bytes = max(self.bytes, tensor.numel() * tensor.element_size())
+        return out
+
+
+@pytest.mark.parametrize("side", [64, 128])
+def test_a_whole_fit_of_a_large_layer_makes_nothing_larger_than_its_sketch(side):
+    """Refinement on a graph has its own bound, ROWS."""
+    Z = random_features(4, 3, side, side, 0, torch.float32)
+    with Largest() as largest:
+        fit(lambda a, n: Z[a : a + n], 3, 2, 4, starts=2)
+    assert 4 * side**2 * 256 <= largest.bytes <= 8 * side**2 * 256  # as stated in SpatialMoments; W: 8 * side**4
 
 
 def test_a_large_layer_is_fitted_without_w():
