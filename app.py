@@ -12,14 +12,16 @@ import PIL.Image
 
 from panda_core.allocator import keep_freed_memory
 from panda_core.generators.registry import find_spec
-from panda_core.images import read_recipe_json, to_pil
-from panda_core.recipes import Recipe, parse_recipe
+from panda_core.images import read_recipe_json
+from panda_core.recipes import parse_recipe
 from ui import view
 from ui.edit import edit_tab
 from ui.edits import edits_panel
 from ui.factors import factors_panel
-from ui.page import QUIET, Page, current, plainly, reading, sent, sentence
+from ui.page import QUIET, Page, answer, current, plainly, read_recipe, reading, sent, sentence, whole
 from ui.region import region_panel
+from ui.remove import remove, remove_tab
+from ui.rewrite import rewrite, rewrite_tab
 from ui.session import Session
 from ui.widgets import Picture, Tiles, read
 
@@ -155,16 +157,10 @@ def open_file(session: Session | None, data: bytes | None) -> Session:
     return opened.after(session)
 
 
-def read_recipe(text: str) -> Recipe:
-    """The recipe of an endpoint's first argument, with factors that this page has."""
-    return view.opened(parse_recipe(text)).recipe
-
-
 @plainly
 def generate(recipe: str) -> tuple[PIL.Image.Image, str]:
     """The picture of a recipe (JSON text, contracts: Recipe). Returns the picture and the recipe with its weights."""
-    made = read_recipe(recipe)
-    return to_pil(view.renderer.image(made))[0], view.renderer.pin(made).to_json()
+    return answer(read_recipe(recipe))
 
 
 @plainly
@@ -175,12 +171,7 @@ def edit(recipe: str, part: float, appearance: float, strength: float) -> tuple[
     added = {"op": "add", "layer": layer, "factors": view.bundled(made)[layer], "region": {"parts": [whole(part)]}}
     fields = made.to_dict()
     fields["edits"].append(added | {"appearance": whole(appearance), "strength": strength})
-    return generate.__wrapped__(json.dumps(fields))
-
-
-def whole(number: float):
-    """A JSON number that is whole as an int, anything else as it is, for the validator to refuse."""
-    return int(number) if isinstance(number, float) and number.is_integer() else number
+    return answer(read_recipe(json.dumps(fields)))
 
 
 def endpoints() -> None:
@@ -190,6 +181,9 @@ def endpoints() -> None:
     button = gr.Button(visible=False)
     button.click(generate, recipe, [image, recipe], api_name="generate")
     button.click(edit, [recipe, part, appearance, strength], [image, recipe], api_name="edit")
+    button.click(remove, [recipe, part], [image, recipe], api_name="remove")
+    source, target = (gr.Number(visible=False, label=name) for name in ("source", "target"))
+    button.click(rewrite, [recipe, source, target, strength], [image, recipe], api_name="rewrite")
 
 
 def notice(session: Session) -> str:
@@ -204,8 +198,13 @@ with gr.Blocks(title="PandA: click a part, change it", analytics_enabled=False, 
         with gr.Column(scale=6, min_width=320):
             picture, words = picture_panel(page)
         with gr.Column(scale=5, min_width=320):
-            with gr.Tabs(), page.tab("Edit"):
-                edit_tab(page)
+            with gr.Tabs():
+                with page.tab("Edit"):
+                    edit_tab(page)
+                with page.tab("Remove"):
+                    remove_tab(page)
+                with page.tab("Rewrite"):
+                    rewrite_tab(page)
             edits_panel(page, picture, words)
             with gr.Accordion("Factors", open=False, elem_id="factors"):
                 factors_panel(page)
