@@ -1,5 +1,7 @@
 """The Remove tab: an object covered with what the picture's background looks like (I 4.1.1)."""
 
+from dataclasses import dataclass, replace
+
 import gradio as gr
 import PIL.Image
 import torch.nn.functional as F
@@ -14,9 +16,16 @@ from .region import choose_parts
 from .session import Session
 from .widgets import Tiles
 
-COVERS = 6
+COVERS = 6  # looks offered
 SIDE = 256  # pixels of the pictures before and after
 NOTHING = "Choose what to remove first: click its part in the picture, or paint over it with the brush."
+
+
+@dataclass(frozen=True)
+class Covered:
+    """What this tab keeps: the edit that it made last, whatever its strength."""
+
+    made: Edit | None = None
 
 
 def remove_tab(page: Page) -> None:
@@ -24,7 +33,7 @@ def remove_tab(page: Page) -> None:
     hint = gr.HTML(elem_classes="hint")
     button = gr.Button("Remove it", variant="primary", elem_id="remove")
     page.job(button.click, find_cover, done=cover)
-    pair = gr.HTML(elem_classes="pair", elem_id="removed")
+    pair = gr.HTML(elem_id="removed")
     gr.HTML(heading("Covered with"))
     covers = Tiles(group="Covered with", elem_id="covers")
     gr.HTML(sentence("What the object does elsewhere stays, such as its shadow: choose or paint that too."))
@@ -60,15 +69,22 @@ def find_cover(session: Session, report=None) -> Edit:
 
 
 def cover(session: Session, edit: Edit) -> Session:
-    """A new edit, or in place of the one in hand where that covers the same region already."""
-    return session.add(edit) if covering(session, edit.region) else session.let_go().append(edit)
+    """A new edit; in place of the one in hand where that covers the same region already."""
+    covered = session.add(edit) if covers_already(session, edit) else session.append(edit)
+    return covered.put_aside(Covered(any_size(edit)))
 
 
-def covering(session: Session, region) -> bool:
+def covers_already(session: Session, edit: Edit) -> bool:
+    """Whether the edit in hand covers the region of this one: it has its raw α still, or this tab made it last."""
     now = session.edit
-    if now is None or (now.op, now.region, now.layer) != ("add", region, session.layer):
+    if now is None or (now.op, now.factors, now.region) != (edit.op, edit.factors, edit.region):
         return False
-    return now.appearance in [e.appearance for e in coverings(session)]
+    return now.alpha is not None or any_size(now) == session.aside(Covered).made
+
+
+def any_size(edit: Edit) -> Edit:
+    """What stays of an edit when the slider moves it."""
+    return replace(edit, strength=None, alpha=None, on=True)
 
 
 def coverings(session: Session) -> list[Edit]:
@@ -93,7 +109,7 @@ def cover_tiles(session: Session) -> dict:
         press = "Press “Remove it” first." if session.region() else ""
         return {"items": [], "note": f"Other looks to cover the object with are offered here. {press}"}
     recipe, now = session.recipe, session.edit
-    index = session.active if covering(session, edits[0].region) else len(recipe.edits)
+    index = session.active if covers_already(session, edits[0]) else len(recipe.edits)
     others = tuple(e for i, e in enumerate(recipe.edits) if i != index)
     trial = recipe if index < len(recipe.edits) else view.with_last(recipe, edits[0])
     key = ("covers", view.origin(recipe), others, index, tuple(edits))
@@ -152,7 +168,7 @@ def before_and_after(session: Session) -> str:
         return view.jpeg(to_pil(F.interpolate(part, (SIDE, SIDE), mode="bicubic", align_corners=False))[0])
 
     images = [crop(view.renderer.base(recipe)), crop(view.renderer.image(recipe))]
-    return "".join(map(figure, images, ("Before", "After, with all edits")))
+    return f'<div class="pair">{"".join(map(figure, images, ("Before", "After, with all edits")))}</div>'
 
 
 @plainly
