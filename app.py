@@ -11,14 +11,15 @@ import gradio as gr
 import PIL.Image
 
 from panda_core.allocator import keep_freed_memory
-from panda_core.generators.registry import find_spec
 from panda_core.images import read_recipe_json
 from panda_core.recipes import parse_recipe
 from ui import view
 from ui.edit import edit_tab
 from ui.edits import edits_panel
 from ui.factors import factors_panel
-from ui.page import QUIET, Page, answer, current, plainly, read_recipe, reading, sent, sentence, whole
+from ui.masks import RESULTS, masks_tab, saliency
+from ui.page import JOBS, QUIET, Page, answer, current, plainly, read_recipe, reading, sent, sentence, whole
+from ui.rank import rank, rank_tab
 from ui.region import region_panel
 from ui.remove import remove, remove_tab
 from ui.rewrite import rewrite, rewrite_tab
@@ -31,10 +32,6 @@ COPY = "navigator.clipboard?.writeText({}).catch(() => {{}});"
 SHARE_JS = f"""(r) => {{ const u = new URL(window.location); u.search = ''; u.hash = ''; u.searchParams.set('r', r);
   history.replaceState(null, '', u); {COPY.format("u.toString()")} return u.toString(); }}"""
 COPY_JS = f"(text) => {{ {COPY.format('text')} return text; }}"
-SAVE_JS = """(text) => { const f = JSON.parse(text), a = document.createElement('a');
-  const bytes = Uint8Array.from(atob(f.data), c => c.charCodeAt(0));
-  a.href = URL.createObjectURL(new Blob([bytes], {type: 'image/png'})); a.download = f.name; a.click();
-  setTimeout(() => URL.revokeObjectURL(a.href), 10000); }"""
 
 
 def picture_panel(page: Page) -> tuple[Picture, gr.HTML]:
@@ -86,15 +83,13 @@ def share_panel(page: Page) -> None:
     shown = gr.Textbox(label="Copied (or copy it from here)", visible=False, lines=1, max_lines=12, buttons=["copy"],
                        interactive=False, elem_id="copied")  # fmt: skip
 
-    def offer(button: gr.Button, make, js: str, shows: bool = True) -> None:
-        done = button.click(reading(make), page.visit, given, **QUIET)
-        done = done.success(None, given, shown if shows else None, js=js)
-        if shows:
-            done.success(lambda: gr.Textbox(visible=True), None, shown, **QUIET)
+    def offer(button: gr.Button, make, js: str) -> None:
+        done = button.click(reading(make), page.visit, given, **QUIET).success(None, given, shown, js=js)
+        done.success(lambda: gr.Textbox(visible=True), None, shown, **QUIET)
 
     offer(link, share_link, SHARE_JS)
     offer(code, share_python, COPY_JS)
-    offer(png, share_picture, SAVE_JS, shows=False)
+    page.save(png.click, share_picture)
     page.on(file.upload, open_file, file)
 
 
@@ -132,7 +127,7 @@ def set_layer(session: Session | None, layer: int) -> Session:
 
 
 def set_generator(session: Session | None, name: str) -> Session:
-    find_spec(name)
+    view.renderer.catalogue.spec(name)
     return view.start(name).after(current(session))
 
 
@@ -184,6 +179,13 @@ def endpoints() -> None:
     button.click(remove, [recipe, part], [image, recipe], api_name="remove")
     source, target = (gr.Number(visible=False, label=name) for name in ("source", "target"))
     button.click(rewrite, [recipe, source, target, strength], [image, recipe], api_name="rewrite")
+    threshold = gr.Number(0, visible=False, label="threshold")
+    sign = gr.Radio(["more", "less"], value="more", visible=False, label="sign")
+    result = gr.Radio(RESULTS, value="cut-out", visible=False, label="result")
+    inputs = [recipe, appearance, threshold, sign, result]
+    button.click(saliency, inputs, [image, recipe], api_name="saliency")
+    count, ends = gr.Number(visible=False, label="count"), gr.JSON(visible=False, label="seeds")
+    button.click(rank, [recipe, appearance, part, count], ends, api_name="rank", **JOBS)
 
 
 def notice(session: Session) -> str:
@@ -203,8 +205,12 @@ with gr.Blocks(title="PandA: click a part, change it", analytics_enabled=False, 
                     edit_tab(page)
                 with page.tab("Remove"):
                     remove_tab(page)
+                with page.tab("Masks"):
+                    masks_tab(page)
                 with page.tab("Rewrite"):
                     rewrite_tab(page)
+                with page.tab("Rank"):
+                    rank_tab(page)
             edits_panel(page, picture, words)
             with gr.Accordion("Factors", open=False, elem_id="factors"):
                 factors_panel(page)

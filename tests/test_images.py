@@ -97,3 +97,21 @@ def test_a_heat_map_spans_its_range():
     ramp = np.asarray(images.heat_map(torch.linspace(0, 1, 9)[None]))
     assert ramp[0, 0].tolist() == [13, 8, 70] and ramp[0, -1].tolist() == [240, 249, 33]
     assert np.asarray(images.heat_map(torch.full((2, 2), 3.0))).shape == (2, 2, 3)
+
+
+def test_a_map_shows_the_picture_in_grey_where_it_is_0_and_colour_at_its_height():
+    picture = Image.new("RGB", (16, 16), (200, 30, 30))
+    values = torch.zeros(16, 16)
+    values[:, 8:] = 5.0
+    shown = np.asarray(images.overlay_map(picture, values, 3.0, values > 1)).astype(int)
+    assert np.ptp(shown[:, 2], axis=-1).max() == 0
+    assert (shown[8, 12] == np.asarray(images.heat_map(torch.tensor([[3.0]]), 0.0, 3.0))[0, 0]).all()
+    assert (shown[8, 8] == 255).all() and (shown[8, 15] != 255).any()  # the mask's edge is drawn, the picture's is not
+
+
+def test_a_checkerboard_is_seen_only_outside_the_mask():
+    picture, mask = Image.new("RGB", (32, 32), (200, 30, 30)), torch.zeros(32, 32)
+    mask[:, :16] = 1
+    shown = np.asarray(images.on_checkerboard(picture, mask))
+    assert (shown[:, :16] == (200, 30, 30)).all()
+    assert {tuple(colour) for colour in shown[:, 16:].reshape(-1, 3)} == {(204,) * 3, (238,) * 3}

@@ -20,7 +20,12 @@ from .session import Session
 
 QUIET = {"show_progress": "hidden", "api_visibility": "private"}
 GATE = threading.BoundedSemaphore(4)  # networks that run at once; events outside the queue pass here too
+JOBS = {"concurrency_id": "jobs", "concurrency_limit": 2}  # long work of all visitors and programs together
 PATIENCE = 30.0  # seconds that an event waits at the gate
+SAVE_JS = """(text) => { const f = JSON.parse(text), a = document.createElement('a');
+  const bytes = Uint8Array.from(atob(f.data), c => c.charCodeAt(0));
+  a.href = URL.createObjectURL(new Blob([bytes], {type: 'image/png'})); a.download = f.name; a.click();
+  setTimeout(() => URL.revokeObjectURL(a.href), 10000); }"""
 
 
 def plainly(function: Callable) -> Callable:
@@ -135,11 +140,15 @@ class Page:
                 raise mistake(error) from error
 
         begun = event(lambda: (waiting(), gr.Row(visible=True)), None, [line, row], queue=False, **QUIET)
-        options = {"concurrency_id": "jobs", "concurrency_limit": 2}
-        ran = begun.then(run, [self.visit, *inputs], [result, line, row], **QUIET, **options)
+        ran = begun.then(run, [self.visit, *inputs], [result, line, row], **QUIET, **JOBS)
         self.on(ran.success, lambda session, value: done(current(session), value), result)
         ran.success(lambda: ("", gr.Row(visible=False)), None, [line, row], queue=False, **QUIET)
         cancel.click(lambda: ("", gr.Row(visible=False)), None, [line, row], cancels=[ran], queue=False, **QUIET)
+
+    def save(self, event, make: Callable[[Session], str]) -> None:
+        """When `event` happens, the browser saves a PNG; make(session) -> JSON of its name and its data in base64."""
+        given = gr.Textbox(visible="hidden")
+        event(reading(make), self.visit, given, **QUIET).success(None, given, None, js=SAVE_JS)
 
     def wire(self, demo: gr.Blocks) -> None:
         for event, change, inputs, options in self._events:

@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from panda_core.factors import Factors, scale_parts
-from panda_core.generators.registry import GENERATORS, GeneratorSpec, find_spec
+from panda_core.generators.registry import GENERATORS, GeneratorSpec
 from panda_core.images import PALETTE, difference, heat_map, png_bytes, to_pil
 from panda_core.recipes import Edit, Mask, Recipe, Region, encode_link, parse_recipe
 from panda_core.rendering import Renderer, edit_alpha
@@ -60,7 +60,7 @@ kept = Kept(256)
 
 def offered() -> dict[str, str]:
     """Title -> name of the generators whose weights are here."""
-    return {spec.title: name for name, spec in GENERATORS.items() if spec.weights.path().is_file()}
+    return {GENERATORS[name].title: name for name, path in renderer.catalogue.here().items() if path is not None}
 
 
 def layer_words(session: Session) -> list[tuple[str, int]]:
@@ -78,7 +78,7 @@ def bundled(recipe: Recipe) -> dict[int, str]:
 
 
 def first_layer(recipe: Recipe) -> int:
-    numbers, wished = list(bundled(recipe)), find_spec(recipe.generator).default_layer
+    numbers, wished = list(bundled(recipe)), renderer.catalogue.default_layer(recipe.generator)
     if not numbers:
         raise ValueError(f"No factors ship with {recipe.generator}; python -m panda_core fit makes some.")
     return wished if wished in numbers else numbers[-1]
@@ -90,8 +90,8 @@ def start(name: str | None = None) -> Session:
 
 
 def _start(name: str | None) -> Session:
-    spec = find_spec(name or next(iter(offered().values()), next(iter(GENERATORS))))
-    name = next(key for key, value in GENERATORS.items() if value is spec)
+    name = name or next(iter(offered().values()), next(iter(GENERATORS)))
+    spec = renderer.catalogue.spec(name)
     path = start_file(spec)
     if path.is_file():
         try:
@@ -111,7 +111,7 @@ def _start(name: str | None) -> Session:
 
 
 def start_file(spec: GeneratorSpec) -> Path:
-    return spec.weights.path().parent / "start.json"
+    return spec.folder() / "start.json"
 
 
 def opened(recipe: Recipe) -> Session:
@@ -119,7 +119,7 @@ def opened(recipe: Recipe) -> Session:
 
     Raises: ValueError if it needs factors that this page does not ship, or does not fit the generator.
     """
-    find_spec(recipe.generator)
+    renderer.catalogue.spec(recipe.generator)
     for edit in recipe.edits:
         check_factors_id(edit.factors)
     renderer.image(recipe)
@@ -348,16 +348,17 @@ def region_words(session: Session, edit: Edit) -> str:
 
 
 def look_words(session: Session, edit: Edit) -> str:
-    """An appearance by its name, or by its place among those offered for the part; of a rewrite both concepts."""
+    """An appearance by its place among those offered for the part, or by its name; of a rewrite both concepts.
+
+    A name is of what an appearance marks ("background"), which says nothing about more or less of it at a nose.
+    """
     factors = factors_of(session, edit)
     if edit.op == "rewrite":
         return f"{concept_words(factors, edit.source)} becomes {concept_words(factors, edit.target)}"
-    if edit.appearance in factors.info.appearance_names:
-        return factors.appearance_name(edit.appearance)
     row = factors.offered(leading_part(factors, edit.region), LOOKS)
-    if edit.appearance in row:
+    if edit.strength is not None and edit.appearance in row:
         return f"look {row.index(edit.appearance) + 1}"
-    return f"look #{edit.appearance}"
+    return factors.info.appearance_names.get(edit.appearance, f"look #{edit.appearance}")
 
 
 def concept_words(factors: Factors, appearance: int) -> str:
@@ -420,7 +421,8 @@ def history(session: Session) -> dict:
     """Thumbnails of the seeds visited."""
 
     def thumb(seed: int) -> str:
-        psi = find_spec(session.recipe.generator).default_psi  # one look for a seed, wherever the slider of ψ stands
+        # one look for a seed, wherever the slider of ψ stands
+        psi = renderer.catalogue.spec(session.recipe.generator).default_psi
         recipe = replace(session.recipe, seed=seed, psi=psi, edits=())
         return kept.get(("seed", origin(recipe)), lambda: small(recipe))
 
@@ -451,9 +453,14 @@ def python_lines(session: Session) -> str:
 
 def picture_file(session: Session) -> str:
     """The PNG with its recipe inside, and what to call it: JSON for the page's script."""
-    recipe = renderer.pin(session.recipe)
-    data = png_bytes(to_pil(renderer.image(recipe))[0], recipe.to_json())
-    return json.dumps({"name": f"panda-{recipe.generator}-{recipe.seed}.png", "data": base64.b64encode(data).decode()})
+    return saved(session.recipe, to_pil(renderer.image(session.recipe))[0])
+
+
+def saved(recipe: Recipe, image: Image.Image, kind: str = "") -> str:
+    """A PNG of what a recipe makes, for the browser to save: JSON for the page's script."""
+    data = png_bytes(image, renderer.pin(recipe).to_json())
+    name = f"panda-{recipe.generator}-{recipe.seed}{kind}.png"
+    return json.dumps({"name": name, "data": base64.b64encode(data).decode()})
 
 
 def read_mask(given, session: Session) -> Mask | None:
