@@ -9,7 +9,9 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 import gradio as gr
+import PIL.Image
 
+from panda_core.images import to_pil
 from panda_core.recipes import Recipe, decode_link, parse_recipe
 
 from . import view
@@ -205,6 +207,12 @@ def sentence(text: str) -> str:
     return f'<p role="status">{text}</p>'
 
 
+def figure(source: str, caption: str) -> str:
+    """A picture with words under it. caption: plain text."""
+    words = html.escape(caption)
+    return f'<figure><img src="{source}" alt="{words}"><figcaption>{words}</figcaption></figure>'
+
+
 def waiting() -> str:
     return sentence("Waiting for a free place …")
 
@@ -212,6 +220,11 @@ def waiting() -> str:
 def read_recipe(text: str) -> Recipe:
     """The recipe of an endpoint's first argument, with factors that this page has."""
     return view.opened(parse_recipe(text)).recipe
+
+
+def answer(recipe: Recipe) -> tuple[PIL.Image.Image, str]:
+    """What an endpoint gives back: the picture, and the recipe with its weights."""
+    return to_pil(view.renderer.image(recipe))[0], view.renderer.pin(recipe).to_json()
 
 
 def whole(number: float):

@@ -157,8 +157,8 @@ class Session:
         return self.change(self.recipe.with_edit(self.check_index(index), edit), tag)
 
     def add(self, edit: Edit) -> Self:
-        """A look: in place of the one in hand, or as a new edit."""
-        return self.append(edit) if self.active is None else self.put(self.active, edit)
+        """A look: in place of the one in hand, or as a new edit. A rewrite in hand stays what it is."""
+        return self.put(self.active, edit) if self.edit is not None and self.edit.op == edit.op else self.append(edit)
 
     def append(self, *edits: Edit) -> Self:
         """New edits at the end of the list, in one step of undo; the last one comes into hand."""

@@ -281,8 +281,8 @@ def sheet(session: Session) -> dict:
     if not edits:
         return {"items": [], "note": "Choose a part of the picture to see what can change there."}
     recipe, index = session.recipe, session.active
-    if index is None or recipe.edits[index].layer != session.layer:
-        index, recipe = len(recipe.edits), replace(recipe, edits=(*recipe.edits, edits[0]))
+    if index is None or (recipe.edits[index].op, recipe.edits[index].layer) != ("add", session.layer):
+        index, recipe = len(recipe.edits), with_last(recipe, edits[0])
     others = tuple(e for i, e in enumerate(recipe.edits) if i != index)
     images = kept.get(
         ("sheet", origin(recipe), others, index, tuple(edits)), lambda: thumbnails(recipe, index, edits)
@@ -348,25 +348,31 @@ def region_words(session: Session, edit: Edit) -> str:
 
 
 def look_words(session: Session, edit: Edit) -> str:
-    """An appearance by its place among those offered for the part, or by its name.
+    """An appearance by its place among those offered for the part, or by its name; of a rewrite both concepts.
 
     A name is of what an appearance marks ("background"), which says nothing about more or less of it at a nose.
     """
-    if edit.op == "rewrite":
-        return f"{edit.source} becomes {edit.target}"
     factors = factors_of(session, edit)
+    if edit.op == "rewrite":
+        return f"{concept_words(factors, edit.source)} becomes {concept_words(factors, edit.target)}"
     row = factors.offered(leading_part(factors, edit.region), LOOKS)
     if edit.strength is not None and edit.appearance in row:
         return f"look {row.index(edit.appearance) + 1}"
     return factors.info.appearance_names.get(edit.appearance, f"look #{edit.appearance}")
 
 
+def concept_words(factors: Factors, appearance: int) -> str:
+    return factors.info.appearance_names.get(appearance, f"concept {appearance + 1}")
+
+
 def edit_rows(session: Session) -> dict:
     """The list of edits."""
     rows = []
     for i, edit in enumerate(session.recipe.edits):
-        size = f"{edit.strength:+.1f}" if edit.strength is not None else f"α {edit.alpha:+g}"
-        row = {"title": region_words(session, edit), "look": f"{look_words(session, edit)}, {size}"}
+        row = {
+            "title": region_words(session, edit),
+            "look": f"{look_words(session, edit)}, {strength_of(session, edit):+.1f}",
+        }
         rows.append(row | {"on": edit.on, "active": i == session.active})
     return {"rows": rows, "undo": len(session.past), "redo": len(session.future)}
 
@@ -383,7 +389,9 @@ def details(session: Session) -> str:
     lines.append(f"layer {session.layer}: {C} × {H} × {W}, {R_C} appearances, {R_S} parts, "
                  f"{factors.info.energy:.0%} of the energy explained")  # fmt: skip
     if edit is not None:
-        lines.append(f"edit {session.active + 1}: appearance {edit.appearance}, parts {list(edit.region.parts)}, α = "
+        rewrites = edit.op == "rewrite"
+        numbers = f"appearance {edit.source} by {edit.target}" if rewrites else f"appearance {edit.appearance}"
+        lines.append(f"edit {session.active + 1}: {numbers}, parts {list(edit.region.parts)}, α = "
                      f"{edit_alpha(edit, factors_of(session, edit)):.3f}, factors `{edit.factors}`")  # fmt: skip
     ratio = frame(session)["ratio"]
     if ratio is not None:
@@ -463,6 +471,10 @@ def read_mask(given, session: Session) -> Mask | None:
     recipe = parse_recipe({"v": 1, "generator": "x", "edits": [{**edit, "region": region}]})
     mask = recipe.edits[0].region.mask
     return mask if "," in mask.rle else None
+
+
+def with_last(recipe: Recipe, edit: Edit) -> Recipe:
+    return replace(recipe, edits=(*recipe.edits, edit))
 
 
 def origin(recipe: Recipe) -> tuple:
