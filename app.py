@@ -18,7 +18,7 @@ from ui import view
 from ui.edit import edit_tab
 from ui.edits import edits_panel
 from ui.factors import factors_panel
-from ui.page import QUIET, Page, current, plainly, reading, sent, sentence
+from ui.page import QUIET, SAVE_JS, Page, current, plainly, reading, sent, sentence
 from ui.region import region_panel
 from ui.session import Session
 from ui.widgets import Picture, Tiles, read
@@ -29,10 +29,6 @@ COPY = "navigator.clipboard?.writeText({}).catch(() => {{}});"
 SHARE_JS = f"""(r) => {{ const u = new URL(window.location); u.search = ''; u.hash = ''; u.searchParams.set('r', r);
   history.replaceState(null, '', u); {COPY.format("u.toString()")} return u.toString(); }}"""
 COPY_JS = f"(text) => {{ {COPY.format('text')} return text; }}"
-SAVE_JS = """(text) => { const f = JSON.parse(text), a = document.createElement('a');
-  const bytes = Uint8Array.from(atob(f.data), c => c.charCodeAt(0));
-  a.href = URL.createObjectURL(new Blob([bytes], {type: 'image/png'})); a.download = f.name; a.click();
-  setTimeout(() => URL.revokeObjectURL(a.href), 10000); }"""
 
 
 def picture_panel(page: Page) -> tuple[Picture, gr.HTML]:

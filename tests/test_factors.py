@@ -21,7 +21,7 @@ def test_a_file_holds_everything(factors, tmp_path):
     assert read.info == factors.info
     for name in ("appearances", "parts", "mean", "second_moment", "sigma", "suggested"):
         assert torch.equal(getattr(read, name), getattr(factors, name))
-    assert (read.part_name(3), read.part_name(1), read.appearance_name(11)) == ("left eye", "part 1", "dark")
+    assert (read.part_name(3), read.part_name(1), read.appearance_name(11)) == ("left eye", "part 2", "dark")
 
 
 def test_factors_fit_the_generator_they_were_learned_from(factors):

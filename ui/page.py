@@ -1,7 +1,9 @@
 """What every tab shares: the visitor's session, what on the page follows it, and how an event changes it."""
 
+import base64
 import functools
 import html
+import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +20,10 @@ from .session import Session
 
 QUIET = {"show_progress": "hidden", "api_visibility": "private"}
 GATE = threading.BoundedSemaphore(4)  # networks that run at once; events outside the queue pass here too
+SAVE_JS = """(text) => { const f = JSON.parse(text), a = document.createElement('a');
+  const bytes = Uint8Array.from(atob(f.data), c => c.charCodeAt(0));
+  a.href = URL.createObjectURL(new Blob([bytes])); a.download = f.name; a.click();
+  setTimeout(() => URL.revokeObjectURL(a.href), 10000); }"""
 PATIENCE = 30.0  # seconds that an event waits at the gate
 
 
@@ -74,12 +80,16 @@ def reading(function: Callable) -> Callable:
 
 
 class Follower(NamedTuple):
-    """A component and what it shows of a session. tab: only while that tab is open; later: after the picture."""
+    """A component and what it shows of a session. tab, fold: only while those are open; later: after the picture."""
 
     component: Any
     value: Callable[[Session], Any]
     tab: str | None
+    fold: str | None
     later: bool
+
+    def is_open(self, session: Session) -> bool:
+        return self.tab in (None, session.tab) and self.fold in (None, *session.folds)
 
 
 class Page:
@@ -92,6 +102,7 @@ class Page:
     def __init__(self) -> None:
         self.visit = gr.State(None)
         self._tab: str | None = None
+        self._fold: str | None = None
         self._followers: list[Follower] = []
         self._events: list[tuple[Any, Callable, list, dict]] = []
 
@@ -105,19 +116,36 @@ class Page:
         # gradio also tells of the tab that a page opens with, perhaps before the page's own session is there
         self.on(tab.select, lambda session: session and session.open_tab(name), trigger_mode="multiple")
 
+    @contextmanager
+    def fold(self, name: str, **more) -> Iterator[None]:
+        """What is laid out inside is in an accordion, and follows the session only while that is open."""
+        with gr.Accordion(name, open=False, **more) as fold:
+            self._fold = name
+            yield
+            self._fold = None
+        self.on(fold.expand, lambda session: current(session).unfold(name, True), trigger_mode="multiple")
+        self.on(fold.collapse, lambda session: current(session).unfold(name, False), trigger_mode="multiple")
+
     def follow(self, component, value: Callable[[Session], Any], later: bool = False) -> None:
         """`component` shows value(session) after every change; later: in a second step, once the picture is there."""
-        self._followers.append(Follower(component, value, self._tab, later))
+        self._followers.append(Follower(component, value, self._tab, self._fold, later))
 
     def on(self, event, change: Callable, *inputs, **options) -> None:
         """When `event` happens, the session becomes change(session, *inputs)."""
         self._events.append((event, change, list(inputs), options))
 
-    def job(self, event, work: Callable, *inputs, done: Callable[[Session, Any], Session]) -> None:
+    def save(self, event, make: Callable[[Session], tuple[str, bytes]]) -> None:
+        """When `event` happens, the browser saves the file that make(session) -> (name, bytes) gives."""
+        given = gr.Textbox(visible="hidden")
+        done = event(reading(lambda session: as_file(*make(current(session)))), self.visit, given, **QUIET)
+        done.success(None, given, None, js=SAVE_JS)
+
+    def job(self, event, work: Callable, *inputs, done: Callable[[Session, Any], Session], picture=None) -> None:
         """A long piece of work, with a line of progress and a Cancel button where this is called.
 
         work(session, *inputs, report) runs beside everything else; report(Progress) is False once it should stop.
         done(session, result) -> session, with the session as it is by then: the visitor may have gone on meanwhile.
+        picture(session, *inputs, progress) -> HTML of what there is so far, with the session as it was.
         """
         with gr.Row(visible=False, equal_height=True, elem_classes="job") as row:
             line = gr.HTML(elem_classes="progress")
@@ -125,8 +153,10 @@ class Page:
         result = gr.State(None)
 
         def run(visit: Visit | None, *values) -> Iterator:
+            given = (current(visit and visit.session), *values)
+            so_far = picture and functools.partial(picture, *given)
             try:
-                for words, value in run_job(functools.partial(work, current(visit and visit.session), *values)):
+                for words, value in run_job(functools.partial(work, *given), so_far):
                     yield gr.skip() if value is None else value, words, gr.skip()
             except ValueError as error:
                 yield gr.skip(), "", gr.Row(visible=False)
@@ -161,7 +191,12 @@ class Page:
 
 
 def shown(followers: list[Follower], session: Session) -> list:
-    return [f.value(session) if f.tab in (None, session.tab) else gr.skip() for f in followers]
+    return [f.value(session) if f.is_open(session) else gr.skip() for f in followers]
+
+
+def as_file(name: str, data: bytes) -> str:
+    """A file as text, for SAVE_JS."""
+    return json.dumps({"name": name, "data": base64.b64encode(data).decode()})
 
 
 def open_page(session: Session | None, request: gr.Request) -> Session:
