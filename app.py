@@ -14,10 +14,11 @@ from panda_core.allocator import keep_freed_memory
 from panda_core.generators.registry import find_spec
 from panda_core.images import read_recipe_json, to_pil
 from panda_core.recipes import Recipe, parse_recipe
-from ui import view
+from ui import bundle, view
 from ui.edit import edit_tab
 from ui.edits import edits_panel
-from ui.factors import factors_panel
+from ui.factors import factors_panel, fit
+from ui.further import refine
 from ui.page import QUIET, SAVE_JS, Page, current, plainly, reading, sent, sentence
 from ui.region import region_panel
 from ui.session import Session
@@ -76,6 +77,9 @@ def share_panel(page: Page) -> None:
         file = gr.UploadButton(
             "Open a PNG", file_types=[".png"], type="binary", min_width=100, size="md", elem_id="open-png"
         )
+    both = gr.Button("Download recipe and factors together", visible=False, size="md", elem_id="together")
+    page.follow(both, lambda s: gr.Button(visible=bool(bundle.own_ids(s))))
+    page.save(both.click, bundle.together)
     given = gr.Textbox(visible="hidden", elem_id="given")
     shown = gr.Textbox(label="Copied (or copy it from here)", visible=False, lines=1, max_lines=12, buttons=["copy"],
                        interactive=False, elem_id="copied")  # fmt: skip
@@ -186,6 +190,13 @@ def endpoints() -> None:
     button = gr.Button(visible=False)
     button.click(generate, recipe, [image, recipe], api_name="generate")
     button.click(edit, [recipe, part, appearance, strength], [image, recipe], api_name="edit")
+    names = {"layer": None, "parts": 8, "appearances": 0, "samples": 0, "seed": 0}
+    numbers = {name: gr.Number(value, visible=False, label=name) for name, value in names.items()}
+    factors, measured = gr.Textbox(visible=False, label="factors"), gr.JSON(visible=False, label="measured")
+    one = {"concurrency_id": "fit", "concurrency_limit": 1}
+    button.click(fit, [recipe, *numbers.values()], [factors, measured], api_name="fit", **one)
+    method, k = gr.Textbox(visible=False, label="method"), gr.Number(32, visible=False, label="k")
+    button.click(refine, [recipe, numbers["layer"], method, k], [image, recipe], api_name="refine")
 
 
 def notice(session: Session) -> str:

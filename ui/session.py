@@ -15,10 +15,10 @@ T = TypeVar("T")
 class Session:
     """Every method returns a new session; a wrong value raises ValueError and nothing has changed.
 
-    layer: where new edits go. factors: (generator, layer, factors id) in use. tab, folds: those that are open. where, parts,
-    mask, refine, k: the region chosen for the next look. active: the edit that the slider moves. tag: what the last
-    change was, so that one drag is one step of undo. seeds: visited, newest first. notice: one sentence to show until
-    the next change. moved_at: when the slider last moved, on the server's clock. asides: what single tabs keep.
+    layer: where new edits go. factors: (generator, layer, factors id) in use. tab, folds: those that are open. where,
+    parts, mask, refine, k: the region chosen for the next look. active: the edit that the slider moves. tag: what the
+    last change was, so that one drag is one step of undo. seeds: visited, newest first. notice: one sentence to show
+    until the next change. moved_at: when the slider last moved, on the server's clock. asides: what single tabs keep.
     """
 
     recipe: Recipe

@@ -8,6 +8,11 @@ function render() {
     b.type = 'button'; b.setAttribute('aria-pressed', item.on ? 'true' : 'false'); b.title = item.label;
     im.src = item.image; im.alt = ''; im.draggable = false; name.textContent = item.label;
     b.append(im, name);
+    if (item.before) {                                  // how it was, while the pointer or the focus is there
+      for (const [on, off] of [['pointerenter', 'pointerleave'], ['focus', 'blur']]) {
+        b.addEventListener(on, () => { im.src = item.before; }); b.addEventListener(off, () => { im.src = item.image; });
+      }
+    }
     b.addEventListener('click', () => trigger('choose', {index: i, of: v.of}));
     return b;
   }));
