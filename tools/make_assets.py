@@ -1,11 +1,14 @@
 """From a training run to everything that ships with the bundled generator, in one command.
 
     python -m tools.make_assets runs/portraits
+    python -m tools.make_assets --concepts      # only name the appearances of the bundled factors again
 
 Writes assets/portraits/, replacing what is there: generator.safetensors (EMA weights, fp16), factors for a coarse and a
-fine layer with named parts, scored suggestions and measured ends of their sliders, the sheet of seeds 0 to 63, examples
-of edits, and the model card README.md. NOTES.md, what a person saw, goes into the card as it is: look, and rewrite it.
-start.json names parts by number, so the old one is removed; the page then opens on the look that changes most.
+fine layer with named parts and concepts, scored suggestions and measured ends of their sliders, the sheet of seeds 0 to
+63, examples of edits, named edits (presets.json, presets.png), and the model card README.md. NOTES.md, what a person
+saw, goes into the card as it is: look, and rewrite it; take out presets that do not look like their names
+(tools/find_presets.py). start.json names parts by number, so the old one is removed; the page then opens on the look
+that changes most.
 """
 
 import argparse
@@ -28,7 +31,8 @@ from panda_core.generators.stylegan2 import StyleGAN2
 from panda_core.images import grid
 from panda_core.recipes import Edit, Recipe, Region
 from panda_core.rendering import Renderer
-from tools import example_edits, portraits
+from panda_core.saliency import saliency, saliency_mask
+from tools import example_edits, find_presets, portraits
 from tools.check_strengths import measure_ends
 from tools.distances import sliced_wasserstein
 
@@ -36,6 +40,7 @@ NAME = "portraits"
 LAYERS = {3: 12, 5: 16}  # layer -> R_S: a coarse one and a fine one
 SUGGESTED = 48  # appearances looked at, and kept, per part
 SCORED_AT = 3.0  # units of strength at which they are compared
+CONCEPT_IOU, CONCEPT_LIFT = 0.4, 0.1  # what a concept's mask must reach
 
 
 def export_generator(run: Path, out: Path, size: int | None) -> StyleGAN2:
@@ -99,6 +104,40 @@ def name_parts(factors: Factors, masks: Tensor, resolution: int) -> dict[int, st
     return number_twins(names)
 
 
+@torch.inference_mode()
+def name_concepts(generator: StyleGAN2, factors: Factors, n: int = 64, leading: int = 24) -> dict[int, str]:
+    """Names of leading appearances: the true part that the saliency mask of either sign overlaps best, where it does.
+
+    The mask is aᵀZ at image size, cut at μ (I 4.1.2). The overlap is the mean IoU over n portraits; it counts from
+    CONCEPT_IOU on, if it is CONCEPT_LIFT above that of a mask that covers everything. "hair (-)": hair where aᵀZ < μ.
+    """
+    info, size = factors.info, generator.resolution
+    truth = portraits.portraits_of_seeds(list(range(n)), generator.z_dim, size).masks > 0.5  # [n, parts, h, w]
+    area = truth.flatten(2).float().mean(dim=2)
+    there = area > 0.003  # a part that a portrait lacks says nothing
+    count = there.sum(dim=0).clamp_min(1)
+    chance = (area * there).sum(dim=0) / count
+    Z = generator.head(generator.sample(range(n)), info.layer).features
+    top, left, bottom, right = generator.frame(info.layer)
+    found = []
+    for j in range(min(leading, factors.appearances.shape[1])):
+        maps = saliency(Z, factors.appearances[:, j])[:, None, top:bottom, left:right]
+        maps = F.interpolate(maps, (size, size), mode="bilinear", align_corners=False)
+        mask = saliency_mask(maps, factors.threshold(j))  # [n, 1, h, w]
+        for sign, chosen in (("", mask), (" (-)", ~mask)):
+            both, either = (x.flatten(2).sum(dim=2) for x in (chosen & truth, chosen | truth))
+            iou = (both / either.clamp_min(1) * there).sum(dim=0) / count
+            iou = torch.where((iou >= CONCEPT_IOU) & (iou >= chance + CONCEPT_LIFT), iou, 0.0)
+            part = int(iou.argmax())
+            found.append((float(iou[part]), j, portraits.PARTS[part] + sign))
+    names: dict[int, str] = {}
+    for iou, j, name in sorted(found, reverse=True):  # the best overlap has the plain name
+        if iou > 0 and j not in names:
+            names[j] = name
+            print(f"layer {info.layer}, appearance {j}: {name}, IoU {iou:.2f}", flush=True)
+    return number_twins(names)
+
+
 def number_twins(names: dict[int, str]) -> dict[int, str]:
     """Equal names get numbers: "hair", "hair 2"."""
     seen: dict[str, int] = {}
@@ -154,7 +193,8 @@ def make_factors(out: Path, layer: int, R_S: int, masks: Tensor) -> Factors:
     loaded = catalogue.generator(NAME)
     resolution = loaded.generator.resolution
     factors = fit_layer(NAME, loaded, layer, R_S=R_S, psi=registry.find_spec(NAME).default_psi)
-    factors = factors.with_info(part_names=name_parts(factors, masks, resolution))
+    names = name_parts(factors, masks, resolution), name_concepts(loaded.generator, factors)
+    factors = factors.with_info(part_names=names[0], appearance_names=names[1])
     factors.save(factors.path(out))
     renderer = Renderer(catalogue)
     factors_id = f"bundled:{factors.stem()}"
@@ -203,6 +243,12 @@ def write_card(folder: Path, run: Path, generator: StyleGAN2, factors: list[Fact
         where = f"layer {info.layer}, {info.height} × {info.width}, {R_C} × {R_S}"
         return row(where, info.samples, f"{info.energy:.3f} ({info.bound:.3f})", "; ".join(info.part_names.values()))
 
+    def preset_row(preset: dict) -> str:
+        figures = preset["measured"]
+        share, holds, outside = (f"{figures[key]:.0%}" for key in ("closer", "holds", "outside"))
+        return row(preset["name"], share, holds, outside, preset["note"])
+
+    presets = json.loads((folder / "presets.json").read_text())
     lines = [
         "# The bundled generator: drawn portraits",
         "",
@@ -231,20 +277,49 @@ def write_card(folder: Path, run: Path, generator: StyleGAN2, factors: list[Fact
         "|" + " --- |" * 4,
         *map(factor_row, factors),
         "",
+        "## Named edits",
+        "",
+        "Each is at most a handful of `add` edits, found and measured by `tools/find_presets.py` on different seeds, "
+        "ψ = 1: the share of the wanted difference (between the exact portraits) that it makes up for where they "
+        "differ; the share of seeds that come closer; the mean change elsewhere, as a share of that inside.",
+        "",
+        row("name", "made up for", "seeds closer", "outside / inside", ""),
+        "|" + " --- |" * 5,
+        *map(preset_row, presets["presets"]),
+        "",
+        f"Left out: {', '.join(presets['left_out']) or 'none'}.",
+        "",
+        "![Pairs before and after, held-out seeds](presets.png)",
+        "",
         notes.read_text() if notes.exists() else "",
     ]
     (folder / "README.md").write_text("\n".join(lines).rstrip() + "\n")
 
 
+def name_concepts_again(folder: Path) -> None:
+    """Put the names of concepts into the bundled factors, and leave everything else in the files as it is."""
+    catalogue = Catalogue()
+    generator, weights = catalogue.generator(NAME)
+    for factors_id in catalogue.bundled(NAME).values():
+        factors = catalogue.factors(NAME, factors_id)
+        named = factors.with_info(appearance_names=name_concepts(generator, factors))
+        named.save(folder / "factors" / weights / f"{factors_id.removeprefix('bundled:')}.safetensors")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("run", type=Path, help="folder of a training run")
+    parser.add_argument("run", type=Path, nargs="?", help="folder of a training run")
+    parser.add_argument("--concepts", action="store_true", help="only name the appearances again")
     parser.add_argument(
         "--size", type=int, help="pixels to cut the generator down to; default: as far as it was trained"
     )
     arguments = parser.parse_args()
+    if (arguments.run is None) == (not arguments.concepts):
+        parser.error("give the folder of a run, or --concepts")
     keep_freed_memory()
     folder = registry.ASSETS / NAME
+    if arguments.concepts:
+        return name_concepts_again(folder)
     folder.mkdir(parents=True, exist_ok=True)
     for old in [*folder.glob("factors/*/*.safetensors"), folder / "start.json"]:
         old.unlink(missing_ok=True)
@@ -256,6 +331,7 @@ def main() -> None:
     masks = true_masks(256, generator.z_dim, generator.resolution)
     factors = [make_factors(folder, layer, R_S, masks) for layer, R_S in LAYERS.items()]
     example_edits.main()
+    find_presets.make_presets(folder)
     write_card(folder, arguments.run, generator, factors, measure(generator))
     for f in factors:
         print(
