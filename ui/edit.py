@@ -4,6 +4,7 @@ import gradio as gr
 
 from . import view
 from .further import others_panel, refine_panel, sweep_panel
+from .named import named_panel
 from .page import Page, current, heading, sent
 from .session import Session
 from .widgets import Tiles
@@ -13,6 +14,7 @@ def edit_tab(page: Page) -> None:
     gr.HTML(heading("What can change here"))
     looks = Tiles(group="What can change here", elem_id="looks")
     another = gr.Button("Add another look here", size="sm", min_width=170, elem_id="another")
+    named_panel(page)
     others_panel(page)
     sweep_panel(page)
     refine_panel(page)

@@ -5,7 +5,7 @@ function render() {
   const focus = [...box.children].indexOf(document.activeElement);
   box.replaceChildren(...v.items.map((item, i) => {
     const b = document.createElement('button'), im = document.createElement('img'), name = document.createElement('span');
-    b.type = 'button'; b.setAttribute('aria-pressed', item.on ? 'true' : 'false'); b.title = item.label;
+    b.type = 'button'; b.setAttribute('aria-pressed', item.on ? 'true' : 'false'); b.title = item.title || item.label;
     im.src = item.image; im.alt = ''; im.draggable = false; name.textContent = item.label;
     b.append(im, name);
     if (item.before) {                                  // how it was, while the pointer or the focus is there
