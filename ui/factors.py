@@ -216,7 +216,9 @@ def rename(session: Session, kind: str, name: str) -> Session:
     recipe, chosen = session.recipe, session
     factors_id = view.renderer.catalogue.add_own(recipe.generator, renamed)
     edits = tuple(replace(e, factors=factors_id) if e.factors == before else e for e in recipe.edits)
-    session = use(session.change(replace(recipe, edits=edits)), entry(recipe, renamed, factors_id))
+    kept = tuple(item for item in session.aside(Own).items if not (item[2] == before and before.startswith("local:")))
+    session = session.put_aside(Own(kept)).change(replace(recipe, edits=edits))
+    session = use(session, entry(recipe, renamed, factors_id))
     return replace(session, parts=chosen.parts, where=chosen.where, mask=chosen.mask, active=chosen.active)
 
 
