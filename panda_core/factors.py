@@ -235,6 +235,8 @@ def _read_tensor(key: str, tensor: Tensor) -> Tensor:
     whole = key == "suggested"
     if tensor.is_floating_point() == whole or tensor.is_complex() or tensor.dtype == torch.bool:
         raise ValueError(f"{key} holds {tensor.dtype}; it must hold {'whole' if whole else 'real'} numbers.")
+    if tensor.ndim != (1 if key == "mean" else 2):  # check_shape lets leading dimensions pass
+        raise ValueError(f"{key} has shape {list(tensor.shape)}; it must have {1 if key == 'mean' else 2} dimensions.")
     return tensor.long() if whole else tensor.float()
 
 
