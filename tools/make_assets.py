@@ -222,6 +222,31 @@ def measure(generator: StyleGAN2, n: int = 1024) -> tuple[list[float], list[floa
     return sliced_wasserstein(made, other), sliced_wasserstein(one, other), (made - one).abs().mean().item()
 
 
+def preset_lines(folder: Path) -> list[str]:
+    """The named edits and what was measured of them, for the card."""
+    table = json.loads((folder / "presets.json").read_text())
+
+    def row(preset: dict) -> str:
+        share, holds, outside = (f"{preset['measured'][key]:.0%}" for key in ("closer", "holds", "outside"))
+        return f"| {preset['name']} | {share} | {holds} | {outside} | {preset['note']} |"
+
+    return [
+        "## Named edits",
+        "",
+        "Each is a few `add` edits, found by `tools/find_presets.py` and measured on other seeds, ψ = 1: the shares of "
+        "the wanted difference (between the two exact portraits) made up for where they differ, of seeds that "
+        "come closer, and the mean change elsewhere as a share of that inside.",
+        "",
+        "| name | made up for | seeds closer | outside / inside | |",
+        "|" + " --- |" * 5,
+        *map(row, table["presets"]),
+        "",
+        f"Tried and left out: {', '.join(table['left_out']) or 'none'}.",
+        "",
+        "![Pairs before and after, held-out seeds](presets.png)",
+    ]
+
+
 def write_card(folder: Path, run: Path, generator: StyleGAN2, factors: list[Factors], figures: tuple) -> None:
     """The model card: how, on what, for how long, how far from the renders; and what NOTES.md says is soft."""
     state = torch.load(run / "checkpoint.pt", map_location="cpu", weights_only=True)
@@ -243,12 +268,6 @@ def write_card(folder: Path, run: Path, generator: StyleGAN2, factors: list[Fact
         where = f"layer {info.layer}, {info.height} × {info.width}, {R_C} × {R_S}"
         return row(where, info.samples, f"{info.energy:.3f} ({info.bound:.3f})", "; ".join(info.part_names.values()))
 
-    def preset_row(preset: dict) -> str:
-        figures = preset["measured"]
-        share, holds, outside = (f"{figures[key]:.0%}" for key in ("closer", "holds", "outside"))
-        return row(preset["name"], share, holds, outside, preset["note"])
-
-    presets = json.loads((folder / "presets.json").read_text())
     lines = [
         "# The bundled generator: drawn portraits",
         "",
@@ -277,19 +296,7 @@ def write_card(folder: Path, run: Path, generator: StyleGAN2, factors: list[Fact
         "|" + " --- |" * 4,
         *map(factor_row, factors),
         "",
-        "## Named edits",
-        "",
-        "Each is at most a handful of `add` edits, found and measured by `tools/find_presets.py` on different seeds, "
-        "ψ = 1: the share of the wanted difference (between the exact portraits) that it makes up for where they "
-        "differ; the share of seeds that come closer; the mean change elsewhere, as a share of that inside.",
-        "",
-        row("name", "made up for", "seeds closer", "outside / inside", ""),
-        "|" + " --- |" * 5,
-        *map(preset_row, presets["presets"]),
-        "",
-        f"Left out: {', '.join(presets['left_out']) or 'none'}.",
-        "",
-        "![Pairs before and after, held-out seeds](presets.png)",
+        *preset_lines(folder),
         "",
         notes.read_text() if notes.exists() else "",
     ]

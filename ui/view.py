@@ -385,16 +385,17 @@ def region_words(session: Session, edit: Edit) -> str:
 
 
 def look_words(session: Session, edit: Edit) -> str:
-    """An appearance by its name, or by its place among those offered for the part."""
+    """An appearance by its place among those offered for the part, or by its name.
+
+    A name is of what an appearance marks ("background"), which says nothing about more or less of it at a nose.
+    """
     if edit.op == "rewrite":
         return f"{edit.source} becomes {edit.target}"
     factors = factors_of(session, edit)
-    if edit.appearance in factors.info.appearance_names:
-        return factors.appearance_name(edit.appearance)
     row = factors.offered(leading_part(factors, edit.region), LOOKS)
-    if edit.appearance in row:
+    if edit.strength is not None and edit.appearance in row:
         return f"look {row.index(edit.appearance) + 1}"
-    return f"look #{edit.appearance}"
+    return factors.info.appearance_names.get(edit.appearance, f"look #{edit.appearance}")
 
 
 def edit_rows(session: Session) -> dict:
