@@ -134,7 +134,7 @@ def rewritten(factors, path, info=None, **tensors):
     ],
 )
 def test_metadata_of_another_kind_are_refused(factors, tmp_path, info):
-    with pytest.raises(ValueError, match="odd.safetensors does not hold together"):
+    with pytest.raises(ValueError, match=r"odd\.safetensors does not hold together"):
         Factors.load(rewritten(factors, tmp_path / "odd.safetensors", info))
 
 
