@@ -11,15 +11,16 @@ import gradio as gr
 import PIL.Image
 
 from panda_core.allocator import keep_freed_memory
-from panda_core.generators.registry import find_spec
 from panda_core.images import read_recipe_json, to_pil
-from panda_core.recipes import Recipe, parse_recipe
+from panda_core.recipes import parse_recipe
 from ui import bundle, view
 from ui.edit import edit_tab
 from ui.edits import edits_panel
 from ui.factors import factors_panel, fit
 from ui.further import refine
-from ui.page import QUIET, SAVE_JS, Page, current, plainly, reading, sent, sentence
+from ui.masks import RESULTS, masks_tab, saliency
+from ui.page import JOBS, QUIET, Page, current, plainly, read_recipe, reading, sent, sentence, whole
+from ui.rank import rank, rank_tab
 from ui.region import region_panel
 from ui.session import Session
 from ui.widgets import Picture, Tiles, read
@@ -79,20 +80,18 @@ def share_panel(page: Page) -> None:
         )
     both = gr.Button("Download recipe and factors together", visible=False, size="md", elem_id="together")
     page.follow(both, lambda s: gr.Button(visible=bool(bundle.own_ids(s))))
-    page.save(both.click, bundle.together)
+    page.save(both.click, lambda s: view.as_file(*bundle.together(current(s))))
     given = gr.Textbox(visible="hidden", elem_id="given")
     shown = gr.Textbox(label="Copied (or copy it from here)", visible=False, lines=1, max_lines=12, buttons=["copy"],
                        interactive=False, elem_id="copied")  # fmt: skip
 
-    def offer(button: gr.Button, make, js: str, shows: bool = True) -> None:
-        done = button.click(reading(make), page.visit, given, **QUIET)
-        done = done.success(None, given, shown if shows else None, js=js)
-        if shows:
-            done.success(lambda: gr.Textbox(visible=True), None, shown, **QUIET)
+    def offer(button: gr.Button, make, js: str) -> None:
+        done = button.click(reading(make), page.visit, given, **QUIET).success(None, given, shown, js=js)
+        done.success(lambda: gr.Textbox(visible=True), None, shown, **QUIET)
 
     offer(link, share_link, SHARE_JS)
     offer(code, share_python, COPY_JS)
-    offer(png, share_picture, SAVE_JS, shows=False)
+    page.save(png.click, share_picture)
     page.on(file.upload, open_file, file)
 
 
@@ -130,7 +129,7 @@ def set_layer(session: Session | None, layer: int) -> Session:
 
 
 def set_generator(session: Session | None, name: str) -> Session:
-    find_spec(name)
+    view.renderer.catalogue.spec(name)
     return view.start(name).after(current(session))
 
 
@@ -155,11 +154,6 @@ def open_file(session: Session | None, data: bytes | None) -> Session:
     return opened.after(session)
 
 
-def read_recipe(text: str) -> Recipe:
-    """The recipe of an endpoint's first argument, with factors that this page has."""
-    return view.opened(parse_recipe(text)).recipe
-
-
 @plainly
 def generate(recipe: str) -> tuple[PIL.Image.Image, str]:
     """The picture of a recipe (JSON text, contracts: Recipe). Returns the picture and the recipe with its weights."""
@@ -178,11 +172,6 @@ def edit(recipe: str, part: float, appearance: float, strength: float) -> tuple[
     return generate.__wrapped__(json.dumps(fields))
 
 
-def whole(number: float):
-    """A JSON number that is whole as an int, anything else as it is, for the validator to refuse."""
-    return int(number) if isinstance(number, float) and number.is_integer() else number
-
-
 def endpoints() -> None:
     """What programs call; nothing of it is seen on the page."""
     recipe, image = gr.Textbox(visible=False, label="recipe"), gr.Image(visible=False, format="png", type="pil")
@@ -197,6 +186,13 @@ def endpoints() -> None:
     button.click(fit, [recipe, *numbers.values()], [factors, measured], api_name="fit", **one)
     method, k = gr.Textbox(visible=False, label="method"), gr.Number(32, visible=False, label="k")
     button.click(refine, [recipe, numbers["layer"], method, k], [image, recipe], api_name="refine")
+    threshold = gr.Number(0, visible=False, label="threshold")
+    sign = gr.Radio(["more", "less"], value="more", visible=False, label="sign")
+    result = gr.Radio(RESULTS, value="cut-out", visible=False, label="result")
+    inputs = [recipe, appearance, threshold, sign, result]
+    button.click(saliency, inputs, [image, recipe], api_name="saliency")
+    count, ends = gr.Number(visible=False, label="count"), gr.JSON(visible=False, label="seeds")
+    button.click(rank, [recipe, appearance, part, count], ends, api_name="rank", **JOBS)
 
 
 def notice(session: Session) -> str:
@@ -211,8 +207,13 @@ with gr.Blocks(title="PandA: click a part, change it", analytics_enabled=False, 
         with gr.Column(scale=6, min_width=320):
             picture, words = picture_panel(page)
         with gr.Column(scale=5, min_width=320):
-            with gr.Tabs(), page.tab("Edit"):
-                edit_tab(page)
+            with gr.Tabs():
+                with page.tab("Edit"):
+                    edit_tab(page)
+                with page.tab("Masks"):
+                    masks_tab(page)
+                with page.tab("Rank"):
+                    rank_tab(page)
             edits_panel(page, picture, words)
             with gr.Accordion("Factors", open=False, elem_id="factors"):
                 factors_panel(page)

@@ -5,22 +5,22 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.tail_families import NETWORKS
 from panda_core.allocator import keep_freed_memory
-from panda_core.catalogue import Loaded
+from panda_core.catalogue import Catalogue, Loaded
 from panda_core.checkpoints import load_generator
-from panda_core.generators import registry
 from panda_core.generators.split import weights_hash
 from panda_core.generators.stylegan2 import StyleGAN2
 
 STAND_INS = {  # random weights of these shapes; the seed of the weights is 0
-    "tiny": {},
-    "portraits-shape": {"channels": (192, 192, 128, 64, 32, 16), "z_dim": 64, "w_dim": 128, "mapping_layers": 4},
-    "stylegan2-1024-shape": {"channels": (512, 512, 512, 512, 512, 256, 128, 64, 32)},
+    "portraits-shape": lambda: StyleGAN2((192, 192, 128, 64, 32, 16), z_dim=64, w_dim=128, mapping_layers=4),
+    **NETWORKS,
 }
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--generator", default="portraits", help=f"registry name, file, or {', '.join(STAND_INS)}")
+    names = ("tiny", *STAND_INS)
+    parser.add_argument("--generator", default="portraits", help=f"registry name, file, or {', '.join(names)}")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--device", default="cpu")
 
@@ -33,9 +33,9 @@ def prepare(args: argparse.Namespace) -> Loaded:
     elif args.generator in STAND_INS:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            generator = StyleGAN2(**STAND_INS[args.generator]).eval().requires_grad_(False)
+            generator = STAND_INS[args.generator]().eval().requires_grad_(False)
     elif Path(args.generator).is_file():
         generator = load_generator(args.generator).eval().requires_grad_(False)
     else:
-        generator = registry.load(args.generator)[0]
+        generator = Catalogue().generator(args.generator).generator
     return Loaded(generator.to(args.device), weights_hash(generator))

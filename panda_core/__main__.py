@@ -1,24 +1,35 @@
-"""The command line: python -m panda_core list | convert | render | fit | rank."""
+"""The command line: python -m panda_core list | convert | render | fit | rank | publish."""
 
 import argparse
 import sys
 from pathlib import Path
 
 from .allocator import keep_freed_memory
-from .catalogue import Catalogue, fit_layer, user_folder
+from .catalogue import Catalogue, fit_layer
 from .checkpoints import convert
 from .factorization import Progress
-from .generators.registry import GENERATORS, find_spec
+from .generators.registry import GENERATORS
+from .hub import upload, user_folder
 from .images import png_bytes, read_recipe_json, to_pil
+from .publishing import prepare
 from .ranking import EVERYWHERE
 from .recipes import decode_link, parse_recipe
 from .rendering import Renderer
 
 
 def list_generators(args: argparse.Namespace) -> None:
-    for name, spec in GENERATORS.items():
-        there = "here" if spec.weights.path().is_file() else "missing"
-        print(f"{name:24} {spec.family:12} layer {spec.default_layer}  {spec.licence}  {there}")
+    """One line per generator: what, how large, where, under which terms."""
+    rows = [("name", "what", "pixels", "size", "", "licence")]
+    for name, path in Catalogue().here().items():
+        spec = GENERATORS[name]
+        size = path.stat().st_size / 1e6 if path else spec.mb
+        place = "here" if path else "to download" if spec.tried else "to download, never tried"
+        rows.append((name, spec.title, str(spec.resolution), "?" if size is None else f"{size:.0f} MB", place,
+                     spec.licence.partition(";")[0]))  # fmt: skip
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    for row in rows:
+        cells = (text.rjust(w) if i in (2, 3) else text.ljust(w) for i, (text, w) in enumerate(zip(row, widths)))
+        print("  ".join(cells).rstrip())
 
 
 def convert_file(args: argparse.Namespace) -> None:
@@ -27,7 +38,7 @@ def convert_file(args: argparse.Namespace) -> None:
 
 
 def render(args: argparse.Namespace) -> None:
-    renderer = Renderer()
+    renderer = Renderer(Catalogue(own=True))
     recipe = renderer.pin(read_recipe(args.recipe))
     picture = to_pil(renderer.image(recipe))[0]
     args.out.write_bytes(png_bytes(picture, recipe.to_json()))
@@ -47,13 +58,13 @@ def read_recipe(text: str):
 
 
 def fit(args: argparse.Namespace) -> None:
-    catalogue = Catalogue()
-    loaded = catalogue.generator(args.generator)
-    spec = find_spec(args.generator)
-    layer = spec.default_layer if args.layer is None else args.layer
+    catalogue = Catalogue(own=True)
+    loaded = catalogue.generator(args.generator, show)
+    spec = catalogue.spec(args.generator)
+    layer = catalogue.default_layer(args.generator) if args.layer is None else args.layer
     psi = spec.default_psi if args.psi is None else args.psi
     factors = fit_layer(
-        args.generator,
+        spec.name,
         loaded,
         layer,
         args.appearances,
@@ -72,8 +83,9 @@ def fit(args: argparse.Namespace) -> None:
 
 
 def rank(args: argparse.Namespace) -> None:
-    catalogue = Catalogue()
-    spec = find_spec(args.generator)
+    catalogue = Catalogue(own=True)
+    catalogue.generator(args.generator, show)
+    spec = catalogue.spec(args.generator)
     psi = spec.default_psi if args.psi is None else args.psi
     index, draw = catalogue.ranking(args.generator, args.factors, psi, args.class_index)
     index.grow(draw, args.count, report=show)
@@ -84,9 +96,28 @@ def rank(args: argparse.Namespace) -> None:
     print("least: seeds", *low)
 
 
+def publish(args: argparse.Namespace) -> None:
+    """Say what would be uploaded, and do it unless this is a dry run."""
+    files = prepare(args.file, args.repo, Catalogue(own=True), show)
+    where = f"{args.repo} ({'private' if args.private else 'public'}, made if missing)"
+    print(f"{'Would upload' if args.dry_run else 'Uploading'} to {where}:")
+    for path, content in files.items():
+        size = len(content) if isinstance(content, bytes) else content.stat().st_size
+        print(f"  {path}  {size / 1e6:.2f} MB")
+    if args.dry_run:
+        print(f"\n{files['README.md'].decode()}")
+    else:
+        print(upload(args.repo, files, f"Add {args.file.name}", private=args.private))
+
+
 def show(progress: Progress) -> None:
-    energy = "" if progress.energy is None else f", {progress.energy:.4f} explained"
-    print(f"\r{progress.stage}: {progress.done} of at most {progress.total}{energy}   ", end="", file=sys.stderr)
+    if progress.stage == "downloading":
+        total = f" of {progress.total / 1e6:.1f}" if progress.total else ""
+        text = f"{progress.done / 1e6:.1f}{total} MB"
+    else:
+        energy = "" if progress.energy is None else f", {progress.energy:.4f} explained"
+        text = f"{progress.done} of at most {progress.total}{energy}"
+    print(f"\r{progress.stage}: {text}   ", end="", file=sys.stderr)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -124,6 +155,12 @@ def main(arguments: list[str] | None = None) -> int:
     command.add_argument("--class", type=int, dest="class_index", metavar="CLASS", help="default: all classes in turn")
     command.add_argument("--show", type=int, default=12)
     command.set_defaults(run=rank)
+    command = commands.add_parser("publish", help="factors, or a converted generator, to the Hub, with a card")
+    command.add_argument("file", type=Path, help="what fit or convert wrote")
+    command.add_argument("repo", help="owner/name, with HF_TOKEN set to a token that may write there")
+    command.add_argument("--private", action="store_true")
+    command.add_argument("--dry-run", action="store_true", help="only say what would be uploaded, and show the card")
+    command.set_defaults(run=publish)
     args = parser.parse_args(arguments)
     keep_freed_memory()
     try:

@@ -2,8 +2,8 @@
 
 import hashlib
 import json
-import os
 import platform
+import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -11,36 +11,24 @@ from contextlib import suppress
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from . import hub, loading
 from .factorization import Progress, fit
 from .factors import Factors, FactorsInfo
-from .generators import registry
+from .generators.registry import GENERATORS, GeneratorSpec, HubFile, PublishedPair
 from .generators.split import SplitGenerator
+from .hub import user_folder
+from .loading import Loaded
+from .published import SAMPLES, read_pair
 from .ranking import RankingIndex, Table
 
 MOST_MEMORY = 2**28  # bytes of factors kept, apart from those that ship with a generator
 MOST_DISK = 2**30  # bytes of visitors' own factors in the user's folder
 SAMPLE_SEEDS = 2**31  # samples of a fit take their seeds from here up, away from those that people choose
-
-
-class Loaded(NamedTuple):
-    generator: SplitGenerator
-    weights: str  # hash
-
-
-def user_folder() -> Path:
-    """PANDA_HOME, or `panda` in the platform's cache folder; not made here."""
-    if os.environ.get("PANDA_HOME"):
-        return Path(os.environ["PANDA_HOME"])
-    if platform.system() == "Windows":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home())) / "panda"
-    if platform.system() == "Darwin":
-        return Path.home() / "Library" / "Caches" / "panda"
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "panda"
+INDEXED = 64  # leading appearances that a ranking answers for
 
 
 def feature_source(
@@ -134,22 +122,53 @@ def suggest_by_size(learned) -> Tensor:
 class Catalogue:
     """Finds generators by name and factors by id, and keeps what it found; safe to share between threads.
 
-    load: name -> (generator, hash); another one stands in for the registry in tests. fetch: "hub:..." -> path of the
-    downloaded file. report: told of the progress of a refit.
+    load: name -> (generator, hash), in place of the table and the user's own. fetch: "hub:..." -> path of a file with
+    factors, in place of the Hub. home: the user's folder. own: whether generators and factors that the table does not
+    name are looked for on the Hub and on this machine; None: only if the owner of the page says so. loader: what keeps
+    the generators; None: the one that this process shares.
     """
 
     def __init__(
         self,
-        load: Callable[[str], tuple[SplitGenerator, str]] = registry.load,
+        load: Callable[[str], tuple[SplitGenerator, str]] | None = None,
         fetch: Callable[[str], Path] | None = None,
         home: Path | None = None,
+        own: bool | None = None,
+        loader: loading.Loader | None = None,
     ):
-        self._load, self._fetch, self._home = load, fetch, home
+        self._load, self._fetch, self._home, self._loader = load, fetch, home, loader or loading.shared
+        self.own = loading.own_allowed() if own is None else own
+        self._specs: dict[str, GeneratorSpec] = {}
+        self._published: dict[str, dict[int, str]] = {}
+        self._fitted: dict[tuple[str, Path, int], tuple[int, str]] = {}
         self._factors: OrderedDict[tuple[str, str], Factors] = OrderedDict()
         self._lock = threading.RLock()
 
-    def generator(self, name: str) -> Loaded:
-        return Loaded(*self._load(name))
+    def spec(self, name: str) -> GeneratorSpec:
+        """The row of a generator, listed or the user's own.
+
+        Raises: ValueError if there is none, or it is not allowed here.
+        """
+        if name not in self._specs:
+            self._specs[name] = loading.find_spec(name, self.own)
+        return self._specs[name]
+
+    def here(self) -> dict[str, Path | None]:
+        """Every listed generator, and its file if that is on this machine; asks no network."""
+        return {name: hub.find_local(spec.sources) for name, spec in GENERATORS.items()}
+
+    def generator(self, name: str, report: hub.Report | None = None) -> Loaded:
+        """The generator of this name; downloaded, which the report is told of and can cancel, if it is not here.
+
+        Raises: HubError and ValueError in one sentence; Cancelled.
+        """
+        return Loaded(*self._load(name)) if self._load else self._loader.load(self.spec(name), report)
+
+    def default_layer(self, name: str) -> int:
+        """The layer that the row says, or the first editable one of 16 x 16 cells or more."""
+        wished, generator = self.spec(name).default_layer, self.generator(name).generator
+        fine = [l for l in generator.editable_layers if min(generator.layers[l][1:]) >= 16]
+        return (fine or generator.editable_layers[-1:])[0] if wished is None else wished
 
     def add(self, name: str, factors_id: str, factors: Factors) -> None:
         """Make factors known under an id, once they fit the generator."""
@@ -205,7 +224,7 @@ class Catalogue:
 
     def bundled(self, name: str) -> dict[int, str]:
         """Layer -> id of the factors that ship with a generator, coarse layers first; the largest set of each layer."""
-        folder = registry.find_spec(name).factors_folder(self.generator(name).weights)
+        folder = self.spec(name).factors_folder(self.generator(name).weights)
         found: dict[int, tuple[int, str]] = {}
         for path in sorted(folder.glob("*.safetensors")):
             factors = self.factors(name, f"bundled:{path.stem}")
@@ -214,8 +233,50 @@ class Catalogue:
                 found[factors.info.layer] = rank, f"bundled:{path.stem}"
         return {layer: found[layer][1] for layer in sorted(found)}
 
+    def available(self, name: str) -> dict[int, str]:
+        """Layer -> id of factors that need no fit: bundled, else fitted here before, else published; coarse first."""
+        own: dict[int, str] = {}
+        for path in sorted(self._factors_folder(name).glob("*.safetensors")):
+            version = name, path, path.stat().st_mtime_ns
+            with suppress(ValueError):  # a damaged file is as none
+                if version not in self._fitted:
+                    factors = Factors.load(path)
+                    self.add(name, fit_id(factors), factors)
+                    self._fitted[version] = factors.info.layer, fit_id(factors)
+                own |= [self._fitted[version]]
+        found = self.published(name) | own | self.bundled(name)
+        return {layer: found[layer] for layer in sorted(found)}
+
+    def published(self, name: str) -> dict[int, str]:
+        """Layer -> id of the factors on the Hub for exactly these weights, and of the authors' own."""
+        spec, weights = self.spec(name), self.generator(name).weights
+        if name not in self._published:
+            found = {}
+            for address in spec.factors_repos:
+                repo, _, revision = address.partition("@")
+                with suppress(hub.HubError):  # without the Hub there are those that are here
+                    for path in hub.list_files(repo, revision):
+                        if layer := re.fullmatch(rf"factors/{weights}/l(\d+)-c.*\.safetensors", path):
+                            found[int(layer[1])] = f"hub:{address}/{path}"
+            self._published[name] = {pair.layer: pair.id for pair in spec.pairs} | found
+        return self._published[name]
+
+    def ensure(
+        self, name: str, layer: int | None = None, report: Callable[[Progress], bool | None] | None = None
+    ) -> str:
+        """The id of factors of a layer (None: the default one): those that there are, else fitted now and kept."""
+        spec, loaded = self.spec(name), self.generator(name, report)
+        layer = self.default_layer(name) if layer is None else layer
+        found = self.available(name).get(layer)
+        if found is None:
+            factors = fit_layer(name, loaded, layer, psi=spec.default_psi, report=report)
+            found = fit_id(factors)
+            self._keep(factors)
+            self.add(name, found, factors)
+        return found
+
     def ranking(
-        self, name: str, factors_id: str, psi: float, class_index: int | None = None, appearances: int = 64
+        self, name: str, factors_id: str, psi: float, class_index: int | None = None, appearances: int = INDEXED
     ) -> tuple[RankingIndex, Callable[[int, int], Tensor]]:
         """The index of the pictures 0, 1, 2, ... (their seeds) at ψ, as far as it has grown, and what it grows by.
 
@@ -235,27 +296,72 @@ class Catalogue:
         folder = (self._home or user_folder()) / "rankings" / digest
         return RankingIndex(folder, table, about), feature_source(generator, layer, psi, class_index, seed=None)
 
+    def _factors_folder(self, name: str) -> Path:
+        return (self._home or user_folder()) / "factors" / self.generator(name).weights
+
+    def _keep(self, factors: Factors) -> None:
+        with suppress(OSError):  # a disk that cannot be written to costs the next fit, not this one
+            factors.save(factors.path(self._home or user_folder()))
+
     def _find(self, name: str, factors_id: str, report) -> Factors:
         scheme, _, rest = factors_id.partition(":")
         loaded = self.generator(name)
         if scheme == "bundled":
-            path = registry.find_spec(name).factors_folder(loaded.weights) / f"{rest}.safetensors"
+            path = self.spec(name).factors_folder(loaded.weights) / f"{rest}.safetensors"
         elif scheme == "local":
             path = (self._home or user_folder()) / "factors" / "local" / f"{rest}.safetensors"
-        elif scheme == "hub" and self._fetch is not None:
-            path = self._fetch(factors_id)
+        elif scheme == "hub":
+            for pair in () if self._fetch else self.spec(name).pairs:
+                if pair.id == factors_id:
+                    return self._read_pair(name, pair, report)
+            path = self._fetch(factors_id) if self._fetch else self._download(name, rest, report)
         elif scheme == "fit":
-            layer, R_C, R_S, samples, seed, psi, cls = rest.split(",")
-            count = None if samples == "auto" else int(samples)
-            class_index = None if cls == "all" else int(cls)
-            ranks = int(R_C), int(R_S)
-            loaded.generator.check_layer(int(layer))
-            return fit_layer(name, loaded, int(layer), *ranks, count, int(seed), float(psi), class_index, report)
+            return self._fit_again(name, loaded, rest, report)
         else:
-            raise ValueError(f"factors is {factors_id!r}; this page knows bundled:, local:, fit: and, online, hub:.")
+            raise ValueError(f"factors is {factors_id!r}; there are bundled:, local:, fit: and hub:.")
         if not path.is_file():
             raise ValueError(f"There are no factors {factors_id!r} for {name} with weights {loaded.weights}.")
         return Factors.load(path)
+
+    def _fit_again(self, name: str, loaded: Loaded, given: str, report) -> Factors:
+        layer, R_C, R_S, samples, seed, psi, cls = given.split(",")
+        loaded.generator.check_layer(int(layer))
+        kept = self._factors_folder(name) / f"l{layer}-c{cls}-psi{float(psi):g}-{R_C}x{R_S}.safetensors"
+        if kept.is_file():
+            with suppress(ValueError):
+                factors = Factors.load(kept)
+                if (samples == "auto" and str(factors.info.seed) == seed) or fit_id(factors) == f"fit:{given}":
+                    return factors
+        count, class_index = (None if text in ("auto", "all") else int(text) for text in (samples, cls))
+        ranks = int(R_C), int(R_S)
+        factors = fit_layer(name, loaded, int(layer), *ranks, count, int(seed), float(psi), class_index, report)
+        self._keep(factors)
+        return factors
+
+    def _download(self, name: str, address: str, report) -> Path:
+        """A factors file <repo>@<revision>/<file> on the Hub, of a repository that the generator's row names."""
+        repo, _, rest = address.partition("@")
+        revision, _, file = rest.partition("/")
+        if not self.own and f"{repo}@{revision}" not in self.spec(name).factors_repos:
+            raise ValueError(
+                f"The factors are in {repo}, which this page does not download from; set PANDA_OWN_GENERATORS=1, or "
+                "use python -m panda_core."
+            )
+        return hub.download((HubFile(repo, file, revision=revision),), report)
+
+    def _read_pair(self, name: str, pair: PublishedPair, report) -> Factors:
+        (generator, weights), spec = self.generator(name), self.spec(name)
+        generator.check_layer(pair.layer)
+        paths = [hub.download((file,), report) for file in (pair.parts, pair.appearances)]
+        _, H, W = shape = generator.layers[pair.layer]
+        info = FactorsInfo(name, weights, pair.layer, H, W, psi=spec.default_psi, samples=SAMPLES, is_raw=True,
+                           solver="the authors', as published", sign_rule="as published")  # fmt: skip
+        draw = feature_source(generator, pair.layer, spec.default_psi)
+        factors = read_pair(*paths, draw, batch_for(shape), generator.frame(pair.layer), info)
+        named = [[e.appearance for e in spec.edits if (e.layer, e.part) == (pair.layer, k)]
+                 for k in range(factors.parts.shape[1])]  # fmt: skip
+        rows = [dict.fromkeys([*first, *row.tolist()]) for first, row in zip(named, factors.suggested)]
+        return replace(factors, suggested=torch.tensor([list(row)[: factors.suggested.shape[1]] for row in rows]))
 
 
 def fit_id(factors: Factors) -> str:

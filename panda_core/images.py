@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from PIL import Image, PngImagePlugin
+from PIL import Image, ImageChops, ImageFilter, PngImagePlugin
 from torch import Tensor
 
 RECIPE_KEY = "panda-recipe"
@@ -80,10 +80,37 @@ def overlay_parts(
     return Image.fromarray((base * (1 - weight) + colours * weight + 0.5).astype(np.uint8))
 
 
+def overlay_map(picture: Image.Image, values: Tensor, high: float, edge: Tensor | None = None) -> Image.Image:
+    """A picture in grey, and over it a map [h, w] in the colours of `heat_map`: clear at 0 and below, full at `high`.
+
+    edge: a mask [h, w] whose outline is drawn in white.
+    """
+    x, size = values.clamp(0, high), picture.size
+    heat = heat_map(x, 0.0, high).resize(size, Image.Resampling.BILINEAR)
+    weight = mask_image((x / max(high, 1e-12)).sqrt()).resize(size, Image.Resampling.BILINEAR)
+    grey = picture.convert("L").point([round(57 + 0.55 * v) for v in range(256)]).convert("RGB")
+    shown = Image.composite(heat, grey, weight)
+    if edge is not None:
+        mask = mask_image(edge).resize(size, Image.Resampling.BILINEAR).point([0] * 128 + [255] * 128)
+        shown.paste((255, 255, 255), mask=ImageChops.difference(mask, mask.filter(ImageFilter.MinFilter(3))))
+    return shown
+
+
+def on_checkerboard(picture: Image.Image, mask: Tensor) -> Image.Image:
+    """A picture where a mask [h, w] is, and elsewhere the pattern that stands for transparency."""
+    rows, columns = np.indices(picture.size[::-1]) // max(4, picture.width // 24)
+    squares = Image.fromarray(np.where((rows + columns) % 2, 204, 238).astype(np.uint8)).convert("RGB")
+    return Image.composite(picture, squares, mask_image(mask).resize(picture.size, Image.Resampling.BILINEAR))
+
+
+def mask_image(mask: Tensor) -> Image.Image:
+    """A mask [h, w] (booleans or [0, 1]) in grey: white is in it."""
+    return Image.fromarray((mask.float().clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy())
+
+
 def cut_out(image: Tensor, mask: Tensor) -> Image.Image:
     """A picture [1, 3, h, w] with transparency where the mask [h, w] (booleans or [0, 1]) is 0."""
-    alpha = (mask.float().clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
-    return Image.fromarray(np.dstack([to_arrays(image)[0], alpha]))
+    return Image.fromarray(np.dstack([to_arrays(image)[0], mask_image(mask)]))
 
 
 def png_bytes(image: Image.Image, recipe_json: str) -> bytes:

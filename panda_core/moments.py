@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from .shapes import check_shape
+from .solver import Dense, Factored
 
 DENSE_LIMIT = 2048  # positions; from here on no S x S matrix is held, nor its eigenvalues waited for
 SKETCH_RANK = (
@@ -69,7 +70,7 @@ class SpatialMoments:
     def __add__(self, other: Self) -> Self:
         return type(self)(self.samples + other.samples, self.energy + other.energy, self.matrix + other.matrix)
 
-    def affinity(self) -> Callable[[Tensor], Tensor]:
+    def affinity(self) -> Dense | Factored:
         """P -> WP for P [..., S, R], float64.
 
         From the sketch, W is the Nyström approximation BᵀB, B = L⁻¹Yᵀ with LLᵀ = ΩᵀY: never above W, and close to it in
@@ -77,7 +78,7 @@ class SpatialMoments:
         """
         S = len(self.matrix)
         if S < DENSE_LIMIT:
-            return _Product(self.matrix)
+            return Dense(self.matrix)
         omega = _probes(S, self.matrix.device).double()
         shift = 1e-7 * self.matrix.norm()  # float32 products leave ΩᵀWΩ indefinite by about this much
         Y = self.matrix + shift * omega
@@ -86,23 +87,7 @@ class SpatialMoments:
         B = torch.linalg.solve_triangular(L, Y.t(), upper=False)
         values, vectors = torch.linalg.eigh(B @ B.t())  # ascending
         dropped = int((values.clamp_min(0).cumsum(0) <= 1e-4 * self.energy).sum())  # weak directions, 1e-4 in all
-        return _Factored(vectors[:, dropped:].t() @ B)
-
-
-@dataclass(frozen=True)
-class _Product:
-    W: Tensor
-
-    def __call__(self, P: Tensor) -> Tensor:
-        return self.W @ P
-
-
-@dataclass(frozen=True)
-class _Factored:
-    B: Tensor
-
-    def __call__(self, P: Tensor) -> Tensor:
-        return self.B.t() @ (self.B @ P)
+        return Factored(vectors[:, dropped:].t() @ B)
 
 
 def _probes(S: int, device: torch.device) -> Tensor:

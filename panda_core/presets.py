@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .generators.registry import find_spec
-from .recipes import Edit, parse_recipe
+from .generators.registry import GENERATORS
+from .recipes import Edit, Region, parse_recipe
 
 MAX_FILE = 1_000_000  # bytes
 
@@ -21,14 +21,19 @@ class Preset:
 
 
 def presets(generator: str, weights: str) -> tuple[Preset, ...]:
-    """The presets for these weights (hash) of a generator: those of presets.json beside them, if it was made for them.
+    """The presets of a generator: presets.json, if it was made for these weights (hash), or the named edits of its row.
 
-    None where there is no such file, or it was made for other weights: parts and appearances mean nothing there.
+    None where there are neither, or the file was made for other weights: parts and appearances mean nothing there.
     Raises: ValueError naming the file if it does not hold together.
     """
-    path = find_spec(generator).factors_folder(weights).parents[1] / "presets.json"
-    if not path.is_file():
+    if generator not in GENERATORS:
         return ()
+    spec = GENERATORS[generator]
+    path, pairs = spec.folder() / "presets.json", {pair.layer: pair.id for pair in spec.pairs}
+    if not path.is_file():
+        edits = {e.name: Edit("add", e.layer, pairs[e.layer], Region((e.part,)), e.appearance, alpha=e.alpha)
+                 for e in spec.edits}  # fmt: skip
+        return tuple(Preset(name, (edit,), "from the papers' authors") for name, edit in edits.items())
     try:
         data = path.read_bytes()
         if len(data) > MAX_FILE:

@@ -1,8 +1,12 @@
 """Order images by an appearance, anywhere or at a part (II Eqs. 17, 18): an index that grows, and questions to it."""
 
+import contextlib
 import hashlib
 import json
 import os
+import random
+import shutil
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,6 +71,11 @@ class Table:
         r = (r - self.centre.to(r.device)) / self.scale.to(r.device)
         return r.clamp(-6e4, 6e4).half().permute(1, 2, 0).contiguous().cpu().numpy()
 
+    def scores(self, stored: np.ndarray, appearance: int, part: int) -> np.ndarray:
+        """From what is stored for one question, [n], to feature units, float32."""
+        scale, centre = (np.float32(t[appearance, part].item()) for t in (self.scale, self.centre))
+        return stored.astype(np.float32) * scale + centre
+
     def digest(self) -> str:
         parts = (self.appearances, self.parts, self.centre, self.scale)
         return hashlib.sha256(b"".join(t.cpu().contiguous().numpy().tobytes() for t in parts)).hexdigest()[:16]
@@ -90,25 +99,23 @@ class RankingIndex:
 
     A folder holds `index.json` (what is indexed), and per shard an array and a note with its checksum, written in that
     order and each whole or not at all: a shard without its note does not count. So a killed build goes on where the
-    last shard ended, nothing is lost or counted twice, and several workers can fill one folder with their own ranges.
+    last shard ended, nothing is lost or counted twice, and several workers can fill one folder with their own ranges;
+    of two that make the same shard, the later one stays. There is no folder before the first shard.
     """
 
     def __init__(self, folder: Path, table: Table, about: dict[str, Any]):
-        """Open the index of this table in `folder`, or begin it.
+        """Open the index of this table in `folder`, or begin one.
 
         Raises: ValueError if the folder holds an index of something else.
         """
         self.folder, self.table = folder, table
-        mine = {"format": FORMAT, "table": table.digest(), "shape": list(table.centre.shape), **about}
+        self.about = mine = {"format": FORMAT, "table": table.digest(), "shape": list(table.centre.shape), **about}
         header = folder / "index.json"
         if header.exists():
             found = json.loads(header.read_text())
             if found != mine:
                 wrong = sorted(key for key in mine.keys() | found.keys() if mine.get(key) != found.get(key))
                 raise ValueError(f"{folder} holds an index of something else: {', '.join(wrong)} differ.")
-        else:
-            folder.mkdir(parents=True, exist_ok=True)
-            _write(header, json.dumps(mine, indent=1).encode())
         self.shards = self._find_shards()
         self._maps: dict[str, np.ndarray] = {}
 
@@ -123,18 +130,33 @@ class RankingIndex:
         batch: int = 16,
         shard: int = 4096,
         report: Callable[[Progress], bool | None] | None = None,
+        together: bool = False,
     ) -> None:
         """Add the pictures first ... upto - 1 that are missing; draw(first, count) gives their features Z.
 
+        together: others may be filling the same range. Every next shard is a random one that nobody has finished, so
+        that the work is shared, nobody waits, and hardly anything is done twice.
         Raises: Cancelled if `report` returns False; finished shards stay.
         """
-        for start, end in self._missing(first, upto, shard):
+        total = None
+        while missing := list(self._missing(first, upto, shard)):
+            left = sum(end - start for start, end in missing)
+            total = left if total is None else total
+            start, end = random.choice(missing) if together else missing[0]
             rows = []
             for at in range(start, end, batch):
                 rows.append(self.table.stored(draw(at, min(batch, end - at))))
-                if report is not None and report(Progress("ranking", min(at + batch, end), upto)) is False:
+                done = Progress("ranking", total - left + min(at + batch, end) - start, total)
+                if report is not None and report(done) is False:
                     raise Cancelled("The ranking was cancelled; what it had finished is kept.")
             self._add(start, np.concatenate(rows, axis=2))
+            if together:
+                self.shards = self._find_shards()
+
+    def holds(self, count: int) -> bool:
+        """Whether the pictures 0 ... count - 1 are all there; their scores are then the first `count`."""
+        numbers = self.numbers()
+        return len(numbers) >= count and (count == 0 or bool(numbers[count - 1] == count - 1))
 
     def numbers(self) -> np.ndarray:
         """The picture numbers, in the order of all scores: [N]."""
@@ -150,16 +172,29 @@ class RankingIndex:
                 f"and parts 0 to {columns - 2}."
             )
         runs = [self._map(s)[appearance, part] for s in self.shards]
-        stored = np.concatenate(runs).astype(np.float32) if runs else np.zeros(0, np.float32)
-        return stored * np.float32(self.table.scale[appearance, part]) + np.float32(self.table.centre[appearance, part])
+        return self.table.scores(np.concatenate(runs) if runs else np.zeros(0, np.float16), appearance, part)
 
-    def weighted(self, terms: Iterable[tuple[int, int, float]]) -> np.ndarray:
-        """Σ w z_jk over (appearance, part, weight), with every score z in its own standard deviations, [N]."""
-        total = np.zeros(len(self), np.float32)
-        for appearance, part, weight in terms:
-            score = self.scores(appearance, part)
-            total += np.float32(weight) * (score - score.mean()) / max(float(score.std()), 1e-12)
+    def weighted(
+        self, terms: Iterable[tuple[int, int, float]], count: int | None = None, features: Tensor | None = None
+    ) -> np.ndarray:
+        """Σ w z_jk over (appearance, part, weight), every score z in standard deviations of the first `count` scores.
+
+        Of those pictures themselves, [count] (None: of all, [N]); or, on the same scale, of others by their features
+        Z, [n, C, H, W]: [n].
+        """
+        rows = None if features is None else self.table.stored(features)
+        total = np.zeros(len(self.numbers()[:count]) if rows is None else rows.shape[2], np.float32)
+        for appearance, part, weight in terms if len(self) else ():
+            known = self.scores(appearance, part)[:count]
+            score = known if rows is None else self.table.scores(rows[appearance, part], appearance, part)
+            total += np.float32(weight) * (score - known.mean()) / max(float(known.std()), 1e-12)
         return total
+
+    def histogram(self, scores: np.ndarray, bins: int = 40) -> tuple[np.ndarray, np.ndarray]:
+        """(counts, edges), [bins] and [bins + 1]: how many pictures score how much, from the least to the most."""
+        if not 1 <= bins <= 1000:
+            raise ValueError(f"bins is {bins}; it must be 1 to 1000.")
+        return np.histogram(scores, bins) if len(scores) else (np.zeros(bins, np.int64), np.linspace(0, 1, bins + 1))
 
     def extremes(self, scores: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
         """Picture numbers of the `count` highest scores, highest first, and of the lowest, lowest first."""
@@ -193,7 +228,11 @@ class RankingIndex:
             at = max(at, s.first + s.count)
 
     def _add(self, first: int, rows: np.ndarray) -> None:
-        part = self.folder / f"{first:010}.{os.getpid()}.part"
+        header = self.folder / "index.json"
+        if not header.exists():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            _write(header, json.dumps(self.about, indent=1).encode())
+        part = _unfinished(self.folder / f"{first:010}")
         with part.open("wb") as file:
             np.save(file, rows, allow_pickle=False)
             file.flush()
@@ -220,8 +259,23 @@ class RankingIndex:
         return self._maps[shard.file]
 
 
+def prune(folder: Path, most_bytes: int, most: int) -> None:
+    """Delete those indexes in `folder` that were touched longest ago, until `most` of `most_bytes` together remain."""
+    total = 0
+    with contextlib.suppress(FileNotFoundError):  # another makes room at the same time; the next call does the rest
+        for i, index in enumerate(sorted(folder.glob("*/"), key=lambda p: p.stat().st_mtime, reverse=True)):
+            total += sum(file.stat().st_size for file in index.glob("*.npy"))
+            if i >= most or total > most_bytes:
+                shutil.rmtree(index, ignore_errors=True)
+
+
+def _unfinished(path: Path) -> Path:
+    """Where this thread writes a file before it is whole; no other thread or process uses that name."""
+    return path.with_suffix(f".{os.getpid()}-{threading.get_ident()}.part")
+
+
 def _write(path: Path, data: bytes) -> None:
-    part = path.with_suffix(f".{os.getpid()}.part")
+    part = _unfinished(path)
     part.write_bytes(data)
     part.replace(path)
 

@@ -22,6 +22,9 @@ _FACTORS_ID = re.compile(
     r"|fit:\d{1,3},\d{1,5},\d{1,5},(\d{1,6}|auto),\d{1,10},\d(\.\d{1,4})?,(all|\d{1,6})",
     re.ASCII,
 )
+# A listed name, owner/name or owner/name/file on the Hub, a file here. Whether what is not listed may be looked for is
+# for the catalogue to say: nothing is by reading a recipe.
+_GENERATOR = re.compile(r"[\w.-]{1,100}|\w[\w.-]{0,95}(/\w[\w.+-]{0,99}){1,5}|file:[^\x00-\x1f\x7f]{1,300}")
 # What most recipes hold, so that a link need not say it; part of version 1 and never to be changed.
 _ZDICT = (
     b'"keep":{"size":[],"rle":""}"all":true"alpha":"refine":"graph","dense","k":32'
@@ -135,7 +138,7 @@ def parse_recipe(given: str | bytes | dict) -> Recipe:
         raise ValueError(f"weights is {_show(weights)}; it must be a generator's hash of 12 hex digits, or null.")
     class_index = fields.get("class")
     return Recipe(
-        _name("generator", fields["generator"], r"[\w.-]{1,100}"),
+        _name("generator", fields["generator"], _GENERATOR),
         weights,
         None if class_index is None else _whole("class", class_index, 0, 999_999),
         _whole("seed", fields.get("seed", 0), 0, 2**32 - 1),
@@ -151,6 +154,8 @@ def encode_link(recipe: Recipe) -> str:
     """
     if any(e.factors.startswith("local:") for e in recipe.edits):
         raise ValueError("An edit uses factors that exist only here; download the recipe and its factors instead.")
+    if recipe.generator.startswith("file:"):
+        raise ValueError("The generator is a file that exists only here; links need one that is listed or on the Hub.")
     packer = zlib.compressobj(9, zlib.DEFLATED, -15, zdict=_ZDICT)
     data = packer.compress(recipe.to_json().encode()) + packer.flush()
     link = "1" + base64.urlsafe_b64encode(data).decode().rstrip("=")

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from .shapes import check_shape
-from .solver import Solution, minimise_parts
+from .solver import Dense, Factored, Solution, minimise_parts
 
 ROWS = 2**23  # numbers of one block of distances: 64 MB of float64
 
@@ -48,7 +48,7 @@ def refine_parts(
     if k is not None:
         affinity = _Graph([neighbour_affinity(x, k) for x in X])
     else:  # whichever is smaller, W or X
-        affinity = (X.mT @ X).matmul if X.shape[1] >= S else _Gram(X)
+        affinity = Dense(X.mT @ X) if X.shape[1] >= S else Factored(X)
     return minimise_parts(affinity, start, iterations, tolerance, report).parts.to(features.dtype)
 
 
@@ -84,14 +84,6 @@ def neighbour_affinity(columns: Tensor, k: int) -> Tensor:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
         return torch.sparse_csr_tensor(starts, j, weights, (S, S), check_invariants=False)
-
-
-@dataclass(frozen=True)
-class _Gram:
-    X: Tensor  # [N, R, S]
-
-    def __call__(self, P: Tensor) -> Tensor:
-        return self.X.mT @ (self.X @ P)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,8 @@ from .refinement import refine_parts
 from .rewriting import rewrite_concept
 from .saliency import find_background, saliency
 
+SMALL = 128  # pixels; a picture up to this size is its own thumbnail
+
 
 @dataclass(frozen=True)
 class Step:
@@ -141,6 +143,16 @@ class Renderer:
             pictures.append(generator.preview(batch) if half_size else generator.tail(batch))
         return torch.cat(pictures)
 
+    @torch.inference_mode()
+    def small_pictures(self, recipe: Recipe, seeds: Sequence[int]) -> Tensor:
+        """The pictures of other seeds, without edits, [n, 3, h, w]; large ones at half size, at about half the cost."""
+        generator = self.generator(recipe)
+        finish = generator.preview if generator.resolution > SMALL else generator.tail
+        size = self._batch_size(generator)
+        batches = [seeds[first : first + size] for first in range(0, len(seeds), size)]
+        starts = (generator.start(generator.sample(batch, recipe.psi, recipe.class_index)) for batch in batches)
+        return torch.cat([finish(start) for start in starts])
+
     def suggestions(self, recipe: Recipe, template: Edit, count: int = 12, strength: float = 3.0) -> list[Edit]:
         """What can change at the template's region: `count` edits with the appearances suggested for its first part.
 
@@ -160,7 +172,7 @@ class Renderer:
         Raises: ValueError if the region is empty, or nothing outside it is background (method.md, "Object removal").
         """
         factors = self.catalogue.factors(recipe.generator, factors_id)
-        number, sign = self._background(recipe, layer, factors_id, factors)
+        number, sign = self.background(recipe, layer, factors_id)
         generator, a = self.generator(recipe), sign * factors.appearances[:, number]
         where = self.region(recipe, layer, region, factors_id)
         where = torch.ones(len(factors.parts)) if where is None else where
@@ -169,16 +181,16 @@ class Renderer:
         return Edit("add", layer, factors_id, region, appearance=number, alpha=alpha)
 
     @torch.inference_mode()
-    def _background(self, recipe: Recipe, layer: int, factors_id: str, factors: Factors) -> tuple[int, int]:
-        """(number, sign) of the appearance that is at the border of 100 other pictures."""
-        generator = self.generator(recipe)
+    def background(self, recipe: Recipe, layer: int, factors_id: str) -> tuple[int, int]:
+        """(number, sign) of the appearance that is at the border of 100 other pictures, drawn with the fit's own ψ."""
+        generator, factors = self.generator(recipe), self.catalogue.factors(recipe.generator, factors_id)
 
         def make() -> tuple[int, int]:
-            draw = feature_source(generator, layer, recipe.psi, recipe.class_index)
+            draw = feature_source(generator, layer, factors.info.psi, recipe.class_index)
             Z = torch.cat([draw(first, 10).cpu() for first in range(0, 100, 10)])
             return find_background(Z, factors.appearances, factors.mean, generator.frame(layer))
 
-        key = ("background", recipe.generator, recipe.class_index, recipe.psi, layer, factors_id)
+        key = ("background", recipe.generator, recipe.class_index, layer, factors_id)
         return self._remember(key, make)
 
     def factors(self, recipe: Recipe, edit: Edit) -> Factors:
@@ -261,13 +273,22 @@ class Renderer:
             return torch.ones(side, side)
         return self.to_image_size(recipe, edit.layer, region[None])[0]
 
+    def edited_features(self, recipe: Recipe, layer: int) -> Cut:
+        """The cut of the edited picture: edits at this layer and before it are in, those at later layers are not."""
+        after = Edit("add", layer, "", Region(all=True), on=False)  # what would follow them
+        return self.prepare(replace(recipe, edits=(*recipe.edits, after)), len(recipe.edits))
+
     @torch.inference_mode()
-    def saliency_map(self, recipe: Recipe, layer: int, factors_id: str, appearance: int) -> Tensor:
-        """a_jᵀZ of the picture without edits, at image size, [h, w], in feature units; a mask is >= its threshold."""
+    def saliency(self, recipe: Recipe, layer: int, factors_id: str, appearance: int) -> Tensor:
+        """a_jᵀZ of the edited picture on the layer's grid, [1, S], in feature units; a mask is >= its threshold."""
         factors = self.catalogue.factors(recipe.generator, factors_id)
         factors.check_choice(appearance, [])
-        maps = saliency(self.features(recipe, layer).features, factors.appearances[:, appearance])
-        return self.to_image_size(recipe, layer, maps.flatten(1))[0]
+        return saliency(self.edited_features(recipe, layer).features, factors.appearances[:, appearance]).flatten(1)
+
+    @torch.inference_mode()
+    def saliency_map(self, recipe: Recipe, layer: int, factors_id: str, appearance: int) -> Tensor:
+        """a_jᵀZ of the edited picture at image size, [h, w]."""
+        return self.to_image_size(recipe, layer, self.saliency(recipe, layer, factors_id, appearance))[0]
 
     def to_image_size(self, recipe: Recipe, layer: int, maps: Tensor) -> Tensor:
         """Maps on the grid, [n, S], cropped to the frame and enlarged bilinearly: [n, h, w]."""

@@ -1,0 +1,67 @@
+"""The page in headless Chromium, for every test_browser*.py."""
+
+import os
+import shutil
+import socket
+import tempfile
+
+import pytest
+
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or "chromium is not installed"
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+         "--disable-component-update", "--disable-sync"]  # fmt: skip
+TEMP = tempfile.TemporaryDirectory(prefix="panda-tests-")
+os.environ["GRADIO_TEMP_DIR"] = TEMP.name  # components read it when app.py is imported, whichever test does so
+
+
+@pytest.fixture(scope="session")
+def url():
+    """One running page for all browser tests: no visitor of it knows of another."""
+    import app
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    options = {"prevent_thread_lock": True, "server_name": "127.0.0.1", "server_port": port, "quiet": True}
+    _, address, _ = app.demo.launch(**options, **app.LAUNCH)
+    yield address
+    app.demo.close()
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    from playwright.sync_api import sync_playwright  # tests without a browser do without it
+
+    with sync_playwright() as p:
+        browser = p.chromium.launch(executable_path=CHROMIUM, headless=True, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(chromium, url):
+    """visit(query, **context) -> page; afterwards: no script error, no console error, nothing asked of other hosts."""
+    from .browser import PATIENCE, ready
+
+    contexts, errors, outside = [], [], []
+
+    def go(query: str = "", wait: bool = True, **options):
+        options = {"viewport": {"width": 1440, "height": 1000}, "locale": "en-US"} | options
+        context = chromium.new_context(**options)
+        contexts.append(context)
+        context.set_default_timeout(PATIENCE)
+        page = context.new_page()
+        page.on("pageerror", lambda e: errors.append(str(e)))
+        page.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
+        inside = (url, "data:", "blob:")
+        page.on("request", lambda r: None if r.url.startswith(inside) else outside.append(r.url))
+        page.goto(url + query)
+        if wait:
+            ready(page)
+        return page
+
+    yield go
+    for context in contexts:
+        context.close()
+    assert not errors
+    assert not outside

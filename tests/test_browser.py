@@ -1,115 +1,15 @@
 """The page in headless Chromium, as a person uses it. Waits on conditions only: a busy machine makes it slow."""
 
 import json
-import os
 import re
-import shutil
-import socket
 
 import pytest
 from axe_playwright_python import sync_playwright as axe
-from playwright import sync_api as playwright
 from playwright.sync_api import expect
 
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or "chromium is not installed"
+from .browser import PIXELS_JS, click_part, no_pointer, pixels, rows
 
 pytestmark = pytest.mark.browser
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync"]  # fmt: skip
-PATIENCE = 40_000  # ms; two cores, often busy with something else
-expect.set_options(timeout=PATIENCE)
-
-
-@pytest.fixture(scope="module")
-def url(tmp_path_factory):
-    os.environ["GRADIO_TEMP_DIR"] = str(tmp_path_factory.mktemp("gradio"))
-    import app
-
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    options = {"prevent_thread_lock": True, "server_name": "127.0.0.1", "server_port": port, "quiet": True}
-    _, address, _ = app.demo.launch(**options, **app.LAUNCH)
-    yield address
-    app.demo.close()
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    with playwright.sync_playwright() as p:
-        browser = p.chromium.launch(executable_path=CHROMIUM, headless=True, args=FLAGS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def visit(chromium, url):
-    """visit(query, **context) -> page; afterwards: no script error, no console error, nothing asked of other hosts."""
-    contexts, errors, outside = [], [], []
-
-    def go(query: str = "", wait: bool = True, **options):
-        options = {"viewport": {"width": 1440, "height": 1000}, "locale": "en-US"} | options
-        context = chromium.new_context(**options)
-        contexts.append(context)
-        context.set_default_timeout(PATIENCE)
-        page = context.new_page()
-        page.on("pageerror", lambda e: errors.append(str(e)))
-        page.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
-        inside = (url, "data:", "blob:")
-        page.on("request", lambda r: None if r.url.startswith(inside) else outside.append(r.url))
-        page.goto(url + query)
-        if wait:
-            ready(page)
-        return page
-
-    yield go
-    for context in contexts:
-        context.close()
-    assert not errors
-    assert not outside
-
-
-def ready(page):
-    """The start page is complete: its picture, its looks, its edit."""
-    expect(page.locator("#picture canvas")).to_have_attribute("data-frames", re.compile(r"\d+"))
-    expect(page.locator("#looks button").first).to_be_visible()
-    return page
-
-
-def click_part(page, modifiers=()):
-    """Click the first part that is not chosen, where it is strongest; its name."""
-    found = page.evaluate("""() => {
-        const names = [...document.querySelectorAll('#parts label')];
-        const cv = document.querySelector('#picture canvas'), r = cv.getBoundingClientRect();
-        const chosen = names.filter(l => l.querySelector('input').checked).map(l => l.innerText.trim());
-        const tip = document.querySelector('#picture .tip'), seen = {};
-        for (let y = 1; y < 16; y++) for (let x = 1; x < 16; x++) {
-            const at = {clientX: r.left + r.width * x / 16, clientY: r.top + r.height * y / 16};
-            cv.dispatchEvent(new PointerEvent('pointermove', {...at, pointerType: 'mouse'}));
-            if (!tip.hidden && !chosen.includes(tip.textContent)) return [x / 16, y / 16, tip.textContent];
-        }
-        return null; }""")
-    x, y, name = found
-    canvas = page.locator("#picture canvas")
-    box = canvas.bounding_box()
-    canvas.click(position={"x": box["width"] * x, "y": box["height"] * y}, modifiers=list(modifiers))
-    return name
-
-
-def pixels(page) -> str:
-    """A print of what the canvas shows."""
-    return page.evaluate("""() => { const c = document.querySelector('#picture canvas');
-        const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data; let h = 0;
-        for (let i = 0; i < d.length; i += 5) h = (h * 31 + d[i]) | 0;
-        return String(h); }""")
-
-
-def no_pointer(page):
-    page.mouse.move(2, 2)
-
-
-def rows(page):
-    return page.locator("#edits li")
 
 
 def test_click_a_part_choose_a_look_drag_undo(visit):
@@ -139,12 +39,6 @@ def test_click_a_part_choose_a_look_drag_undo(visit):
     expect(rows(page)).to_have_count(1)
     page.get_by_role("button", name="Redo").click()
     expect(rows(page)).to_have_count(2)
-
-
-PIXELS_JS = """() => { const c = document.querySelector('#picture canvas');
-    const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data; let h = 0;
-    for (let i = 0; i < d.length; i += 5) h = (h * 31 + d[i]) | 0;
-    return String(h); }"""
 
 
 def test_shift_click_chooses_several(visit):

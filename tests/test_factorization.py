@@ -311,8 +311,11 @@ def test_appearances_agree_up_to_equal_eigenvalues():
     values = torch.tensor([9.0, 4.0, 4.0, 1.0, 0.5, 0.2, 0.1, 0.05], dtype=torch.float64)
     one, other = ((U * values) @ U.t() for U in (Q, turned))
     assert appearances_agree(one, other, leading=4)
-    swapped = (Q[:, [0, 3, 2, 1, 4, 5, 6, 7]] * values) @ Q[:, [0, 3, 2, 1, 4, 5, 6, 7]].t()
-    assert not appearances_agree(one, swapped, leading=4)
+    rarer = (Q * values * torch.tensor([1, 1, 1, 1.6, 1, 1, 1, 1])) @ Q.t()  # a trait that more of these samples show
+    assert appearances_agree(one, rarer, leading=4)
+    mixed = Q.clone()
+    mixed[:, [0, 1]] = Q[:, [0, 1]] @ torch.tensor([[0.8, -0.6], [0.6, 0.8]], dtype=torch.float64)
+    assert not appearances_agree(one, (mixed * values) @ mixed.t(), leading=4)
 
 
 def test_explained_energy_of_no_parts_is_0():

@@ -3,6 +3,7 @@ import json
 import pytest
 import torch
 
+from panda_core.catalogue import Catalogue
 from panda_core.generators import registry
 from panda_core.presets import Preset, presets, read_presets
 from panda_core.recipes import Recipe, Region
@@ -71,7 +72,7 @@ def test_a_damaged_file_is_refused_by_name(assets, text):
 
 # ---- those that ship ----
 
-WEIGHTS = registry.load("portraits")[1]
+WEIGHTS = Catalogue().generator("portraits").weights
 BUNDLED = presets("portraits", WEIGHTS)
 WISHES = {wish.name: wish for wish in find_presets.WISHES}
 

@@ -1,12 +1,15 @@
 import json
+import os
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 import torch
 
+from panda_core import ranking
 from panda_core.factorization import Cancelled
 from panda_core.moments import ChannelMoments
-from panda_core.ranking import EVERYWHERE, RankingIndex, Table, coefficients
+from panda_core.ranking import EVERYWHERE, RankingIndex, Table, coefficients, prune
 from tests.helpers import random_features
 
 ABOUT = {"weights": "0123456789ab", "layer": 3}
@@ -124,7 +127,7 @@ def test_a_shard_cut_short_does_not_count(tmp_path):
 
 
 def test_an_index_of_something_else_is_refused(tmp_path):
-    RankingIndex(tmp_path, Pictures(0).table(), ABOUT)
+    RankingIndex(tmp_path, Pictures(0).table(), ABOUT).grow(Pictures(0), 5)
     with pytest.raises(ValueError, match="table differ"):
         RankingIndex(tmp_path, Pictures(1).table(), ABOUT)
     with pytest.raises(ValueError, match="layer differ"):
@@ -153,6 +156,21 @@ def test_extremes_are_the_sorted_ends(count, tmp_path):
         assert scores[top].min() >= np.sort(scores)[-n] and scores[low].max() <= np.sort(scores)[n - 1]
 
 
+@pytest.mark.parametrize("bins", [1, 7, 40])
+def test_the_histogram_counts_every_picture_once(bins, tmp_path):
+    pictures = Pictures()
+    index = RankingIndex(tmp_path, pictures.table(), ABOUT)
+    assert index.histogram(index.scores(3, 1), bins)[0].tolist() == [0] * bins
+    index.grow(pictures, 100, batch=50)
+    scores = index.scores(3, 1)
+    counts, edges = index.histogram(scores, bins)
+    assert counts.sum() == 100 and len(counts) == bins and len(edges) == bins + 1
+    assert edges[0] == scores.min() and edges[-1] == scores.max()
+    assert counts[0] == (scores < edges[1]).sum() + (bins == 1 and (scores == edges[1]).sum())
+    with pytest.raises(ValueError, match="1 to 1000"):
+        index.histogram(scores, 0)
+
+
 def test_weights_add_in_standard_deviations(tmp_path):
     pictures = Pictures()
     index = RankingIndex(tmp_path, pictures.table(), ABOUT)
@@ -161,6 +179,92 @@ def test_weights_add_in_standard_deviations(tmp_path):
     assert one.std() == pytest.approx(2, rel=1e-4) and abs(one.mean()) < 1e-4
     both = index.weighted([(1, 0, 2.0), (2, EVERYWHERE, -1.0)])
     np.testing.assert_allclose(both, one + index.weighted([(2, EVERYWHERE, -1.0)]), atol=1e-5)
+
+
+def test_a_sum_over_the_first_pictures_does_not_depend_on_how_far_the_index_has_grown(tmp_path):
+    pictures, terms = Pictures(), [(1, 0, 1.0), (3, EVERYWHERE, -0.5)]
+    index = RankingIndex(tmp_path, pictures.table(), ABOUT)
+    index.grow(pictures, 40, shard=20)
+    first = index.weighted(terms)
+    index.grow(pictures, 100, shard=20)
+    assert np.array_equal(index.weighted(terms, 40), first)
+    assert not np.array_equal(index.weighted(terms)[:40], first)
+
+
+def test_another_picture_is_placed_on_the_scale_of_those_in_the_index(tmp_path):
+    pictures, terms = Pictures(), [(1, 0, 1.0), (3, EVERYWHERE, -0.5)]
+    index = RankingIndex(tmp_path, pictures.table(), ABOUT)
+    index.grow(pictures, 100, batch=10)
+    known = index.weighted(terms, 60)
+    np.testing.assert_allclose(index.weighted(terms, 60, pictures(20, 5)), known[20:25], atol=5e-3)  # other batches
+
+
+def test_looking_leaves_nothing_on_the_disk(tmp_path):
+    index = RankingIndex(tmp_path / "new", Pictures().table(), ABOUT)
+    assert len(index) == len(index.scores(0)) == len(index.weighted([(0, 0, 1.0)])) == 0
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_threads_that_build_the_same_index_at_once_do_not_break_it(together, tmp_path):
+    pictures = Pictures()
+
+    def build(_):
+        index = RankingIndex(tmp_path / "same", pictures.table(), ABOUT)
+        index.grow(pictures, 100, batch=5, shard=10, together=together)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(build, range(8)))
+    index = RankingIndex(tmp_path / "same", pictures.table(), ABOUT)
+    assert index.numbers().tolist() == list(range(100)) and index.verify() == []
+    want = expected(pictures, 1, 0)
+    np.testing.assert_allclose(index.scores(1, 0), want, rtol=2e-3, atol=5e-3 * want.std())
+
+
+def test_who_builds_together_shares_the_work(tmp_path, monkeypatch):
+    """Whenever one has drawn its shard, the other, who works from the end, finishes one of its own."""
+    pictures, seen = Pictures(), []
+    monkeypatch.setattr(ranking.random, "choice", lambda missing: missing[0])
+
+    def meanwhile(progress):
+        seen.append((progress.done, progress.total))
+        other = RankingIndex(tmp_path, pictures.table(), ABOUT)
+        start, end = list(other._missing(0, 100, 10))[-1]
+        if len(seen) < 4:
+            other.grow(pictures, end, start)
+
+    one = RankingIndex(tmp_path, pictures.table(), ABOUT)
+    one.grow(pictures, 100, batch=10, shard=10, report=meanwhile, together=True)
+    assert one.numbers().tolist() == list(range(100))
+    assert (pictures.drawn == 1).all()
+    assert seen == [(10, 100), (30, 100), (50, 100), (70, 100), (80, 100), (90, 100), (100, 100)]
+
+
+def test_an_index_with_a_hole_holds_what_is_before_it(tmp_path):
+    pictures = Pictures()
+    index = RankingIndex(tmp_path, pictures.table(), ABOUT)
+    index.grow(pictures, 20)
+    index.grow(pictures, 100, first=40)
+    assert [count for count in range(100) if index.holds(count)] == list(range(21))
+
+
+def test_pruning_keeps_what_was_used_last(tmp_path):
+    names = ["first", "second", "third", "fourth"]
+    for i, name in enumerate(names):
+        RankingIndex(tmp_path / name, Pictures().table(), ABOUT).grow(Pictures(), 50)
+        os.utime(tmp_path / name, (i, i))
+    os.utime(tmp_path / "first")
+    size = sum(file.stat().st_size for file in (tmp_path / "first").glob("*.npy"))
+
+    def left():
+        return {path.name for path in tmp_path.iterdir()}
+
+    prune(tmp_path, 4 * size, 4)
+    assert left() == set(names)
+    prune(tmp_path, 4 * size, 3)
+    assert left() == {"first", "third", "fourth"}
+    prune(tmp_path, 2 * size, 3)
+    assert left() == {"first", "fourth"}
 
 
 @pytest.mark.parametrize(("appearance", "part"), [(5, 0), (-1, 0), (0, 3), (0, -2)])
@@ -181,6 +285,6 @@ def test_only_what_is_inside_the_frame_counts(tmp_path):
 
 
 def test_the_header_says_what_is_indexed(tmp_path):
-    RankingIndex(tmp_path, Pictures().table(), ABOUT)
+    RankingIndex(tmp_path, Pictures().table(), ABOUT).grow(Pictures(), 5)
     header = json.loads((tmp_path / "index.json").read_text())
     assert header["layer"] == 3 and header["shape"] == [5, 4]

@@ -157,6 +157,18 @@ def test_maps_have_the_pictures_size_and_range(renderer):
     assert renderer.saliency_map(tiny_recipe(), 5, "bundled:five", 0).shape == (32, 32)
 
 
+def test_saliency_is_of_the_edited_picture(renderer):
+    """An edit here adds α p̂ to its own appearance's map; one at an earlier layer is in the features; a later is not."""
+    here, earlier = add_edit(5, appearance=2), add_edit(3, strength=8.0)
+    plain = renderer.saliency(tiny_recipe(), 5, "bundled:five", 2)
+    added = renderer.saliency(tiny_recipe(here), 5, "bundled:five", 2) - plain
+    step = renderer.step(tiny_recipe(here), 0)
+    torch.testing.assert_close(added[0], step.alpha * step.region, atol=1e-4, rtol=0)  # float32 of maps of size 10
+    assert not torch.equal(renderer.saliency(tiny_recipe(earlier), 5, "bundled:five", 2), plain)
+    three = renderer.saliency(tiny_recipe(here), 3, "bundled:three", 2)
+    assert torch.equal(three, renderer.saliency(tiny_recipe(), 3, "bundled:three", 2))
+
+
 def test_suggestions_render(renderer):
     recipe = tiny_recipe(add_edit())
     edits = renderer.suggestions(recipe, recipe.edits[0])

@@ -331,7 +331,7 @@ def main() -> None:
     for old in [*folder.glob("factors/*/*.safetensors"), folder / "start.json"]:
         old.unlink(missing_ok=True)
     export_generator(arguments.run, folder / "generator.safetensors", arguments.size)
-    generator, _ = registry.load(NAME)
+    generator, _ = Catalogue().generator(NAME)
     with torch.inference_mode():
         pictures = generator(generator.sample(range(64), psi=1.0))
     grid(pictures, 8).save(folder / "seeds.png", optimize=True)

@@ -1,10 +1,9 @@
 """Concepts: the leading appearances of a layer, each as a picture of where it is. Plain data, without Gradio."""
 
-import numpy as np
 import torch
-import torch.nn.functional as F
+from PIL import Image
 
-from panda_core.images import heat_map, to_pil
+from panda_core.images import overlay_map, to_pil
 from panda_core.saliency import saliency
 
 from . import view
@@ -52,13 +51,5 @@ def pictures(session: Session, sign: int) -> list[str]:
     A = factors.appearances[:, :COUNT]
     maps = torch.stack([saliency(features, a)[0] for a in A.t()]) - (A.t() @ factors.mean)[:, None, None]
     maps = sign * view.renderer.to_image_size(recipe, session.layer, maps.flatten(1)).cpu()
-    grey = view.renderer.base(recipe).cpu().mean(dim=1, keepdim=True).expand(-1, 3, -1, -1)
-    size = (THUMBNAIL, THUMBNAIL)
-    shown = []
-    for m in maps:
-        heat = torch.from_numpy(np.asarray(heat_map(m.clamp_min(0), 0.0), np.float32) / 127.5 - 1).permute(2, 0, 1)
-        weight = (m.clamp_min(0) / m.max().clamp_min(1e-6)).sqrt()
-        picture = 0.55 * grey * (1 - weight) + heat * weight
-        large = F.interpolate(picture, size, mode="bicubic", align_corners=False)
-        shown.append(view.jpeg(to_pil(large)[0]))
-    return shown
+    picture = to_pil(view.renderer.base(recipe))[0].resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BICUBIC)
+    return [view.jpeg(overlay_map(picture, m, float(m.max().clamp_min(1e-6)))) for m in maps]

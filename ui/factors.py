@@ -15,7 +15,7 @@ from panda_core.recipes import Recipe, parse_recipe
 
 from . import bundle, view
 from .further import figure, parts_picture, tell
-from .page import Page, current, plainly
+from .page import Page, current, plainly, read_recipe
 from .session import Session
 
 SAME = 0.9  # |cos| from which a part that other samples give is the same
@@ -56,7 +56,7 @@ def factors_panel(page: Page) -> None:
         load = gr.UploadButton("Open factors", size="sm", min_width=130, file_types=kinds, file_count="multiple",
                                type="filepath", elem_id="open-factors")  # fmt: skip
     page.job(load.upload, open_files, load, layer, done=use_files)
-    page.save(save.click, lambda s: bundle.factors_file(view.factors_of(s)))
+    page.save(save.click, lambda s: view.as_file(*bundle.factors_file(view.factors_of(current(s)))))
 
     page.on(using.input, choose, using)
     for kind, box in zip(("part", "appearance"), names):
@@ -302,7 +302,7 @@ def fit(
     4,096). Returns the factors id for the edits of a recipe, and what was measured: samples, energy (the share
     explained), bound (what no P of this rank exceeds), stability (|cos| of every part with that of other samples).
     """
-    made = view.opened(parse_recipe(recipe)).recipe
+    made = read_recipe(recipe)
     try:
         factors = fitted(made, layer, parts, appearances, samples, seed, view.until(LONGEST_FIT))
     except Cancelled as error:

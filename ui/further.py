@@ -14,11 +14,11 @@ from torch import Tensor
 from panda_core.factorization import Cancelled, Progress
 from panda_core.factors import scale_parts
 from panda_core.images import animation, difference, overlay_parts, to_pil
-from panda_core.recipes import Recipe, parse_recipe
+from panda_core.recipes import Recipe
 from panda_core.rendering import Renderer
 
 from . import view
-from .page import Page, current, plainly, sent, sentence
+from .page import Page, current, plainly, read_recipe, sent, sentence
 from .session import Session
 from .widgets import Tiles
 
@@ -137,7 +137,7 @@ def sweep_panel(page: Page) -> None:
         page.follow(shown, show_sweep)
         for kind, button in zip(("WEBP", "GIF"), files):
             page.follow(button, lambda s: gr.Button(interactive=swept(s) is not None))
-            page.save(button.click, lambda s, kind=kind: sweep_file(s, kind))
+            page.save(button.click, lambda s, kind=kind: view.as_file(*sweep_file(current(s), kind)))
 
 
 def sweep(session: Session, report) -> tuple:
@@ -255,7 +255,7 @@ def refine(recipe: str, layer: float | None, method: str, k: float = 32) -> tupl
     layer: null for the generator's own choice. Returns the picture tinted with its parts as refined, and the recipe
     with the edits of this layer that act on parts acting on the refined ones.
     """
-    made = view.opened(parse_recipe(recipe)).recipe
+    made = read_recipe(recipe)
     known = view.bundled(made)
     number = view.first_layer(made) if layer is None else layer
     if number not in known:

@@ -1,9 +1,7 @@
 """What every tab shares: the visitor's session, what on the page follows it, and how an event changes it."""
 
-import base64
 import functools
 import html
-import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,7 +10,7 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
-from panda_core.recipes import decode_link
+from panda_core.recipes import Recipe, decode_link, parse_recipe
 
 from . import view
 from .jobs import run_job
@@ -20,11 +18,12 @@ from .session import Session
 
 QUIET = {"show_progress": "hidden", "api_visibility": "private"}
 GATE = threading.BoundedSemaphore(4)  # networks that run at once; events outside the queue pass here too
+JOBS = {"concurrency_id": "jobs", "concurrency_limit": 2}  # long work of all visitors and programs together
+PATIENCE = 30.0  # seconds that an event waits at the gate
 SAVE_JS = """(text) => { const f = JSON.parse(text), a = document.createElement('a');
   const bytes = Uint8Array.from(atob(f.data), c => c.charCodeAt(0));
   a.href = URL.createObjectURL(new Blob([bytes])); a.download = f.name; a.click();
   setTimeout(() => URL.revokeObjectURL(a.href), 10000); }"""
-PATIENCE = 30.0  # seconds that an event waits at the gate
 
 
 def plainly(function: Callable) -> Callable:
@@ -134,12 +133,6 @@ class Page:
         """When `event` happens, the session becomes change(session, *inputs)."""
         self._events.append((event, change, list(inputs), options))
 
-    def save(self, event, make: Callable[[Session], tuple[str, bytes]]) -> None:
-        """When `event` happens, the browser saves the file that make(session) -> (name, bytes) gives."""
-        given = gr.Textbox(visible="hidden")
-        done = event(reading(lambda session: as_file(*make(current(session)))), self.visit, given, **QUIET)
-        done.success(None, given, None, js=SAVE_JS)
-
     def job(self, event, work: Callable, *inputs, done: Callable[[Session, Any], Session], picture=None) -> None:
         """A long piece of work, with a line of progress and a Cancel button where this is called.
 
@@ -163,11 +156,15 @@ class Page:
                 raise mistake(error) from error
 
         begun = event(lambda: (waiting(), gr.Row(visible=True)), None, [line, row], queue=False, **QUIET)
-        options = {"concurrency_id": "jobs", "concurrency_limit": 2}
-        ran = begun.then(run, [self.visit, *inputs], [result, line, row], **QUIET, **options)
+        ran = begun.then(run, [self.visit, *inputs], [result, line, row], **QUIET, **JOBS)
         self.on(ran.success, lambda session, value: done(current(session), value), result)
         ran.success(lambda: ("", gr.Row(visible=False)), None, [line, row], queue=False, **QUIET)
         cancel.click(lambda: ("", gr.Row(visible=False)), None, [line, row], cancels=[ran], queue=False, **QUIET)
+
+    def save(self, event, make: Callable[[Session], str]) -> None:
+        """When `event` happens, the browser saves a file; make(session) -> what view.as_file makes of it."""
+        given = gr.Textbox(visible="hidden")
+        event(reading(make), self.visit, given, **QUIET).success(None, given, None, js=SAVE_JS)
 
     def wire(self, demo: gr.Blocks) -> None:
         for event, change, inputs, options in self._events:
@@ -192,11 +189,6 @@ class Page:
 
 def shown(followers: list[Follower], session: Session) -> list:
     return [f.value(session) if f.is_open(session) else gr.skip() for f in followers]
-
-
-def as_file(name: str, data: bytes) -> str:
-    """A file as text, for SAVE_JS."""
-    return json.dumps({"name": name, "data": base64.b64encode(data).decode()})
 
 
 def open_page(session: Session | None, request: gr.Request) -> Session:
@@ -233,3 +225,13 @@ def sentence(text: str) -> str:
 
 def waiting() -> str:
     return sentence("Waiting for a free place …")
+
+
+def read_recipe(text: str) -> Recipe:
+    """The recipe of an endpoint's first argument, with factors that this page has."""
+    return view.opened(parse_recipe(text)).recipe
+
+
+def whole(number: float):
+    """A JSON number that is whole as an int, anything else as it is, for the validator to refuse."""
+    return int(number) if isinstance(number, float) and number.is_integer() else number

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from panda_core.factorization import Cancelled, Progress
 from panda_core.factors import Factors, scale_parts
-from panda_core.generators.registry import GENERATORS, GeneratorSpec, find_spec
+from panda_core.generators.registry import GENERATORS, GeneratorSpec
 from panda_core.generators.split import SplitGenerator
 from panda_core.images import PALETTE, difference, heat_map, png_bytes, to_pil
 from panda_core.recipes import Edit, Mask, Recipe, Region, encode_link, parse_recipe
@@ -64,7 +64,7 @@ kept = Kept(256)
 
 def offered() -> dict[str, str]:
     """Title -> name of the generators whose weights are here."""
-    return {spec.title: name for name, spec in GENERATORS.items() if spec.weights.path().is_file()}
+    return {GENERATORS[name].title: name for name, path in renderer.catalogue.here().items() if path is not None}
 
 
 def layer_words(session: Session) -> list[tuple[str, int]]:
@@ -82,7 +82,7 @@ def bundled(recipe: Recipe) -> dict[int, str]:
 
 
 def first_layer(recipe: Recipe) -> int:
-    numbers, wished = list(bundled(recipe)), find_spec(recipe.generator).default_layer
+    numbers, wished = list(bundled(recipe)), renderer.catalogue.default_layer(recipe.generator)
     if not numbers:
         raise ValueError(f"No factors ship with {recipe.generator}; python -m panda_core fit makes some.")
     return wished if wished in numbers else numbers[-1]
@@ -94,8 +94,8 @@ def start(name: str | None = None) -> Session:
 
 
 def _start(name: str | None) -> Session:
-    spec = find_spec(name or next(iter(offered().values()), next(iter(GENERATORS))))
-    name = next(key for key, value in GENERATORS.items() if value is spec)
+    name = name or next(iter(offered().values()), next(iter(GENERATORS)))
+    spec = renderer.catalogue.spec(name)
     path = start_file(spec)
     if path.is_file():
         try:
@@ -115,7 +115,7 @@ def _start(name: str | None) -> Session:
 
 
 def start_file(spec: GeneratorSpec) -> Path:
-    return spec.weights.path().parent / "start.json"
+    return spec.folder() / "start.json"
 
 
 def opened(recipe: Recipe, own: tuple[str, ...] = ()) -> Session:
@@ -123,7 +123,7 @@ def opened(recipe: Recipe, own: tuple[str, ...] = ()) -> Session:
 
     Raises: ValueError if it needs factors that this page does not ship, or does not fit the generator.
     """
-    find_spec(recipe.generator)
+    renderer.catalogue.spec(recipe.generator)
     used = {edit.factors for edit in recipe.edits} - set(own)
     for factors_id in used:
         check_factors_id(factors_id)
@@ -450,7 +450,8 @@ def history(session: Session) -> dict:
     """Thumbnails of the seeds visited."""
 
     def thumb(seed: int) -> str:
-        psi = find_spec(session.recipe.generator).default_psi  # one look for a seed, wherever the slider of ψ stands
+        # one look for a seed, wherever the slider of ψ stands
+        psi = renderer.catalogue.spec(session.recipe.generator).default_psi
         recipe = replace(session.recipe, seed=seed, psi=psi, edits=())
         return kept.get(("seed", origin(recipe)), lambda: small(recipe))
 
@@ -485,9 +486,18 @@ def python_lines(session: Session) -> str:
 
 def picture_file(session: Session) -> str:
     """The PNG with its recipe inside, and what to call it: JSON for the page's script."""
-    recipe = renderer.pin(session.recipe)
-    data = png_bytes(to_pil(renderer.image(recipe))[0], recipe.to_json())
-    return json.dumps({"name": f"panda-{recipe.generator}-{recipe.seed}.png", "data": base64.b64encode(data).decode()})
+    return saved(session.recipe, to_pil(renderer.image(session.recipe))[0])
+
+
+def saved(recipe: Recipe, image: Image.Image, kind: str = "") -> str:
+    """A PNG of what a recipe makes, for the browser to save: JSON for the page's script."""
+    data = png_bytes(image, renderer.pin(recipe).to_json())
+    return as_file(f"panda-{recipe.generator}-{recipe.seed}{kind}.png", data)
+
+
+def as_file(name: str, data: bytes) -> str:
+    """A file for the browser to save: JSON for the page's script."""
+    return json.dumps({"name": name, "data": base64.b64encode(data).decode()})
 
 
 def read_mask(given, session: Session) -> Mask | None:

@@ -43,3 +43,11 @@ class Edits(Plain):
     def __init__(self, value=None, **more):
         template = '<ol class="edits" aria-label="Edits"></ol><p>No edits yet.</p>'
         super().__init__(value, html_template=template, js_on_load=read("edits.js"), **more)
+
+
+class Sum(Plain):
+    """Terms with a button each to remove one. value: {"rows": [text], "note"}. Event drop (words)."""
+
+    def __init__(self, value=None, **more):
+        template = '<ul class="sum" aria-label="The sum"></ul><p></p>'
+        super().__init__(value, html_template=template, js_on_load=read("sum.js"), **more)

@@ -1,12 +1,12 @@
-"""The families of generators that there are, and the table of generators that the page offers."""
+"""The families of generators that there are, and the table of generators that are offered (generators.toml)."""
 
-import threading
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
 from .biggan import BigGAN
 from .pggan import PGGAN
-from .split import SplitGenerator, weights_hash
+from .split import SplitGenerator
 from .stylegan1 import StyleGAN1
 from .stylegan2 import StyleGAN2
 from .stylegan3 import StyleGAN3
@@ -34,54 +34,141 @@ class BundledFile:
 
 
 @dataclass(frozen=True)
+class LocalFile:
+    """A file of the user's own."""
+
+    where: Path
+
+    def path(self) -> Path:
+        return self.where
+
+
+@dataclass(frozen=True)
+class HubFile:
+    """A file of a repository on the Hub. mb: its size in the list; size (bytes), sha256: held to where known.
+
+    beside: further files of the repository that belong to it.
+    """
+
+    repo: str
+    filename: str
+    mb: int | None = None
+    revision: str = "main"
+    repo_type: str = "model"
+    size: int | None = None
+    sha256: str | None = None
+    beside: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class UrlFile:
+    """A file at an address of its own; the fields as in HubFile, beside: names in the same folder."""
+
+    url: str
+    mb: int | None = None
+    size: int | None = None
+    sha256: str | None = None
+    beside: tuple[str, ...] = ()
+
+    @property
+    def filename(self) -> str:
+        return self.url.rpartition("/")[2]
+
+
+Source = BundledFile | LocalFile | HubFile | UrlFile
+
+
+@dataclass(frozen=True)
+class PublishedPair:
+    """Factors as the papers' authors published them: P in one .npy file, A in another; strengths are raw α."""
+
+    layer: int
+    parts: HubFile
+    appearances: HubFile
+
+    @property
+    def id(self) -> str:
+        return f"hub:{self.parts.repo}@{self.parts.revision}/{self.parts.filename}"
+
+
+@dataclass(frozen=True)
+class NamedEdit:
+    """A direction that somebody gave a name: (layer, part, appearance, raw α), for the row's published pair there."""
+
+    name: str
+    layer: int
+    part: int
+    appearance: int
+    alpha: float
+
+
+@dataclass(frozen=True)
 class GeneratorSpec:
     """One generator: what to load, and how the page opens on it.
 
-    licence: of the weights. default_layer, default_psi: where the page opens.
+    resolution: pixels, square. sources: where its file is to be had, tried in order. licence: of the weights; up to a
+    semicolon its short name. default_layer: None is the first one of 16 x 16 cells or more. tried: whether anybody here
+    has had the file. pairs, edits: the authors' own factors and named edits. factors_repos: "owner/name@revision" on
+    the Hub that hold factors under the path of `Factors.path`.
     """
 
+    name: str
     title: str
     family: str
-    weights: BundledFile
+    resolution: int | None
+    sources: tuple[Source, ...]
     licence: str
-    default_layer: int
+    default_layer: int | None = 5
     default_psi: float = 0.8
+    tried: bool = False
+    pairs: tuple[PublishedPair, ...] = ()
+    edits: tuple[NamedEdit, ...] = ()
+    factors_repos: tuple[str, ...] = ()
+
+    @property
+    def mb(self) -> int | None:
+        """Megabytes to download, as far as known."""
+        return next((source.mb for source in self.sources if isinstance(source, HubFile | UrlFile)), None)
+
+    def folder(self) -> Path:
+        """Where what ships with this generator lies."""
+        return ASSETS / self.name.replace("/", "--")
 
     def factors_folder(self, weights: str) -> Path:
         """Where the factors that ship with these weights lie."""
-        return self.weights.path().parent / "factors" / weights
+        return self.folder() / "factors" / weights
 
 
-GENERATORS: dict[str, GeneratorSpec] = {
-    "portraits": GeneratorSpec(
-        title="Portraits, drawn",
-        family="stylegan2",
-        weights=BundledFile("portraits", "generator.safetensors"),
-        licence="MIT",
-        default_layer=5,
-    ),
-}
+def read_table(path: Path) -> dict[str, GeneratorSpec]:
+    """The entries of generators.toml by name."""
 
-_loaded: dict[str, tuple[SplitGenerator, str]] = {}
-_lock = threading.Lock()  # two requests for one generator load it once
+    def source(given: dict) -> Source:
+        kind = UrlFile if "url" in given else HubFile if "repo" in given else BundledFile
+        return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in given.items()})
+
+    def pair(layer: int, repo: str, parts: str, appearances: str) -> PublishedPair:
+        return PublishedPair(layer, *(HubFile(repo, name, repo_type="space") for name in (parts, appearances)))
+
+    table = tomllib.loads(path.read_text("utf-8"))
+    specs = {}
+    for row in table["generator"]:
+        row["licence"] = table["licences"].get(row["licence"], row["licence"])
+        row["sources"] = tuple(map(source, row["sources"]))
+        row["pairs"] = tuple(pair(**given) for given in row.get("pairs", ()))
+        row["edits"] = tuple(NamedEdit(*given) for given in row.get("edits", ()))
+        specs[row["name"]] = GeneratorSpec(**row)
+    return specs
+
+
+GENERATORS: dict[str, GeneratorSpec] = read_table(Path(__file__).with_name("generators.toml"))
 
 
 def find_spec(name: str) -> GeneratorSpec:
+    """The row of this name; for generators of the user's own see `loading.find_spec`."""
     if name not in GENERATORS:
-        raise ValueError(f"generator is {name!r}; there are {', '.join(GENERATORS)}.")
+        first, *others = GENERATORS
+        raise ValueError(
+            f"generator is {name[:100]!r}; there are {first} and {len(others)} more, which python -m panda_core list "
+            "shows."
+        )
     return GENERATORS[name]
-
-
-def load(name: str) -> tuple[SplitGenerator, str]:
-    """The generator of this name and the hash of its weights; loaded once per process.
-
-    Raises: ValueError for a name that is not in the table, or a file that does not hold the generator.
-    """
-    from panda_core.checkpoints import load_generator  # the table can be read without the reader of its files
-
-    spec = find_spec(name)
-    with _lock:
-        if name not in _loaded:
-            generator = load_generator(spec.weights.path()).eval().requires_grad_(False)
-            _loaded[name] = (generator, weights_hash(generator))
-        return _loaded[name]

@@ -1,0 +1,407 @@
+"""Files from and to the Hub, and from plain addresses: takes and returns paths. Nothing else imports huggingface_hub.
+
+Files of the Hub lie in the Hub's own cache (HF_HOME), where its client and every other program finds them; those of
+plain addresses in the user's folder. The client of huggingface_hub 2 begins a broken download again from nothing and
+speaks up every 10 MB, so it is asked for the file's hash, its place and the answer's stream, and the bytes are put
+where it would have put them; it then finds them there.
+"""
+
+import errno
+import hashlib
+import os
+import platform
+import re
+import shutil
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
+from pathlib import Path
+from typing import Any, NoReturn
+
+import huggingface_hub as client
+from huggingface_hub import constants, errors
+from huggingface_hub.file_download import repo_folder_name
+from huggingface_hub.utils import WeakFileLock, build_hf_headers, get_session, hf_raise_for_status
+
+from .factorization import Cancelled, Progress
+from .generators.registry import HubFile, Source, UrlFile
+
+PIECE = 2**18  # bytes
+TRIES = 5  # of a transfer that breaks off; one that brought a megabyte counts anew
+PAUSE = 1.0  # seconds before the next of them
+Report = Callable[[Progress], bool | None]
+
+
+class HubError(ValueError):
+    """A file could not be had or given: one sentence with the next step, and the kind of fault in a word."""
+
+    def __init__(self, kind: str, sentence: str):
+        super().__init__(sentence)
+        self.kind = kind
+
+
+def user_folder() -> Path:
+    """PANDA_HOME, or `panda` in the platform's cache folder; not made here."""
+    if os.environ.get("PANDA_HOME"):
+        return Path(os.environ["PANDA_HOME"])
+    if platform.system() == "Windows":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home())) / "panda"
+    if platform.system() == "Darwin":
+        return Path.home() / "Library" / "Caches" / "panda"
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "panda"
+
+
+# ---- from there to here ----
+
+
+def find_local(sources: Sequence[Source]) -> Path | None:
+    """The file of the first source that is on this machine, whole; asks no network."""
+    return next((path for path in map(_local, sources) if path is not None), None)
+
+
+def _local(source: Source) -> Path | None:
+    if isinstance(source, HubFile):
+        cached = partial(client.try_to_load_from_cache, revision=source.revision, repo_type=source.repo_type)
+        with suppress(errors.HFValidationError):  # no repository is called so; `download` says it
+            paths = [cached(source.repo, name) for name in (source.filename, *source.beside)]
+            return Path(paths[0]) if all(isinstance(path, str) for path in paths) else None
+        return None
+    path = _place(source) if isinstance(source, UrlFile) else source.path()
+    beside = source.beside if isinstance(source, UrlFile) else ()
+    return path if all(p.is_file() for p in (path, *(path.with_name(name) for name in beside))) else None
+
+
+def _place(source: UrlFile) -> Path:
+    """Where a file from a plain address lies: files of one folder there stay in one folder here."""
+    digest = hashlib.sha256(source.url.rpartition("/")[0].encode()).hexdigest()[:12]
+    return user_folder() / "downloads" / digest / source.filename
+
+
+def download(sources: Sequence[Source], report: Report | None = None) -> Path:
+    """The file of the first source that has it, on this machine: found, or downloaded, checked, and put in place whole.
+
+    What broke off is taken up where it stopped. Processes that want the same file download it once.
+
+    Args:
+        report: told Progress("downloading", bytes, of bytes), where the latter is 0 if nobody knows; returning False
+            cancels, and what came is kept.
+    Raises: HubError; Cancelled.
+    """
+    found = find_local(sources)
+    if found is not None:
+        return found
+    faults: list[HubError] = []
+    for source in sources:
+        if isinstance(source, HubFile | UrlFile):
+            try:
+                return _fetch(source, report)
+            except HubError as error:
+                faults.append(error)
+                if error.kind in ("offline", "disk"):  # the same for every other source
+                    break
+    if not faults:
+        raise HubError("missing", f"There is no file {sources[0].path().name}; check the path.")
+    if len(faults) == 1 or faults[-1].kind in ("offline", "disk"):
+        raise faults[-1]
+    listed = "; ".join(f"({i}) {fault}".rstrip(".") for i, fault in enumerate(faults, 1))
+    raise HubError(faults[0].kind, f"None of the {len(faults)} sources could be used: {listed}.")
+
+
+def _fetch(source: HubFile | UrlFile, report: Report | None) -> Path:
+    def tell(done: int, total: int) -> None:
+        if report is not None and report(Progress("downloading", done, total)) is False:
+            raise Cancelled("The download was cancelled; it goes on from there next time.")
+
+    for name in source.beside:  # small ones first: without them the large one is of no use
+        if isinstance(source, HubFile):
+            _fetch_hub(HubFile(source.repo, name, None, source.revision, source.repo_type), lambda *_: None)
+        else:
+            _fetch_url(UrlFile(f"{source.url.rpartition('/')[0]}/{name}"), lambda *_: None)
+    return (_fetch_hub if isinstance(source, HubFile) else _fetch_url)(source, tell)
+
+
+def _fetch_hub(source: HubFile, tell: Callable[[int, int], None]) -> Path:
+    where = {"repo_type": source.repo_type, "revision": source.revision}
+    what = {"repo": source.repo, "file": source.filename, **where}
+    try:
+        address = client.hf_hub_url(source.repo, source.filename, **where)
+        about = client.get_hf_file_metadata(address)
+    except Exception as error:
+        _explain(error, **what)
+    if about.commit_hash is None or not re.fullmatch(r"[\w-]{1,128}", about.etag or ""):  # it becomes a file's name
+        raise HubError("server", f"{constants.ENDPOINT} does not answer as the Hub does; check HF_ENDPOINT.")
+    large = len(about.etag) == 64  # then it is the file's SHA-256
+    if large and source.sha256 not in (None, about.etag):
+        _refuse_other(what)
+
+    @contextmanager
+    def stream(start: int) -> Iterator[tuple[bool, int, Iterator[bytes]]]:
+        headers = build_hf_headers() | {"Accept-Encoding": "identity"} | _range(start)
+        limit = constants.HF_HUB_DOWNLOAD_TIMEOUT
+        with get_session().stream("GET", address, headers=headers, timeout=limit, follow_redirects=True) as answer:
+            hf_raise_for_status(answer)
+            yield answer.status_code == 206, int(answer.headers.get("Content-Length", 0)), answer.iter_raw()
+
+    cache, folder = Path(constants.HF_HUB_CACHE), repo_folder_name(repo_id=source.repo, repo_type=source.repo_type)
+    blob = cache / folder / "blobs" / about.etag
+    size = about.size if source.size is None else source.size
+    _receive(stream, blob, cache / ".locks" / folder / f"{about.etag}.lock", size, about.etag if large else None, tell,
+             what)  # fmt: skip
+    try:
+        return Path(client.hf_hub_download(source.repo, source.filename, **where))
+    except Exception as error:
+        _explain(error, **what)
+
+
+def _fetch_url(source: UrlFile, tell: Callable[[int, int], None]) -> Path:
+    what = {"repo": urllib.parse.urlsplit(source.url).netloc, "file": source.filename, "url": source.url}
+    if constants.is_offline_mode():
+        _explain(errors.OfflineModeIsEnabled(), **what)
+    target = _place(source)
+    mark = target.with_name(f"{source.filename}.etag")  # which version of the file the part is of
+
+    @contextmanager
+    def stream(start: int) -> Iterator[tuple[bool, int, Iterator[bytes]]]:
+        same = mark.read_text() if mark.is_file() else ""
+        headers = {"User-Agent": "panda_core", "Accept-Encoding": "identity"}
+        if same or source.sha256:
+            headers |= _range(start) | ({"If-Range": same} if same and start else {})
+        request = urllib.request.Request(source.url, headers=headers)
+        with urllib.request.urlopen(request, timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT) as answer:
+            if answer.status != 206:
+                mark.write_text(answer.headers.get("ETag") or answer.headers.get("Last-Modified") or "")
+            if answer.headers.get_content_type() == "text/html":  # a page that asks to log in, or says that it is sorry
+                _refuse_other(what)
+            pieces = iter(lambda: answer.read1(PIECE), b"")
+            yield answer.status == 206, int(answer.headers.get("Content-Length", 0)), pieces
+
+    _receive(stream, target, target.with_name(f"{source.filename}.lock"), source.size, source.sha256, tell, what)
+    mark.unlink(missing_ok=True)
+    return target
+
+
+def _range(start: int) -> dict[str, str]:
+    return {"Range": f"bytes={start}-"} if start else {}
+
+
+def _receive(stream, target: Path, lock: Path, size: int | None, sha256: str | None, tell, what: dict) -> None:
+    """Fill `target` from stream(start) -> (whether it starts there, bytes to come, pieces), whole or not at all."""
+    part, last = target.with_name(f"{target.name}.incomplete"), [0.0]
+
+    def arrived() -> int:
+        return part.stat().st_size if part.is_file() else 0
+
+    def tell_now_and_then(done: int) -> None:
+        if time.monotonic() - last[0] > 0.1 or done == size:
+            last[0] = time.monotonic()
+            tell(done, size or 0)
+
+    with ExitStack() as stack:
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            lock.parent.mkdir(parents=True, exist_ok=True)
+            while True:
+                with suppress(TimeoutError):
+                    stack.enter_context(WeakFileLock(lock, timeout=0.3))
+                    break
+                tell(arrived(), size or 0)  # of the other process, or of the other visitor
+            if target.is_file():
+                return
+            tell(arrived(), size or 0)
+            tries, before = TRIES, arrived()
+            while size is None or arrived() < size:
+                _check_room(target.parent, (size or 0) - before, what)
+                try:
+                    with stream(arrived()) as (goes_on, length, pieces):
+                        done = arrived() if goes_on else 0
+                        if size and length and size != done + length:
+                            _refuse_other(what)
+                        if not size and length:
+                            size = done + length
+                            _check_room(target.parent, length, what)
+                        with part.open("ab" if goes_on else "wb") as file:
+                            for piece in pieces:
+                                file.write(piece)
+                                done += len(piece)
+                                tell_now_and_then(done)
+                    if size is None:
+                        break
+                    fault: Exception = ConnectionError("the connection broke off")
+                except (Cancelled, HubError):
+                    raise
+                except Exception as error:
+                    if _status(error) == 416:
+                        part.unlink(missing_ok=True)  # what is here is no beginning of what is there
+                    elif _status(error) or _is_of_the_disk(error):
+                        raise
+                    fault = error
+                tries = TRIES if arrived() - before >= 2**20 else tries - 1
+                before = arrived()
+                if size is None or before < size:
+                    if not tries:
+                        raise fault
+                    time.sleep(PAUSE)
+                    tell(before, size or 0)
+            part.touch()  # there are files of no bytes
+            _check_whole(part, size, sha256, what)
+            tell(arrived(), arrived())
+            part.replace(target)
+        except (Cancelled, HubError):
+            raise
+        except Exception as error:
+            _explain(error, **what, arrived=arrived(), size=size)
+
+
+def _check_room(folder: Path, needed: int, what: dict) -> None:
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise HubError("disk", f"{_name(**what)} needs {_megabytes(needed)} and the disk has {_megabytes(free)} left; "
+                               f"free some, or set {_disk(what)} to a folder on another disk.")  # fmt: skip
+
+
+def _refuse_other(what: dict) -> NoReturn:
+    raise HubError("corrupt", f"{_name(**what)} is another file now than the one listed; choose another generator.")
+
+
+def _check_whole(part: Path, size: int | None, sha256: str | None, what: dict) -> None:
+    fault, here = "", part.stat().st_size
+    if size is not None and here != size:
+        fault = f"{here} bytes instead of {size}"
+    elif sha256 is not None:
+        with part.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        if digest != sha256:
+            fault = f"its SHA-256 is {digest[:12]}… instead of {sha256[:12]}…"
+    if fault:
+        part.unlink()
+        raise HubError("corrupt", f"{_name(**what)} arrived damaged ({fault}) and was thrown away; try again.")
+
+
+# ---- sentences ----
+
+
+def _name(repo: str, file: str = "", **_) -> str:
+    return f"{file} of {repo}" if file else repo
+
+
+def _megabytes(count: int) -> str:
+    return f"{count / 1e6:.0f} MB" if count >= 10_000_000 else f"{count / 1e6:.3g} MB"
+
+
+def _disk(what: dict) -> str:
+    return "PANDA_HOME" if "url" in what else "HF_HOME"
+
+
+def _status(error: BaseException) -> int | None:
+    if isinstance(error, errors.HfHubHTTPError):
+        return error.response.status_code
+    return error.code if isinstance(error, urllib.error.HTTPError) else None
+
+
+def _is_of_the_disk(error: BaseException) -> bool:
+    return isinstance(error, OSError) and error.errno in (
+        errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ENOTDIR
+    )  # fmt: skip
+
+
+def _explain(
+    error: BaseException, repo: str, file: str = "", revision: str = "main", url: str = "", repo_type: str = "model",
+    writing: bool = False, arrived: int = 0, size: int | None = None,
+) -> NoReturn:  # fmt: skip
+    """Raise the fault as a HubError whose sentence says what to do."""
+    what, status = _name(repo, file), _status(error)
+    host = urllib.parse.urlsplit(url or constants.ENDPOINT).netloc
+    token = f"a token that may {'write to' if writing else 'read'} it"
+    if isinstance(error, errors.OfflineModeIsEnabled):
+        kind, text = "offline", f"{what} is not on this machine and HF_HUB_OFFLINE is set; unset it to download."
+    elif isinstance(error, errors.GatedRepoError):
+        kind = "gated"
+        page = f"{constants.ENDPOINT}/{constants.REPO_TYPES_URL_PREFIXES.get(repo_type, '')}{repo}"
+        text = f"{repo} is gated; accept its terms at {page}, then set HF_TOKEN to a token of that account."
+    elif isinstance(error, errors.RepositoryNotFoundError) and not (writing and status == 401):
+        kind = "missing"
+        text = f"The Hub has no repository {repo}, or it is private; check the name, or set HF_TOKEN to {token}."
+    elif isinstance(error, errors.RevisionNotFoundError):
+        kind, text = "missing", f"{repo} has no revision {revision}; check its name, or use main."
+    elif status in (404, 410):
+        kind, text = "missing", f"{host} has no {what} any more ({status}); choose another generator."
+    elif status == 401 or isinstance(error, errors.LocalTokenNotFoundError):
+        kind, text = "refused", f"{host} refuses the token, or wants one, for {repo}; set HF_TOKEN to {token}."
+    elif status == 403:
+        kind, text = "refused", f"{host} does not allow this for {repo} (403); set HF_TOKEN to {token}."
+    elif status == 429:
+        headers = error.response.headers if isinstance(error, errors.HfHubHTTPError) else error.headers
+        after = headers.get("Retry-After") or ""
+        later = f"in {after} seconds" if after.isdecimal() else "in a few minutes"
+        kind, text = "rate-limited", f"{host} takes no more requests from here for now (429); try again {later}."
+    elif status is not None:
+        kind, text = "server", f"{host} has a fault of its own ({status}); try again in a few minutes."
+    elif isinstance(error, errors.HFValidationError):
+        kind, text = "missing", f"{repo[:100]!r} is not the name of a repository; it must be owner/name."
+    elif _is_of_the_disk(error):
+        kind, place = "disk", _disk({"url": url} if url else {})
+        text = f"{what} could not be written ({error.strerror}); free some disk, or set {place} to another folder."
+    elif arrived:
+        kind, of = "truncated", f" of {_megabytes(size)}" if size else ""
+        text = f"The connection broke after {_megabytes(arrived)}{of} of {what}; what came is kept, so try again."
+    else:
+        kind, text = "network", f"{host} cannot be reached; check the network, and HF_ENDPOINT or a proxy if set."
+    raise HubError(kind, text) from error
+
+
+# ---- what is there, and from here to there ----
+
+
+def list_files(repo: str, revision: str = "main", repo_type: str = "model") -> list[str]:
+    """The paths of a repository's files; without a network those that are on this machine.
+
+    Raises: HubError.
+    """
+    try:
+        about = client.HfApi().repo_info(repo, revision=revision, repo_type=repo_type, timeout=10)
+        return [
+            file.rfilename for file in about.siblings or ()
+        ]  # unlike list_repo_files, no half minute of trying again
+    except Exception as error:
+        cached = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=repo, repo_type=repo_type)
+        mark = cached / "refs" / revision
+        if _status(error) is None and mark.is_file():  # no network
+            folder = cached / "snapshots" / mark.read_text()
+            return [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
+        _explain(error, repo, revision=revision, repo_type=repo_type)
+
+
+def read_text(repo: str, path: str, repo_type: str = "model") -> str | None:
+    """A text file as it is there now; None if there is none.
+
+    Raises: HubError.
+    """
+    try:
+        return Path(client.hf_hub_download(repo, path, repo_type=repo_type)).read_text("utf-8")
+    except (errors.RemoteEntryNotFoundError, errors.RepositoryNotFoundError):
+        return None
+    except Exception as error:
+        _explain(error, repo, path, repo_type=repo_type)
+
+
+def upload(repo: str, files: Mapping[str, Path | bytes], message: str, repo_type: str = "model", **create: Any) -> str:
+    """Commit files (path there -> path here, or bytes) to a repository, made if it is missing; the commit's address.
+
+    create: further arguments of HfApi.create_repo, such as private.
+
+    Raises: HubError.
+    """
+    api = client.HfApi()
+    operations = [client.CommitOperationAdd(path, data if isinstance(data, bytes) else str(data))
+                  for path, data in files.items()]  # fmt: skip
+    try:
+        api.create_repo(repo, repo_type=repo_type, exist_ok=True, **create)
+        return api.create_commit(repo, operations, commit_message=message, repo_type=repo_type).commit_url
+    except RuntimeError as error:  # an LFS upload hides its fault in another
+        _explain(error.__cause__ or error, repo, repo_type=repo_type, writing=True)
+    except Exception as error:
+        _explain(error, repo, repo_type=repo_type, writing=True)

@@ -1,0 +1,132 @@
+"""Names -> generators: found in the table or the user's own, downloaded if need be, kept as far as the memory goes."""
+
+import os
+import re
+import threading
+from collections import OrderedDict
+from pathlib import Path
+from typing import NamedTuple
+
+from . import hub
+from .checkpoints import load_generator
+from .generators import registry
+from .generators.registry import GeneratorSpec, HubFile, LocalFile
+from .generators.split import SplitGenerator, weights_hash
+
+LIMIT = 4 * 10**9  # bytes of generators kept; PANDA_LOADED_GB sets another
+ENDINGS = (".safetensors", ".pt", ".pth", ".pkl", ".bin")  # of files that may be generators, most welcome first
+
+
+class Loaded(NamedTuple):
+    generator: SplitGenerator
+    weights: str  # hash
+
+
+def own_allowed() -> bool:
+    """Whether the page may load what is not in the table: only if its owner says so."""
+    return os.environ.get("PANDA_OWN_GENERATORS") == "1"
+
+
+def find_spec(name: str, own: bool = False) -> GeneratorSpec:
+    """The row of a name; with `own` also of "owner/name" or "owner/name/file" on the Hub, and of a file here.
+
+    A file here may be written file:path, as recipes do; on a Space there are no files of the user's.
+
+    Raises: ValueError, before anything was looked for, if the name is neither listed nor allowed; HubError.
+    """
+    if name in registry.GENERATORS or not re.search(r"[/\\.:]", name):
+        return registry.find_spec(name)
+    if not own:
+        raise ValueError(
+            f"generator is {name[:100]!r}, which is not listed; python -m panda_core takes any, this page only where "
+            "its owner has set PANDA_OWN_GENERATORS=1."
+        )
+    path = Path(name.removeprefix("file:")).expanduser()
+    if not os.environ.get("SPACE_ID") and (name.startswith("file:") or path.is_file()):
+        source, repos = LocalFile(path.absolute()), ()
+        name = f"file:{path.absolute()}"
+    elif re.fullmatch(r"[\w.-]+/[\w.-]+(/[\w.+-]+)*", name, re.ASCII) and ".." not in name:
+        owner, repo, *rest = name.split("/")
+        source, repos = pick_file(f"{owner}/{repo}", "/".join(rest)), (f"{owner}/{repo}@main",)
+    else:
+        raise ValueError(f"generator is {name[:100]!r}; there is no such file, and on the Hub it would be owner/name.")
+    return GeneratorSpec(name, name.rpartition("/")[2], "", None, (source,), "unknown; its repository may say",
+                         default_layer=None, factors_repos=repos)  # fmt: skip
+
+
+def pick_file(repo: str, wanted: str = "") -> HubFile:
+    """The file of a repository that holds its generator; the wanted one, or the only one that could be it.
+
+    Raises: ValueError if there is none, or the choice is the user's; HubError.
+    """
+    files = hub.list_files(repo)
+    found = [f for f in files if f.endswith(ENDINGS) and not f.startswith("factors/")]
+    if wanted:
+        found = [f for f in files if f == wanted]
+    elif len(found) > 1:
+        found = [f for f in found if f.endswith(ENDINGS[0])] or found
+    if len(found) != 1:
+        listed = f"{len(found)} that may be: {', '.join(found[:5])}; add one to the name" if found else "none"
+        asked = f" {wanted}" if wanted else f" file of a generator ({' '.join(ENDINGS)})"
+        raise ValueError(f"{repo} has no one{asked}, but {listed}.")
+    folder = found[0].rpartition("/")[0]
+    config = f"{folder}/config.json" if folder else "config.json"
+    needed = config in files and not found[0].endswith(".safetensors")  # by a BigGAN-deep
+    return HubFile(repo, found[0], beside=(config,) if needed else ())
+
+
+class Loader:
+    """Keeps the generators used last, up to so many bytes; one that is dropped lives on where it is in use.
+
+    limit: bytes; None: PANDA_LOADED_GB, or 4 GB.
+    """
+
+    def __init__(self, limit: int | None = None):
+        self._limit = limit
+        self._kept: OrderedDict[str, tuple[Loaded, int]] = OrderedDict()
+        self._turns: dict[str, threading.Lock] = {}  # one load of a name at a time; other names do not wait
+        self._lock = threading.Lock()
+
+    def load(self, spec: GeneratorSpec, report: hub.Report | None = None) -> Loaded:
+        """The generator of a row, downloaded and read if it is not kept.
+
+        Raises: HubError, Cancelled, and ValueError for a file that does not hold a generator.
+        """
+        kept = self._find(spec.name)
+        if kept is not None:
+            return kept
+        path = hub.download(spec.sources, report)
+        with self._lock:
+            turn = self._turns.setdefault(spec.name, threading.Lock())
+        with turn:
+            kept = self._find(spec.name)
+            if kept is not None:
+                return kept
+            generator = load_generator(path)
+            loaded = Loaded(generator, weights_hash(generator))
+            self._keep(spec.name, loaded)
+            return loaded
+
+    def names(self) -> list[str]:
+        """What is kept, the one used last at the end."""
+        with self._lock:
+            return list(self._kept)
+
+    def _find(self, name: str) -> Loaded | None:
+        with self._lock:
+            if name not in self._kept:
+                return None
+            self._kept.move_to_end(name)
+            return self._kept[name][0]
+
+    def _keep(self, name: str, loaded: Loaded) -> None:
+        tensors = (*loaded.generator.parameters(), *loaded.generator.buffers())
+        size = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+        limit = self._limit or float(os.environ.get("PANDA_LOADED_GB", LIMIT / 1e9)) * 1e9
+        with self._lock:
+            self._kept[name] = loaded, size
+            while len(self._kept) > 1 and sum(size for _, size in self._kept.values()) > limit:
+                self._kept.popitem(last=False)
+
+
+shared = Loader()

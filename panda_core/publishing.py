@@ -1,0 +1,105 @@
+"""What `publish` puts on the Hub: factors, or a converted generator, with a card that shows them."""
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from PIL import Image
+from safetensors import SafetensorError, safe_open
+
+from . import hub
+from .catalogue import Catalogue
+from .checkpoints import load_generator, read_metadata
+from .factors import Factors
+from .images import grid, overlay_parts, to_pil
+from .recipes import Recipe
+from .rendering import Renderer
+
+# licences that let weights be passed on with no more than their name and source
+FREE = ("mit", "apache-2.0", "cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0", "cc-by-nc-4.0")
+CARDS = Path(__file__).parent / "cards"
+SIDE = 256  # pixels of a picture on a card, at most
+
+
+def prepare(file: Path, repo: str, catalogue: Catalogue, report: hub.Report | None = None) -> dict[str, Path | bytes]:
+    """What to commit to `repo` for a file that `fit` or `convert` wrote: path there -> content.
+
+    Raises: ValueError if the file is neither, or its licence does not let it be passed on; HubError.
+    """
+    try:
+        with safe_open(file, "pt") as opened:
+            metadata = opened.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"{file.name} cannot be published: it must be a file that fit or convert wrote.") from error
+    if "info" in metadata:
+        return prepare_factors(Factors.load(file), file, repo, catalogue, report)
+    return prepare_generator(file, read_metadata(file), repo)
+
+
+def prepare_factors(
+    factors: Factors, file: Path, repo: str, catalogue: Catalogue, report: hub.Report | None
+) -> dict[str, Path | bytes]:
+    info, path = factors.info, factors.path(Path()).as_posix()
+    spec, loaded = catalogue.spec(info.generator), catalogue.generator(info.generator, report)
+    catalogue.add(info.generator, "local:published", factors)
+    picture = path.replace(".safetensors", ".png")
+    section = (CARDS / "factors.md").read_text("utf-8").format(
+        info=info, path=path, picture=picture, repo=repo, licence=spec.licence, stem=factors.stem(),
+        shape=" × ".join(map(str, loaded.generator.layers[info.layer])), ranks=factors.sigma.shape,
+        names="; ".join(map(factors.part_name, range(factors.parts.shape[1]))),
+        classes="all" if info.class_index is None else info.class_index,
+        stable=f", least stable part {min(info.stability):.2f}" if info.stability else "",
+    )  # fmt: skip
+    text = "Parts and appearances (PandA, ICLR 2023) of image generators; each file holds those of one layer."
+    card = add_section(hub.read_text(repo, "README.md"), "other", text, section)
+    return {path: file, picture: draw_parts(catalogue, factors), "README.md": card}
+
+
+def prepare_generator(file: Path, metadata: Mapping[str, str], repo: str) -> dict[str, Path | bytes]:
+    known = {"licence": "unknown", "source": "unknown", "source_sha256": "unknown", **metadata}
+    licence = known["licence"].partition(";")[0].strip().lower()
+    if licence not in FREE:
+        raise ValueError(
+            f"{file.name} has the licence {known['licence'][:60]!r}; only {', '.join(FREE)} are passed on, which "
+            "convert --licence notes in the file."
+        )
+    generator = load_generator(file)
+    with torch.inference_mode():
+        images = generator(generator.sample(range(16), 0.8, 0 if generator.n_classes else None))
+    section = (CARDS / "generator.md").read_text("utf-8").format(name=file.name, repo=repo, **known)
+    text = "An image generator that can be cut at any layer, for editing by parts and appearances (PandA, ICLR 2023)."
+    card = add_section(hub.read_text(repo, "README.md"), licence, text, section)
+    return {file.name: file, "samples.png": png(grid(images, 4)), "README.md": card}
+
+
+def draw_parts(catalogue: Catalogue, factors: Factors, count: int = 4) -> bytes:
+    """Pictures of the first seeds, and under each its parts in their colours: a PNG."""
+    info, renderer = factors.info, Renderer(catalogue, cached=0)
+    classes = catalogue.generator(info.generator).generator.n_classes
+    sheet = None
+    for seed in range(count):
+        recipe = Recipe(info.generator, None, (info.class_index or 0) if classes else None, seed, info.psi)
+        base, maps = renderer.base(recipe), renderer.part_maps(recipe, info.layer, "local:published")
+        column = [to_pil(base)[0], overlay_parts(base, maps)]
+        side = min(SIDE, base.shape[-1])
+        sheet = sheet or Image.new("RGB", (count * side, 2 * side))
+        for row, picture in enumerate(column):
+            sheet.paste(picture.resize((side, side), Image.Resampling.LANCZOS), (seed * side, row * side))
+    return png(sheet)
+
+
+def png(picture: Image.Image) -> bytes:
+    out = io.BytesIO()
+    picture.save(out, "PNG")
+    return out.getvalue()
+
+
+def add_section(card: str | None, licence: str, text: str, section: str) -> bytes:
+    """The card with this section, new or in place of the one with the same heading."""
+    head = f"license: {licence}" + ("\nlicense_name: as-the-generator" if licence == "other" else "")
+    card = card or f"---\n{head}\ntags: [panda, gan, image-editing]\n---\n# Parts and appearances\n\n{text}\n"
+    start, *others = card.split("\n## ")
+    heading = section.partition("\n")[0]
+    kept = [other for other in others if other.partition("\n")[0] != heading]
+    return "\n## ".join([start.rstrip() + "\n", *kept, section]).encode()

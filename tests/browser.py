@@ -1,0 +1,52 @@
+"""What the browser tests share: waiting, clicking a part, reading the canvas. The fixtures are in conftest.py."""
+
+import re
+
+from playwright.sync_api import expect
+
+PATIENCE = 40_000  # ms; two cores, often busy with something else
+expect.set_options(timeout=PATIENCE)
+PIXELS_JS = """() => { const c = document.querySelector('#picture canvas');
+    const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data; let h = 0;
+    for (let i = 0; i < d.length; i += 5) h = (h * 31 + d[i]) | 0;
+    return String(h); }"""
+
+
+def ready(page):
+    """The start page is complete: its picture, its looks, its edit."""
+    expect(page.locator("#picture canvas")).to_have_attribute("data-frames", re.compile(r"\d+"))
+    expect(page.locator("#looks button").first).to_be_visible()
+    return page
+
+
+def click_part(page, modifiers=()):
+    """Click the first part that is not chosen, where it is strongest; its name."""
+    found = page.evaluate("""() => {
+        const names = [...document.querySelectorAll('#parts label')];
+        const cv = document.querySelector('#picture canvas'), r = cv.getBoundingClientRect();
+        const chosen = names.filter(l => l.querySelector('input').checked).map(l => l.innerText.trim());
+        const tip = document.querySelector('#picture .tip'), seen = {};
+        for (let y = 1; y < 16; y++) for (let x = 1; x < 16; x++) {
+            const at = {clientX: r.left + r.width * x / 16, clientY: r.top + r.height * y / 16};
+            cv.dispatchEvent(new PointerEvent('pointermove', {...at, pointerType: 'mouse'}));
+            if (!tip.hidden && !chosen.includes(tip.textContent)) return [x / 16, y / 16, tip.textContent];
+        }
+        return null; }""")
+    x, y, name = found
+    canvas = page.locator("#picture canvas")
+    box = canvas.bounding_box()
+    canvas.click(position={"x": box["width"] * x, "y": box["height"] * y}, modifiers=list(modifiers))
+    return name
+
+
+def pixels(page) -> str:
+    """A print of what the canvas shows."""
+    return page.evaluate(PIXELS_JS)
+
+
+def no_pointer(page):
+    page.mouse.move(2, 2)
+
+
+def rows(page):
+    return page.locator("#edits li")

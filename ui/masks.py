@@ -1,0 +1,308 @@
+"""The Masks tab: where a concept is, what it cuts out, and whether that holds on other pictures."""
+
+import html
+import shutil
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import gradio as gr
+import PIL.Image
+import torch.nn.functional as F
+from gradio.utils import get_upload_folder
+from torch import Tensor
+
+from panda_core.images import cut_out, mask_image, on_checkerboard, overlay_map, to_pil
+from panda_core.masks import REACH, ConceptMask, picture_masks, write_pairs
+from panda_core.recipes import Mask, Recipe
+
+from . import view
+from .concepts import check_concept, concept_name, concept_tiles, concepts_of
+from .page import QUIET, Page, changing, current, heading, plainly, read_recipe, sent, sentence, whole
+from .session import Session
+from .widgets import Tiles
+
+SIDE, THUMBNAIL = 384, 128  # pixels of this picture and of one of several
+OTHERS = 16
+MOST_PAIRS, MOST_PIXELS, MOST_ARCHIVES = 256, 2**25, 8  # in a zip, in all its pictures; zips on this machine
+RESULTS = ["heat map", "mask", "cut-out", "rest"]
+held = view.Kept(32)  # pictures and sheets of them, which are larger than what view.kept holds
+
+
+@dataclass(frozen=True)
+class Masking:
+    """What the tab keeps. mask: of the concepts `of`. after: the seed before the other pictures. archive: the zip."""
+
+    of: str = ""
+    mask: ConceptMask | None = None
+    after: int | None = None
+    archive: str = ""
+
+
+def masks_tab(page: Page) -> None:
+    gr.HTML(heading("Where it is, and what that cuts out"))
+    shown, words = gr.HTML(elem_id="mask-view"), gr.HTML(elem_id="mask-words")
+    offset = gr.Slider(-REACH, REACH, 0, step=0.1, label="Threshold (0 is the average amount)", buttons=[],
+                       elem_id="mask-offset", interactive=True)  # fmt: skip
+    with gr.Row():
+        sign = gr.Radio([("More of it", 1), ("Less of it", -1)], label="Where there is", elem_id="mask-sign",
+                        interactive=True, min_width=200)  # fmt: skip
+        rest = gr.Radio([("It", False), ("The rest", True)], label="Keep", elem_id="mask-rest",
+                        interactive=True, min_width=200)  # fmt: skip
+    with gr.Row(elem_classes="actions"):
+        png = gr.Button("Download cut-out", size="sm", min_width=120, elem_id="save-cut-out")
+        mask = gr.Button("Download mask", size="sm", min_width=110, elem_id="save-mask")
+        use = gr.Button("Edit inside the mask", size="sm", min_width=110, elem_id="use-mask")
+    gr.HTML(heading("Another concept"))
+    concepts = Tiles(group="Concepts", elem_id="mask-concepts")
+    with gr.Accordion("Other pictures", open=False, elem_id="mask-others"):
+        several = gr.Button(f"Try the mask on {OTHERS} other pictures", size="sm", elem_id="try-others")
+        page.job(several.click, try_others, done=lambda session, after: put(session, after=after))
+        sheet = Tiles(group="The mask on other pictures", elem_id="others")
+        count = gr.Slider(16, MOST_PAIRS, 32, step=16, label="Pictures in a zip, each with its mask", buttons=[],
+                          elem_id="pairs", interactive=True)  # fmt: skip
+        pack = gr.Button("Make the zip", size="sm", elem_id="pack")
+        page.job(pack.click, pack_pairs, count, done=lambda session, path: put(session, archive=path))
+        file = gr.DownloadButton("Download the zip", size="sm", visible=False, elem_id="save-zip")
+
+    page.follow(shown, figures)
+    page.follow(words, status)
+    page.follow(offset, lambda s: masking(s).offset)
+    page.follow(sign, lambda s: masking(s).sign)
+    page.follow(rest, lambda s: masking(s).rest)
+    page.follow(concepts, lambda s: concept_tiles(s, masking(s).appearance), later=True)
+    page.follow(sheet, others, later=True)
+    page.follow(count, lambda s: gr.Slider(maximum=most_pairs(s.recipe)))
+    page.follow(file, archive)
+    page.on(concepts.choose, choose_concept)
+    page.on(sign.input, set_kind, sign, rest)
+    page.on(rest.input, set_kind, sign, rest)
+    page.on(use.click, use_mask)
+    page.on(sheet.choose, open_other)
+    page.save(png.click, cut_out_file)
+    page.save(mask.click, mask_file)
+    offset.input(changing(tick), [page.visit, offset], [page.visit, shown, words, sheet], queue=False,
+                 trigger_mode="always_last", **QUIET)  # fmt: skip
+
+
+# ---- what is chosen ----
+
+
+def put(session: Session, **changes) -> Session:
+    return session.put_aside(replace(session.aside(Masking), **changes))
+
+
+def masking(session: Session) -> ConceptMask:
+    """The mask in hand; with other factors it begins anew, at the portrait without its background."""
+    kept = session.aside(Masking)
+    return kept.mask if kept.mask and kept.of == concepts_of(session) else of_concept(session, background(session)[0])
+
+
+def of_concept(session: Session, concept: int) -> ConceptMask:
+    number, sign = background(session)
+    return ConceptMask(number, sign, rest=True) if concept == number else ConceptMask(concept)
+
+
+def background(session: Session) -> tuple[int, int]:
+    recipe, factors_id = session.recipe, session.factors_id
+    key = ("background", recipe.generator, recipe.class_index, factors_id)
+    return view.kept.get(key, lambda: view.renderer.background(recipe, session.layer, factors_id))
+
+
+def choose_concept(session: Session | None, evt: gr.EventData) -> Session | None:
+    session = current(session)
+    concept = check_concept(session, sent(evt, "index"), sent(evt, "of"))
+    return concept if concept is None else put_mask(session, of_concept(session, concept))
+
+
+def put_mask(session: Session, mask: ConceptMask) -> Session:
+    return put(session, of=concepts_of(session), mask=mask)
+
+
+def set_kind(session: Session | None, sign: int, rest: bool) -> Session:
+    session = current(session)
+    return put_mask(session, replace(masking(session), sign=sign, rest=rest))
+
+
+def tick(session: Session | None, offset: float):
+    """The slider moved: a new mask, and nothing else."""
+    session = current(session)
+    session = put_mask(session, replace(masking(session), offset=offset))
+    return session, figures(session), status(session), others(session)
+
+
+# ---- this picture ----
+
+
+def cells(session: Session) -> Tensor:
+    """How far every cell of the layer's grid is above the threshold, [1, S]."""
+    return masking(session).above(view.renderer, session.recipe, session.layer, session.factors_id)
+
+
+def enlarged(session: Session, grid: Tensor) -> Tensor:
+    """[1, S] at image size, [h, w]."""
+    return view.renderer.to_image_size(session.recipe, session.layer, grid)[0]
+
+
+def pixels(session: Session) -> Tensor:
+    """The mask at image size, [h, w]."""
+    return masking(session).of(enlarged(session, cells(session)))
+
+
+def small(image: Tensor, side: int) -> PIL.Image.Image:
+    return to_pil(image)[0].resize((side, side), PIL.Image.Resampling.BICUBIC)
+
+
+def figures(session: Session) -> str:
+    """HTML: the heat map over the picture with the mask's outline, and the cut-out on a checkerboard."""
+    recipe, chosen = session.recipe, masking(session)
+    picture = held.get(("picture", view.origin(recipe), recipe.edits), lambda: small(view.renderer.image(recipe), SIDE))
+    grid = enlarged(session, cells(session))[None, None]
+    above = F.interpolate(grid, (SIDE, SIDE), mode="bilinear", antialias=True)[0, 0]  # for a smooth outline
+    name = ("less of " if chosen.sign < 0 else "") + html.escape(concept_title(session))
+    shown = {
+        f"Where there is {name}": overlay_map(picture, above + chosen.offset, REACH, chosen.of(above)),
+        f"{'All but' if chosen.rest else 'Only'} {name}": on_checkerboard(picture, chosen.of(above)),
+    }
+    one = '<figure><img src="{}" alt=""><figcaption>{}</figcaption></figure>'
+    return f'<div class="pair">{"".join(one.format(view.jpeg(image), text) for text, image in shown.items())}</div>'
+
+
+def concept_title(session: Session) -> str:
+    """The concept's name, and "the background" where nobody has named that one."""
+    number, names = masking(session).appearance, view.factors_of(session).info.appearance_names
+    unnamed = number == background(session)[0] and number not in names
+    return "the background" if unnamed else concept_name(session, number)
+
+
+def status(session: Session) -> str:
+    """How much is kept, where changes go, and what the mask does not know of, in words."""
+    said = [f"{float(pixels(session).float().mean()):.0%} of the picture is kept."]
+    if session.where == "painted" and session.mask == grid_mask(session):
+        said.append("It is the painted area now: what you choose in Edit or Remove goes there.")
+    if any(e.on and e.layer > session.layer for e in session.recipe.edits):
+        said.append("Edits of finer parts than these do not move the mask.")
+    return sentence(" ".join(said))
+
+
+def grid_mask(session: Session) -> Mask:
+    H, W = view.renderer.generator(session.recipe).layers[session.layer][1:]
+    return Mask.from_tensor(masking(session).of(cells(session)).reshape(H, W))
+
+
+def use_mask(session: Session | None) -> Session:
+    """The mask becomes the painted area, for the next look or removal."""
+    session = current(session)
+    mask = grid_mask(session)
+    if "," not in mask.rle:
+        raise ValueError("Nothing is kept, so there is nowhere to edit; move the threshold first.")
+    return session.let_go().restrict("painted", mask)
+
+
+def cut_out_file(session: Session | None) -> str:
+    session = current(session)
+    return view.saved(session.recipe, cut_out(view.renderer.image(session.recipe), pixels(session)), "-cut-out")
+
+
+def mask_file(session: Session | None) -> str:
+    session = current(session)
+    return view.saved(session.recipe, mask_image(pixels(session)), "-mask")
+
+
+# ---- other pictures ----
+
+
+def seeds_from(first: int, count: int) -> list[int]:
+    return [(first + i) % 2**32 for i in range(count)]
+
+
+def others_key(session: Session, after: int) -> tuple:
+    recipe = replace(session.recipe, seed=after)
+    return "others", view.origin(recipe), recipe.edits, session.layer, session.factors_id, masking(session).appearance
+
+
+def try_others(session: Session, report) -> int:
+    """Pictures and maps of the seeds after this one, held for `others`; returns this seed."""
+    after, plain = session.recipe.seed, ConceptMask(masking(session).appearance)
+    where = session.recipe, session.layer, session.factors_id, seeds_from(after + 1, OTHERS)
+    made = [(small(image, THUMBNAIL), grid) for _, image, grid in picture_masks(plain, view.renderer, *where, report)]
+    held.put(others_key(session, after), made)
+    return after
+
+
+def others(session: Session) -> dict:
+    """The value of Tiles: the mask in hand on the other pictures."""
+    after, chosen = session.aside(Masking).after, masking(session)
+    made = after is not None and held.get(others_key(session, after))
+    if not made:
+        return {"items": [], "note": "" if after is None else "The edits or the concept have changed; try it again."}
+    items = []
+    for seed, (picture, grid) in zip(seeds_from(after + 1, OTHERS), made):
+        mask = chosen.of(enlarged(session, chosen.sign * grid - chosen.offset))
+        image = view.jpeg(on_checkerboard(picture, mask))
+        items.append({"image": image, "label": f"Seed {seed}", "on": seed == session.recipe.seed})
+    return {"items": items, "note": "", "of": str(after)}
+
+
+def open_other(session: Session | None, evt: gr.EventData) -> Session | None:
+    session, index = current(session), sent(evt, "index")
+    after = session.aside(Masking).after
+    if sent(evt, "of") != str(after):
+        return None  # the click met pictures that have been replaced
+    if type(index) is not int or not 0 <= index < OTHERS:
+        raise ValueError(f"The picture to open is {index!r:.20}; there are {OTHERS}.")
+    return session.go_to(seeds_from(after + 1, OTHERS)[index])
+
+
+def most_pairs(recipe: Recipe) -> int:
+    return min(MOST_PAIRS, max(16, MOST_PIXELS // view.renderer.generator(recipe).resolution ** 2))
+
+
+def pack_pairs(session: Session, count: int, report) -> str:
+    """A zip of the pictures from this seed on and their masks; its path, where gradio serves files and removes them."""
+    recipe, most, root = session.recipe, most_pairs(session.recipe), Path(get_upload_folder())
+    if not isinstance(count, int | float) or not 1 <= count <= most:
+        raise ValueError(f"The number of pictures is {count!r:.20}; a zip holds 1 to {most} here.")
+    for old in sorted(root.glob("panda-masks-*"), key=lambda p: p.stat().st_mtime)[: 1 - MOST_ARCHIVES]:
+        shutil.rmtree(old, ignore_errors=True)
+    root.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="panda-masks-", dir=root))
+    path, where = folder / f"panda-{recipe.generator}-masks.zip", (recipe, session.layer, session.factors_id)
+    try:
+        write_pairs(path, masking(session), view.renderer, *where, seeds_from(recipe.seed, int(count)), report)
+    except BaseException:
+        shutil.rmtree(folder)
+        raise
+    return str(path)
+
+
+def archive(session: Session):
+    path = Path(session.aside(Masking).archive)
+    if not path.is_file():
+        return gr.DownloadButton(visible=False)
+    return gr.DownloadButton(f"Download the zip ({path.stat().st_size / 1e6:.1f} MB)", value=path, visible=True)
+
+
+# ---- programs ----
+
+
+@plainly
+def saliency(recipe: str, appearance: float, threshold: float, sign: str, result: str) -> tuple[PIL.Image.Image, str]:
+    """Where an appearance of the default layer is in a recipe's picture with its edits; and the recipe.
+
+    The mask is where there is `sign` ("more" or "less") of it, from `threshold` standard deviations above its mean on.
+    result: "heat map" over the picture, "mask" (white is in it), "cut-out" with transparency, or the "rest" of it.
+    """
+    if sign not in ("more", "less") or result not in RESULTS:
+        raise ValueError(f"sign must be more or less; result one of {', '.join(RESULTS)}.")
+    made = read_recipe(recipe)
+    layer, image = view.first_layer(made), view.renderer.image(made)
+    chosen = ConceptMask(whole(appearance), 1 if sign == "more" else -1, threshold, result == "rest")
+    above = chosen.above(view.renderer, made, layer, view.bundled(made)[layer])
+    above = view.renderer.to_image_size(made, layer, above)[0]
+    mask = chosen.of(above)
+    if result == "heat map":
+        shown = overlay_map(to_pil(image)[0], above + chosen.offset, REACH, mask)
+    else:
+        shown = mask_image(mask) if result == "mask" else cut_out(image, mask)
+    return shown, view.renderer.pin(made).to_json()

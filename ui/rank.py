@@ -1,0 +1,340 @@
+"""The Rank tab: pictures in the order of a concept, at the chosen part or anywhere (II Sec. 5.6, Eqs. 17, 18).
+
+The pictures are the seeds 0, 1, 2, ... at the visitor's ψ. An index on disk holds what is asked of them, for everybody
+who looks at the same generator through the same factors; what it can answer needs no work. The papers' baseline, a
+latent direction's r = uᵀw/uᵀu, stands beside it only where directions exist: no generator here has any.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import gradio as gr
+import numpy as np
+from torch import Tensor
+
+from panda_core.catalogue import INDEXED, batch_for
+from panda_core.factorization import Progress
+from panda_core.images import to_pil
+from panda_core.ranking import EVERYWHERE, RankingIndex, prune
+from panda_core.recipes import parse_recipe
+
+from . import view
+from .concepts import check_concept, concept_name, concept_tiles, concepts_of
+from .jobs import run_job
+from .page import Page, current, heading, mistake, sent, sentence, whole
+from .session import Session
+from .widgets import Sum, Tiles
+
+COUNTS, MOST_PICTURES = [("100", 100), ("1,000", 1000), ("10,000", 10_000)], 10_000
+MOST_TERMS = 8  # of a sum
+LOOKS = 6  # appearances offered for one part
+ENDS, SHOWN = ("most", "least"), 12  # pictures shown at either end
+SHARD = 100  # pictures that a cancelled job loses at most
+DISK, INDEXES = 10**9, 200  # bytes and folders that all indexes together may take
+BINS = 40
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """What the tab keeps: the concept chosen, the sum of (appearance, part, weight), among how many pictures.
+
+    of: the generator and factors that the numbers refer to.
+    """
+
+    of: str = ""
+    concept: int | None = None
+    terms: tuple[tuple[int, int, float], ...] = ()
+    count: int = 100
+
+    def __post_init__(self) -> None:
+        if type(self.count) is not int or not 1 <= self.count <= MOST_PICTURES:
+            raise ValueError(f"count is {self.count!r:.20}; it must be a whole number from 1 to {MOST_PICTURES}.")
+        if len(self.terms) > MOST_TERMS:
+            raise ValueError(f"The sum has {MOST_TERMS} concepts, the most it can have; remove one first.")
+        for *_, weight in self.terms:
+            if not isinstance(weight, int | float) or not 0 < abs(weight) <= 1:
+                raise ValueError(f"weight is {weight!r:.20}; it must be from -1 to 1, and not 0.")
+
+
+class Answer(NamedTuple):
+    """Seeds with the most, highest first, and with the least, lowest first; the scores of all; where they are kept."""
+
+    most: list[int]
+    least: list[int]
+    scores: np.ndarray
+    folder: Path
+
+
+def rank_tab(page: Page) -> None:
+    gr.HTML(heading("Choose what to order pictures by"))
+    concepts = Tiles(group="Concepts", elem_id="rank-concepts")
+    there = gr.HTML()
+    looks = Tiles(group="What the chosen part can look like", elem_id="rank-looks")
+    with gr.Accordion("Add concepts up", open=False, elem_id="rank-sum"):
+        weight = gr.Slider(-1, 1, 1, step=0.1, label="Weight of the concept chosen above", interactive=True, buttons=[])
+        with gr.Row():
+            add = gr.Button("Add to the sum", size="sm", min_width=120)
+            clear = gr.Button("Clear the sum", size="sm", min_width=120)
+        terms = Sum(elem_id="rank-terms")
+    asked = gr.HTML(elem_id="rank-asked")
+    with gr.Row():
+        count = gr.Radio(COUNTS, label="How many pictures", value=100, interactive=True, scale=2, min_width=280)
+        order = gr.Button("Order them", variant="primary", min_width=120, elem_id="rank-order")
+    page.job(order.click, build, done=lambda session, _: session)
+    spread = gr.HTML(elem_id="rank-spread")
+    for end in ENDS:
+        page.follow(gr.HTML(), partial(end_words, end=end))
+        pictures = Tiles(group=f"The {end}", elem_id=f"rank-{end}")
+        page.follow(pictures, partial(gallery, end=end), later=True)
+        page.on(pictures.choose, open_seed)
+
+    page.follow(there, lambda s: heading(place_words(s, part_of(s)).capitalize()))
+    page.follow(terms, sum_rows)
+    page.follow(add, lambda s: gr.Button(interactive=in_hand(s).concept is not None))
+    page.follow(clear, lambda s: gr.Button(interactive=bool(in_hand(s).terms)))
+    page.follow(asked, lambda s: sentence(asked_words(s)))
+    page.follow(count, lambda s: in_hand(s).count)
+    page.follow(order, lambda s: gr.Button(interactive=bool(terms_of(s)) and answer(s) is None))
+    page.follow(spread, histogram)
+    page.follow(concepts, lambda s: concept_tiles(s, in_hand(s).concept), later=True)
+    page.follow(looks, look_tiles, later=True)
+    page.on(concepts.choose, choose_concept)
+    page.on(looks.choose, choose_look)
+    page.on(add.click, add_term, weight)
+    page.on(clear.click, clear_sum)
+    page.on(terms.drop, drop_term)
+    page.on(count.input, choose_count, count)
+
+
+# ---- what is asked, and the answer ----
+
+
+def in_hand(session: Session) -> Ranking:
+    """What is chosen among these concepts; what was chosen among others waits until they are in use again."""
+    kept = session.aside(Ranking)
+    return kept if kept.of == concepts_of(session) else Ranking(concepts_of(session), count=kept.count)
+
+
+def part_of(session: Session) -> int:
+    """The part that counts: the one chosen; with none, several or a painting the whole picture does."""
+    region = session.region()
+    return region.parts[0] if region and len(region.parts) == 1 and not region.keep else EVERYWHERE
+
+
+def terms_of(session: Session) -> tuple[tuple[int, int, float], ...]:
+    """The sum, or the concept chosen as a sum of its own; empty where there is neither."""
+    chosen = in_hand(session)
+    return chosen.terms or (() if chosen.concept is None else ((chosen.concept, part_of(session), 1.0),))
+
+
+def question(session: Session) -> tuple:
+    recipe = session.recipe
+    return (recipe.generator, recipe.class_index, recipe.psi, session.factors_id, in_hand(session).count,
+            terms_of(session))  # fmt: skip
+
+
+def opened(session: Session) -> tuple[RankingIndex, Callable[[int, int], Tensor]]:
+    """The index that answers, as far as it has grown, and what it grows by."""
+    recipe = session.recipe
+    return view.renderer.catalogue.ranking(recipe.generator, session.factors_id, recipe.psi, recipe.class_index)
+
+
+def answer(session: Session) -> Answer | None:
+    """None where nothing is asked, or the index lacks pictures: only `build` looks at pictures."""
+    asked, terms, count = question(session), terms_of(session), in_hand(session).count
+    found = view.kept.get(("ranking", asked))
+    if found and not found.folder.exists():  # somebody needed the room
+        found = None
+    if found is None and terms and (index := opened(session)[0]).holds(count):
+        os.utime(index.folder)  # what was used last is dropped last
+        scores = index.weighted(terms, count)
+        most, least = index.extremes(scores, SHOWN)
+        found = view.kept.put(("ranking", asked), Answer(most.tolist(), least.tolist(), scores, index.folder))
+    return found
+
+
+def build(session: Session, report: Callable[[Progress], bool]) -> Answer:
+    """Look at the pictures that the index lacks, together with whoever else builds it."""
+    if not terms_of(session):
+        raise ValueError("Choose a concept to order the pictures by.")
+    index, draw = opened(session)
+    prune(index.folder.parent, DISK, INDEXES)
+    batch = batch_for((len(index.table.appearances), len(index.table.parts), 1))
+    index.grow(draw, in_hand(session).count, batch=batch, shard=SHARD, report=report, together=True)
+    return answer(session)
+
+
+# ---- what is shown ----
+
+
+def place_words(session: Session, part: int) -> str:
+    return "anywhere" if part == EVERYWHERE else f"at {view.factors_of(session).part_name(part)}"
+
+
+def sum_rows(session: Session) -> dict:
+    rows = [f"{w:+.1f} × {concept_name(session, j)} {place_words(session, k)}" for j, k, w in in_hand(session).terms]
+    return {"rows": rows, "note": "Nothing is in the sum: the concept chosen above counts alone."}
+
+
+def asked_words(session: Session) -> str:
+    """What the pictures are, or will be, in order of; and what to do next."""
+    terms, chosen = terms_of(session), in_hand(session)
+    if not terms:
+        return "Pictures are put in order, from those with the most of a concept to those with the least."
+    words = "the sum" if chosen.terms else f"{concept_name(session, terms[0][0])} {place_words(session, terms[0][1])}"
+    if answer(session) is None:
+        return f"To order by {words}, {chosen.count:,} pictures must be looked at first: press “Order them”."
+    return f"In order of {words}."
+
+
+def part_looks(session: Session) -> list[int]:
+    """The appearances in which pictures differ most at the chosen part; none where it is not one part."""
+    part = part_of(session)
+    if part == EVERYWHERE:
+        return []
+    return view.factors_of(session).sigma[:INDEXED, part].argsort(descending=True)[:LOOKS].tolist()
+
+
+def look_tiles(session: Session) -> dict:
+    """What more of each of these appearances does to the picture."""
+    numbers = part_looks(session)
+    if not numbers:
+        return {"items": [], "note": "Choose one part of the picture to order by what is there."}
+    edits, chosen = tuple(view.look(session, j) for j in numbers), in_hand(session).concept
+    alone = replace(session.recipe, edits=edits[:1])
+    images = view.kept.get(("rank looks", view.origin(alone), edits), lambda: view.thumbnails(alone, 0, edits))
+    items = [{"image": i, "label": concept_name(session, j), "on": j == chosen} for i, j in zip(images, numbers)]
+    return {"items": items, "note": "", "of": looks_of(session)}
+
+
+def looks_of(session: Session) -> str:
+    return f"{concepts_of(session)} {part_of(session)}"
+
+
+def histogram(session: Session) -> str:
+    """HTML: how the pictures are spread from the least to the most, and where this one stands."""
+    found, count = answer(session), in_hand(session).count
+    if found is None:
+        return ""
+    features = view.renderer.features(session.recipe, session.layer).features
+    mine = opened(session)[0].weighted(terms_of(session), count, features)[0]
+    counts, edges = np.histogram(found.scores, bins=BINS)
+    tops = 100 - 100 * counts / counts.max()
+    bars = "".join(f'<rect x="{i}" y="{top:.0f}" width=".8" height="{100 - top:.0f}"/>' for i, top in enumerate(tops))
+    at = 100 * np.clip((mine - edges[0]) / (edges[-1] - edges[0]), 0, 1)
+    words = f"This picture, without its edits: {100 * np.mean(found.scores < mine):.0f} of 100 have less."
+    return (
+        f'{sentence(words)}<div class="spread"><svg role="img" viewBox="0 0 {BINS} 100" preserveAspectRatio="none" '
+        f'aria-label="How {count:,} pictures are spread, from the least to the most. {words}">{bars}</svg>'
+        f'<i style="left:{at:.1f}%"></i></div>'
+        f'<p class="ends"><span>Less</span><span>{count:,} pictures</span><span>More</span></p>'
+    )
+
+
+def end_words(session: Session, end: str) -> str:
+    return heading(f"The {end}") if answer(session) else ""
+
+
+def gallery(session: Session, end: str) -> dict:
+    """The pictures at one end, without edits."""
+    found, recipe, of = answer(session), session.recipe, gallery_of(session, end)
+    if found is None:
+        return {"items": [], "note": ""}
+    seeds = getattr(found, end)
+
+    def pictures() -> list[str]:
+        return [view.jpeg(image) for image in to_pil(view.renderer.small_pictures(recipe, seeds))]
+
+    images = view.kept.get(("ranked", of), pictures)
+    items = [{"image": i, "label": f"Seed {s}", "on": s == recipe.seed} for i, s in zip(images, seeds)]
+    return {"items": items, "note": "", "of": of}
+
+
+def gallery_of(session: Session, end: str) -> str:
+    return f"{end} {question(session)}"
+
+
+# ---- what is done; a click on what is about to be replaced does nothing ----
+
+
+def keep(session: Session, **changes) -> Session:
+    return session.put_aside(replace(in_hand(session), **changes))
+
+
+def picked(evt: gr.EventData, numbers: list[int]) -> int:
+    """The one of the numbers on offer that was clicked."""
+    index = sent(evt, "index")
+    if type(index) is not int or not 0 <= index < len(numbers):
+        raise ValueError(f"The picture clicked is {index!r:.20}; there are {len(numbers)}.")
+    return numbers[index]
+
+
+def choose_concept(session: Session | None, evt: gr.EventData) -> Session:
+    session = current(session)
+    concept = check_concept(session, sent(evt, "index"), sent(evt, "of"))
+    return session if concept is None else keep(session, concept=concept)
+
+
+def choose_look(session: Session | None, evt: gr.EventData) -> Session:
+    session = current(session)
+    if sent(evt, "of") not in (None, looks_of(session)):
+        return session
+    return keep(session, concept=picked(evt, part_looks(session)))
+
+
+def open_seed(session: Session | None, evt: gr.EventData) -> Session:
+    """A picture of either end comes into the panel; the edits stay."""
+    session = current(session)
+    found = answer(session)
+    for end in ENDS if found else ():
+        if sent(evt, "of") == gallery_of(session, end):
+            return session.go_to(picked(evt, getattr(found, end)))
+    return session
+
+
+def choose_count(session: Session | None, count: int) -> Session:
+    return keep(current(session), count=count)
+
+
+def add_term(session: Session | None, weight: float) -> Session:
+    """The chosen concept joins the sum; one that is in it already gets the new weight."""
+    session = current(session)
+    chosen, part = in_hand(session), part_of(session)
+    if chosen.concept is None:
+        raise ValueError("Choose the concept to add first.")
+    others = tuple(term for term in chosen.terms if term[:2] != (chosen.concept, part))
+    return keep(session, terms=(*others, (chosen.concept, part, weight)))
+
+
+def drop_term(session: Session | None, evt: gr.EventData) -> Session:
+    session, words = current(session), sent(evt, "words")
+    terms = zip(in_hand(session).terms, sum_rows(session)["rows"])
+    return keep(session, terms=tuple(term for term, row in terms if row != words))
+
+
+def clear_sum(session: Session | None) -> Session:
+    return keep(current(session), terms=())
+
+
+def rank(recipe: str, appearance: float, part: float, count: float) -> Iterator[dict | None]:
+    """The seeds, of 0 to count - 1, of the pictures with the most and the least of an appearance, twelve of each.
+
+    {"most": [...], "least": [...]}, the most extreme first. recipe: JSON text (contracts: Recipe); its ψ and class
+    count, its edits do not. appearance: 0 to 63, of its generator's default layer. part: a number, or -1 for anywhere.
+    count: 1 to 10,000; those that nobody has asked about before are looked at first, which takes seconds to minutes.
+    """
+    try:
+        session = view.opened(parse_recipe(recipe))
+        j, k = numbers = whole(appearance), whole(part)
+        if not all(type(number) is int for number in numbers):
+            raise ValueError(f"appearance is {j!r:.20} and part {k!r:.20}; they must be whole numbers.")
+        session = keep(session, terms=((j, k, 1.0),), count=whole(count))
+        opened(session)[0].scores(j, k)  # what the index does not hold is refused before the work
+        for _, found in run_job(partial(build, session)):
+            yield found and {end: getattr(found, end) for end in ENDS}  # here gradio notices a caller who has left
+    except ValueError as error:
+        raise mistake(error) from error
