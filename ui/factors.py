@@ -37,7 +37,7 @@ def factors_panel(page: Page) -> None:
         names = [
             gr.Textbox(label=f"Name of the {what}", max_length=LONGEST_NAME, submit_btn="Rename", interactive=True,
                        min_width=200, elem_id=f"name-{kind}")
-            for kind, what in (("part", "chosen part"), ("appearance", "look in hand"))
+            for kind, what in (("part", "chosen part"), ("appearance", "look's appearance"))
         ]  # fmt: skip
     with gr.Row(equal_height=False):
         layer = gr.Dropdown([], label="Grid of the parts", interactive=True, min_width=120, elem_id="fit-layer")

@@ -387,15 +387,18 @@ def region_words(session: Session, edit: Edit) -> str:
 def look_words(session: Session, edit: Edit) -> str:
     """An appearance by its place among those offered for the part, or by its name.
 
-    A name is of what an appearance marks ("background"), which says nothing about more or less of it at a nose.
+    A name that ships is of what an appearance marks ("background"), which says nothing about more or less of it at a
+    nose; a visitor's own stands beside the place.
     """
     if edit.op == "rewrite":
         return f"{edit.source} becomes {edit.target}"
     factors = factors_of(session, edit)
     row = factors.offered(leading_part(factors, edit.region), LOOKS)
-    if edit.strength is not None and edit.appearance in row:
-        return f"look {row.index(edit.appearance) + 1}"
-    return factors.info.appearance_names.get(edit.appearance, f"look #{edit.appearance}")
+    name = factors.info.appearance_names.get(edit.appearance)
+    if edit.strength is None or edit.appearance not in row:
+        return name or f"look #{edit.appearance}"
+    place = f"look {row.index(edit.appearance) + 1}"
+    return f"{place} ({name})" if name and edit.factors.startswith("local:") else place
 
 
 def edit_rows(session: Session) -> dict:
