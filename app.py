@@ -13,10 +13,11 @@ import PIL.Image
 from panda_core.allocator import keep_freed_memory
 from panda_core.images import read_recipe_json
 from panda_core.recipes import parse_recipe
-from ui import view
+from ui import bundle, view
 from ui.edit import edit_tab
 from ui.edits import edits_panel
-from ui.factors import factors_panel
+from ui.factors import factors_panel, fit
+from ui.further import refine
 from ui.masks import RESULTS, masks_tab, saliency
 from ui.page import JOBS, QUIET, Page, answer, current, plainly, read_recipe, reading, sent, sentence, whole
 from ui.rank import rank, rank_tab
@@ -79,6 +80,9 @@ def share_panel(page: Page) -> None:
         file = gr.UploadButton(
             "Open a PNG", file_types=[".png"], type="binary", min_width=100, size="md", elem_id="open-png"
         )
+    both = gr.Button("Download recipe and factors together", visible=False, size="md", elem_id="together")
+    page.follow(both, lambda s: gr.Button(visible=bool(bundle.own_ids(s))))
+    page.save(both.click, lambda s: view.as_file(*bundle.together(current(s))))
     given = gr.Textbox(visible="hidden", elem_id="given")
     shown = gr.Textbox(label="Copied (or copy it from here)", visible=False, lines=1, max_lines=12, buttons=["copy"],
                        interactive=False, elem_id="copied")  # fmt: skip
@@ -179,6 +183,13 @@ def endpoints() -> None:
     button.click(remove, [recipe, part], [image, recipe], api_name="remove")
     source, target = (gr.Number(visible=False, label=name) for name in ("source", "target"))
     button.click(rewrite, [recipe, source, target, strength], [image, recipe], api_name="rewrite")
+    names = {"layer": None, "parts": 8, "appearances": 0, "samples": 0, "seed": 0}
+    numbers = {name: gr.Number(value, visible=False, label=name) for name, value in names.items()}
+    factors, measured = gr.Textbox(visible=False, label="factors"), gr.JSON(visible=False, label="measured")
+    one = {"concurrency_id": "fit", "concurrency_limit": 1}
+    button.click(fit, [recipe, *numbers.values()], [factors, measured], api_name="fit", **one)
+    method, k = gr.Textbox(visible=False, label="method"), gr.Number(32, visible=False, label="k")
+    button.click(refine, [recipe, numbers["layer"], method, k], [image, recipe], api_name="refine")
     threshold = gr.Number(0, visible=False, label="threshold")
     sign = gr.Radio(["more", "less"], value="more", visible=False, label="sign")
     result = gr.Radio(RESULTS, value="cut-out", visible=False, label="result")

@@ -112,21 +112,32 @@ class Renderer:
         return self._tail(recipe, cut)
 
     @torch.inference_mode()
-    def variants(self, recipe: Recipe, index: int, edits: Sequence[Edit], half_size: bool = False) -> Tensor:
-        """The picture with edit `index` replaced by each of `edits` (of the same layer), [n, 3, h, w].
+    def variants(
+        self, recipe: Recipe, index: int, edits: Sequence[Edit | tuple[Edit, ...]], half_size: bool = False
+    ) -> Tensor:
+        """The picture with edit `index` replaced by each of `edits`, of the same layer, [n, 3, h, w].
+
+        One of them may be several edits, done one after the other.
 
         They share one head, and one set of styles in the tail: the edits differ in features only. Run in as many
         batches as the memory bound asks for. half_size: thumbnails of [n, 3, h/2, w/2], at about half the cost.
         """
-        if any(e.layer != recipe.edits[index].layer for e in edits):
+        choices = [e if isinstance(e, tuple) else (e,) for e in edits]
+        if any(e.layer != recipe.edits[index].layer for choice in choices for e in choice):
             raise ValueError("Variants of an edit must be at its own layer.")
         cut, generator = self.prepare(recipe, index), self.generator(recipe)
         rest = [i for i in recipe.ordered() if _position(recipe, i) > _position(recipe, index)]
         pictures = []
         size = self._batch_size(generator)
         for first in range(0, len(edits), size):
-            steps = [self.step(recipe.with_edit(index, e), index) for e in edits[first : first + size]]
-            batch = cut.with_features(torch.cat([s.apply(cut.features) if s.edit.on else cut.features for s in steps]))
+            batch = []
+            for choice in choices[first : first + size]:
+                features = cut.features
+                for e in choice:
+                    if e.on:
+                        features = self.step(recipe.with_edit(index, e), index).apply(features)
+                batch.append(features)
+            batch = cut.with_features(torch.cat(batch))
             for i in rest:
                 batch = generator.advance(batch, recipe.edits[i].layer)
                 batch = batch.with_features(self.step(recipe, i).apply(batch.features))
