@@ -71,16 +71,20 @@ def event(function: Callable) -> Callable:
     return away
 
 
-def job(work: Callable) -> Callable[..., Iterator[tuple[str, Any]]]:
-    """work(*args, report=...) as an iterator of (progress in words, None), then ("", result), run where they are."""
+def job(work: Callable, picture: Callable | None = None) -> Callable[..., Iterator[tuple[str, Any]]]:
+    """work(*args, report=...) as an iterator of (progress as HTML, None), then ("", result), run where they are."""
     work = surviving(work)
+
+    def here(*args) -> Iterator[tuple[str, Any]]:
+        return run_job(functools.partial(work, *args), picture and functools.partial(picture, *args))
+
     if not SHARED:
-        return lambda *args: run_job(functools.partial(work, *args))
-    number = _listed(work)
+        return here
+    number = _listed(here)
 
     def away(*args) -> Iterator[tuple[str, Any]]:
         if not devices.wanted:
-            yield from run_job(functools.partial(work, *args))
+            yield from here(*args)
             return
         for sent in _stream(number, pickle.dumps((args, _results()))):
             fault, words, value, results = pickle.loads(sent)
@@ -111,7 +115,7 @@ def _run(number: int, given: bytes) -> bytes:
 def _stream(number: int, given: bytes) -> Iterator[bytes]:
     args = _enter(given)
     try:
-        for words, value in run_job(functools.partial(_handlers[number], *args)):
+        for words, value in _handlers[number](*args):
             yield pickle.dumps((None, words, value, {} if value is None else _results()))
     except ValueError as error:
         yield pickle.dumps((str(error), "", None, {}))
