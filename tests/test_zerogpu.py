@@ -65,14 +65,36 @@ TABLE: dict[str, list | dict] = {
     "rank.choose_count": [100],
     "rank.build": [],
     "rank.rank": [RECIPE, 1, -1, 16],
-    "factors.learn": [3, 4],
-    "factors.use": ["3 bundled:l3-call-psi0.8-192x12"],
+    "factors.learn": [3, 4, None, 256, 0, None],
+    "factors.use": [("portraits", 3, "bundled:l3-call-psi0.8-192x12", "bundled")],
+    "factors.choose": ["bundled:l3-call-psi0.8-192x12"],
+    "factors.rename_part": ["chin"],
+    "factors.rename_appearance": ["grin"],
+    "factors.fit": [RECIPE, 3, 4, 0, 256],
+    "named.choose_named": {"index": 0},
+    "further.try_others": [],
+    "further.sweep": [],
+    "further.choose_other": {"index": 1},
+    "further.set_refine": ["dense", 32],
+    "further.refine": [RECIPE, 5, "dense"],
+    "remove.find_cover": [],
+    "remove.choose_cover": {"index": 0},
+    "remove.remove": [RECIPE, 1],
+    "rewrite.choose_source": {"index": 1},
+    "rewrite.choose_target": {"index": 2},
+    "rewrite.choose_here": [True],
+    "rewrite.do_rewrite": [],
+    "rewrite.try_elsewhere": [],
+    "rewrite.open_tried": {"index": 1},
+    "rewrite.rewrite": [RECIPE, 1, 2, 1.0],
+    "edits.settle": [1.0],
     "gallery.publish_card": [],
     "gallery.open_card": {"index": 0, "of": "filled in below"},
     "gallery.show_newest": [],
 }
-ELSEWHERE = {  # draw at random, or take or make a file of any name: test_app, test_gallery, test_masks
-    "app.roll", "app.open_file", "gallery.show_shuffled", "gallery.unpublish", "masks.pack_pairs",
+ELSEWHERE = {  # draw at random, take what a job found, or take or make a file: the other tests have them
+    "app.roll", "app.open_file", "gallery.show_shuffled", "gallery.unpublish", "masks.pack_pairs", "factors.open_files",
+    "factors.use_files", "remove.cover",
 }  # fmt: skip
 
 
@@ -123,18 +145,29 @@ class Zygote:
             number, args = pipe.recv()
             pid = os.fork()
             if not pid:
-                made = TASKS[number](*args)
-                for value in made if isinstance(made, types.GeneratorType) else [made]:
-                    pipe.send((os.getpid(), value))
+                try:
+                    made = TASKS[number](*args)
+                    for value in made if isinstance(made, types.GeneratorType) else [made]:
+                        pipe.send((os.getpid(), value, None))
+                except BaseException as error:
+                    pipe.send((os.getpid(), None, repr(error)))
                 pipe.send(None)
                 os._exit(0)
             os.waitpid(pid, 0)
 
     def call(self, number: int, *args):
         self.here.send((number, args))
-        while (message := self.here.recv()) is not None:
-            PIDS.add(message[0])
-            yield message[1]
+        ended = False
+        try:
+            while (message := self.here.recv()) is not None:
+                PIDS.add(message[0])
+                if message[2] is not None:
+                    raise RuntimeError(message[2])
+                yield message[1]
+            ended = True
+        finally:  # whoever stops listening leaves nothing behind for the next call
+            while not ended and self.here.recv() is not None:
+                pass
 
 
 TASKS: list = []
@@ -176,7 +209,7 @@ def main() -> None:
     _, H, W = view.renderer.generator(base.recipe).layers[base.layer]
 
     def keep(session, report):
-        view.kept.put("a job's result", "kept")
+        view.kept.get("a job's result", lambda: "kept")
         return "done"
 
     gallery.publish_card(base)
@@ -202,6 +235,13 @@ def main() -> None:
         made = list(made) if isinstance(made, tuple | list) else [made]
         return [v.session if isinstance(v, page.Visit) else gpu._update(v) for v in made]
 
+    def attempt(name: str, session):
+        try:
+            return run(name, session)
+        except gr.Error as error:
+            refused.append(name)
+            return error.message
+
     def plain(value):
         """To compare: without the clock, pictures by their bytes."""
         from dataclasses import replace
@@ -216,14 +256,15 @@ def main() -> None:
             return replace(value, moved_at=0.0)
         return value.tobytes() if isinstance(value, Image.Image) else value
 
-    same, counted = {}, []
+    same, counted, refused = {}, [], []
     for name in [name for name in TABLE if name in named]:
+        print(name, file=sys.stderr, flush=True)
         devices.wanted = True
         before = len(PIDS)
-        there = plain(run(name, base))
+        there = plain(attempt(name, base))
         counted.append(len(PIDS) > before)
         devices.wanted = False
-        here = plain(run(name, base))
+        here = plain(attempt(name, base))
         same[name] = there == here or f"{str(there)[:300]} is not {str(here)[:300]}"
     devices.wanted = True
     try:
@@ -234,8 +275,8 @@ def main() -> None:
     done = list(job(base))[-1]
     carried = [view.kept.get("a job's result"), look(base)]
     assert done == ("", "done")
-    print(json.dumps({"same": same, "handlers": list(named), "pids": len(PIDS), "own": counted.count(False),
-                      "mistake": mistake, "carried": carried}))  # fmt: skip
+    said = {"same": same, "handlers": list(named), "refused": refused, "pids": len(PIDS), "own": counted.count(False)}
+    print(json.dumps(said | {"mistake": mistake, "carried": carried}))
 
 
 if __name__ == "__main__":

@@ -113,10 +113,11 @@ def _run(number: int, given: bytes) -> bytes:
 
 @on_gpu(JOB)
 def _stream(number: int, given: bytes) -> Iterator[bytes]:
-    args = _enter(given)
+    args, before = _enter(given), _everything().keys()
     try:
         for words, value in _handlers[number](*args):
-            yield pickle.dumps((None, words, value, {} if value is None else _results()))
+            made = {name: item for name, item in _everything().items() if name not in before}
+            yield pickle.dumps((None, words, value, {} if value is None else made))
     except ValueError as error:
         yield pickle.dumps((str(error), "", None, {}))
 
@@ -143,6 +144,10 @@ def _enter(given: bytes) -> list:
 
 def _results() -> dict:
     return {(i, key): value for i, kept in enumerate(view.Kept.everywhere) for key, value in kept.results.items()}
+
+
+def _everything() -> dict:
+    return {(i, key): value for i, kept in enumerate(view.Kept.everywhere) for key, value in kept.items().items()}
 
 
 def _take(results: dict) -> None:

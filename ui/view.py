@@ -27,7 +27,7 @@ from panda_core.rendering import Renderer, edit_alpha
 from .session import Session
 
 LOOKS = 12
-RESULTS = 8  # of jobs, that go along to another process
+RESULTS = 12  # of jobs, that go along to another process
 FRAME_SIDE = 512  # pixels that a frame is sent at, at most
 MOST_PARTS, MOST_SAMPLES = 64, 4096  # of a fit
 LONGEST_REFIT, REFITS = 60.0, threading.BoundedSemaphore(1)  # seconds of one that a link asks for; how many at once
@@ -38,7 +38,8 @@ renderer = Renderer(cached=48)
 class Kept:
     """Small results by what they depend on, the latest few hundred; a lost one is made again.
 
-    What is put here by name, rather than made by `get`, is the result of a job: gpu.py carries it between processes.
+    What is put here by name, and what a job makes, cannot be made again by who shows it: gpu.py carries it between
+    processes.
     """
 
     everywhere: list["Kept"] = []
@@ -55,6 +56,10 @@ class Kept:
                 self._items.move_to_end(key)
                 return self._items[key]
         return None if make is None else self._keep(self._items, key, make(), self._most)
+
+    def items(self) -> dict:
+        with self._lock:
+            return dict(self._items)
 
     def put(self, key: Hashable, value):
         self._keep(self.results, key, value, RESULTS)
