@@ -328,7 +328,10 @@ def _explain(
     elif isinstance(error, errors.RevisionNotFoundError):
         kind, text = "missing", f"{repo} has no revision {revision}; check its name, or use main."
     elif status in (404, 410):
-        kind, text = "missing", f"{host} has no {what} any more ({status}); choose another generator."
+        place = host if url else repo
+        kind, text = "missing", f"{place} has no file {file} ({status}); check its name, or choose another generator."
+    elif url and status in (401, 403):
+        kind, text = "refused", f"{host} does not hand out {file} ({status}); choose another generator."
     elif status == 401 or isinstance(error, errors.LocalTokenNotFoundError):
         kind, text = "refused", f"{host} refuses the token, or wants one, for {repo}; set HF_TOKEN to {token}."
     elif status == 403:

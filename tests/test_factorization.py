@@ -300,6 +300,15 @@ def test_a_fit_can_be_cancelled_at_every_stage():
         assert len(seen) == stop + 1
 
 
+def test_the_parts_so_far_are_told_while_samples_are_drawn_and_change_nothing():
+    Z = random_features(128, 6, 4, 4, 0, torch.float32)
+    told = []
+    watched = fit(lambda a, n: Z[a : a + n], 6, 3, 128, report=told.append)
+    early = [p for p in told if p.stage == "sampling" and p.parts is not None]
+    assert early and all(p.parts.shape == (16, 3) and 0 < p.energy <= watched.bound + 0.05 for p in early)
+    assert torch.equal(watched.parts, fit(lambda a, n: Z[a : a + n], 6, 3, 128).parts)
+
+
 @pytest.mark.parametrize(("R_C", "R_S", "samples"), [(0, 4, 10), (13, 4, 10), (4, 0, 10), (4, 17, 10), (4, 4, 1)])
 def test_ranks_that_cannot_be_are_refused(R_C, R_S, samples):
     Z = random_features(10, 12, 4, 4, 0, torch.float32)

@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -269,7 +270,7 @@ def test_the_token_goes_to_the_hub_and_nowhere_else(hub, monkeypatch):
     assert download((source,)).read_bytes() == DATA
 
 
-def in_another_process(job) -> tuple:
+def in_another_process(job: Callable[[], str]) -> tuple:
     """A process that runs job() -> text, begun now, and where its text arrives."""
     here, there = multiprocessing.Pipe(duplex=False)
 
@@ -294,6 +295,18 @@ def test_two_processes_download_a_file_once(hub, kind):
     for process, here in running:
         assert here.poll(60) and here.recv() == SHA
         process.join(10)
+    assert sum(hub.sent.values()) == len(DATA)
+
+
+def test_two_visitors_of_one_process_download_a_file_once(hub):
+    source, got = source_on(hub, "hub"), []
+    hub.fail("w.pkl", "slow", delay=0.02, methods=("GET",))
+    threads = [threading.Thread(target=lambda: got.append(download((source,)).read_bytes())) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert got == [DATA] * 3
     assert sum(hub.sent.values()) == len(DATA)
 
 
@@ -344,10 +357,11 @@ def test_the_environment_of_the_hub_is_honoured(hub):
 HOST = "127.0.0.1:PORT"
 WITH_TOKEN = "set HF_TOKEN to a token that may read it."
 SENTENCES = {  # (fault, kind of source): (kind, sentence)
-    ("404", "hub"): ("missing", f"{HOST} has no w.pkl of a/b any more (404); choose another generator."),
-    ("404", "url"): ("missing", f"{HOST} has no w.pkl of {HOST} any more (404); choose another generator."),
+    ("404", "hub"): ("missing", "a/b has no file w.pkl (404); check its name, or choose another generator."),
+    ("404", "url"): ("missing", f"{HOST} has no file w.pkl (404); check its name, or choose another generator."),
     ("401", "hub"): ("refused", f"{HOST} refuses the token, or wants one, for a/b; {WITH_TOKEN}"),
-    ("401", "url"): ("refused", f"{HOST} refuses the token, or wants one, for {HOST}; {WITH_TOKEN}"),
+    ("401", "url"): ("refused", f"{HOST} does not hand out w.pkl (401); choose another generator."),
+    ("403", "url"): ("refused", f"{HOST} does not hand out w.pkl (403); choose another generator."),
     ("403", "hub"): ("gated", f"a/b is gated; accept its terms at http://{HOST}/a/b, then set HF_TOKEN to a token of "
                               "that account."),
     ("forbidden", "hub"): ("refused", f"{HOST} does not allow this for a/b (403); {WITH_TOKEN}"),
@@ -411,7 +425,7 @@ def test_a_missing_repository_revision_and_file_are_told_apart(hub):
     for source, sentence in {
         HubFile("a/none", "w.pkl"): no_repository,
         HubFile("a/b", "w.pkl", revision="v9"): "a/b has no revision v9; check its name, or use main.",
-        HubFile("a/b", "x.pkl"): f"{HOST} has no x.pkl of a/b any more (404); choose another generator.",
+        HubFile("a/b", "x.pkl"): "a/b has no file x.pkl (404); check its name, or choose another generator.",
         HubFile("a b", "x.pkl"): "'a b' is not the name of a repository; it must be owner/name.",
     }.items():
         with pytest.raises(HubError) as caught:

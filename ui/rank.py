@@ -221,7 +221,7 @@ def histogram(session: Session) -> str:
     if found is None:
         return ""
     features = view.renderer.features(session.recipe, session.layer).features
-    index = opened(session)[0]
+    index, _ = opened(session)
     mine = index.weighted(terms_of(session), count, features)[0]
     counts, edges = index.histogram(found.scores, BINS)
     tops = 100 - 100 * counts / counts.max()
