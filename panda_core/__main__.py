@@ -1,8 +1,12 @@
 """The command line: python -m panda_core list | convert | render | fit | rank | publish."""
 
 import argparse
+import os
+import signal
 import sys
 from pathlib import Path
+
+import torch.distributed
 
 from .allocator import keep_freed_memory
 from .catalogue import Catalogue, fit_layer
@@ -12,7 +16,7 @@ from .generators.registry import GENERATORS
 from .hub import upload, user_folder
 from .images import png_bytes, read_recipe_json, to_pil
 from .publishing import prepare
-from .ranking import EVERYWHERE
+from .ranking import EVERYWHERE, RankingIndex
 from .recipes import decode_link, parse_recipe
 from .rendering import Renderer
 
@@ -88,7 +92,9 @@ def rank(args: argparse.Namespace) -> None:
     spec = catalogue.spec(args.generator)
     psi = spec.default_psi if args.psi is None else args.psi
     index, draw = catalogue.ranking(args.generator, args.factors, psi, args.class_index)
-    index.grow(draw, args.count, report=show)
+    index = grow_together(index, draw, args.count)
+    if int(os.environ.get("RANK", 0)) > 0:
+        return  # the first worker answers for all
     scores = index.scores(args.appearance, EVERYWHERE if args.part is None else args.part)
     top, low = index.extremes(scores, args.show)
     print(f"\n{len(index)} pictures in {index.folder}")
@@ -108,6 +114,36 @@ def publish(args: argparse.Namespace) -> None:
         print(f"\n{files['README.md'].decode()}")
     else:
         print(upload(args.repo, files, f"Add {args.file.name}", private=args.private))
+
+
+def grow_together(index: RankingIndex, draw, count: int) -> RankingIndex:
+    """The index of the pictures 0 ... count - 1: this worker's share of them, then everybody's.
+
+    Under torchrun every worker draws a range of its own and adds shards to the one folder; nothing is sent between
+    them but that they are done. What a killed worker had finished stays, and the same command goes on from there.
+    """
+    worker, workers = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    first, upto = count * worker // workers, count * (worker + 1) // workers
+    shard = max(256, min(4096, -(-count // (8 * workers))))
+    if workers == 1:
+        index.grow(draw, count, report=show)
+        return index
+
+    def stop(*_) -> None:
+        raise ValueError(
+            f"Another worker ended before its pictures were done. Finished shards are kept in {index.folder}; "
+            "the same command goes on from them."
+        )
+
+    signal.signal(signal.SIGTERM, stop)  # what torchrun sends to the others when one is gone
+    torch.distributed.init_process_group("gloo")
+    index.grow(draw, upto, first, shard=shard, report=show)
+    try:
+        torch.distributed.barrier()
+    except RuntimeError:
+        stop()
+    torch.distributed.destroy_process_group()
+    return RankingIndex(index.folder, index.table, index.about)
 
 
 def show(progress: Progress) -> None:
