@@ -117,7 +117,7 @@ def show(progress: Progress) -> None:
     else:
         energy = "" if progress.energy is None else f", {progress.energy:.4f} explained"
         text = f"{progress.done} of at most {progress.total}{energy}"
-    print(f"\r{progress.stage}: {text}   ", end="", file=sys.stderr)
+    print(f"{progress.stage}: {text}   ", end="\r", file=sys.stderr)
 
 
 def main(arguments: list[str] | None = None) -> int:

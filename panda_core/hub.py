@@ -105,7 +105,7 @@ def download(sources: Sequence[Source], report: Report | None = None) -> Path:
                     break
     if not faults:
         raise HubError("missing", f"There is no file {sources[0].path().name}; check the path.")
-    if len(faults) == 1 or faults[-1].kind in ("offline", "disk"):
+    if len(faults) == 1 or faults[-1].kind in ("offline", "disk") or all(fault.kind == "network" for fault in faults):
         raise faults[-1]
     listed = "; ".join(f"({i}) {fault}".rstrip(".") for i, fault in enumerate(faults, 1))
     raise HubError(faults[0].kind, f"None of the {len(faults)} sources could be used: {listed}.")
@@ -384,6 +384,7 @@ def read_text(repo: str, path: str, repo_type: str = "model") -> str | None:
     Raises: HubError.
     """
     try:
+        client.get_hf_file_metadata(client.hf_hub_url(repo, path, repo_type=repo_type))  # says at once what is wrong
         return Path(client.hf_hub_download(repo, path, repo_type=repo_type)).read_text("utf-8")
     except (errors.RemoteEntryNotFoundError, errors.RepositoryNotFoundError):
         return None
