@@ -11,16 +11,19 @@ import gradio as gr
 import PIL.Image
 
 from panda_core.allocator import keep_freed_memory
-from panda_core.images import read_recipe_json, to_pil
+from panda_core.images import read_recipe_json
 from panda_core.recipes import parse_recipe
-from ui import view
+from ui import bundle, view
 from ui.edit import edit_tab
 from ui.edits import edits_panel
-from ui.factors import factors_panel
+from ui.factors import factors_panel, fit
+from ui.further import refine
 from ui.masks import RESULTS, masks_tab, saliency
-from ui.page import JOBS, QUIET, Page, current, plainly, read_recipe, reading, sent, sentence, whole
+from ui.page import JOBS, QUIET, Page, answer, current, plainly, read_recipe, reading, sent, sentence, whole
 from ui.rank import rank, rank_tab
 from ui.region import region_panel
+from ui.remove import remove, remove_tab
+from ui.rewrite import rewrite, rewrite_tab
 from ui.session import Session
 from ui.widgets import Picture, Tiles, read
 
@@ -77,6 +80,9 @@ def share_panel(page: Page) -> None:
         file = gr.UploadButton(
             "Open a PNG", file_types=[".png"], type="binary", min_width=100, size="md", elem_id="open-png"
         )
+    both = gr.Button("Download recipe and factors together", visible=False, size="md", elem_id="together")
+    page.follow(both, lambda s: gr.Button(visible=bool(bundle.own_ids(s))))
+    page.save(both.click, lambda s: view.as_file(*bundle.together(current(s))))
     given = gr.Textbox(visible="hidden", elem_id="given")
     shown = gr.Textbox(label="Copied (or copy it from here)", visible=False, lines=1, max_lines=12, buttons=["copy"],
                        interactive=False, elem_id="copied")  # fmt: skip
@@ -153,8 +159,7 @@ def open_file(session: Session | None, data: bytes | None) -> Session:
 @plainly
 def generate(recipe: str) -> tuple[PIL.Image.Image, str]:
     """The picture of a recipe (JSON text, contracts: Recipe). Returns the picture and the recipe with its weights."""
-    made = read_recipe(recipe)
-    return to_pil(view.renderer.image(made))[0], view.renderer.pin(made).to_json()
+    return answer(read_recipe(recipe))
 
 
 @plainly
@@ -165,7 +170,7 @@ def edit(recipe: str, part: float, appearance: float, strength: float) -> tuple[
     added = {"op": "add", "layer": layer, "factors": view.bundled(made)[layer], "region": {"parts": [whole(part)]}}
     fields = made.to_dict()
     fields["edits"].append(added | {"appearance": whole(appearance), "strength": strength})
-    return generate.__wrapped__(json.dumps(fields))
+    return answer(read_recipe(json.dumps(fields)))
 
 
 def endpoints() -> None:
@@ -175,6 +180,16 @@ def endpoints() -> None:
     button = gr.Button(visible=False)
     button.click(generate, recipe, [image, recipe], api_name="generate")
     button.click(edit, [recipe, part, appearance, strength], [image, recipe], api_name="edit")
+    button.click(remove, [recipe, part], [image, recipe], api_name="remove")
+    source, target = (gr.Number(visible=False, label=name) for name in ("source", "target"))
+    button.click(rewrite, [recipe, source, target, strength], [image, recipe], api_name="rewrite")
+    names = {"layer": None, "parts": 8, "appearances": 0, "samples": 0, "seed": 0}
+    numbers = {name: gr.Number(value, visible=False, label=name) for name, value in names.items()}
+    factors, measured = gr.Textbox(visible=False, label="factors"), gr.JSON(visible=False, label="measured")
+    one = {"concurrency_id": "fit", "concurrency_limit": 1}
+    button.click(fit, [recipe, *numbers.values()], [factors, measured], api_name="fit", **one)
+    method, k = gr.Textbox(visible=False, label="method"), gr.Number(32, visible=False, label="k")
+    button.click(refine, [recipe, numbers["layer"], method, k], [image, recipe], api_name="refine")
     threshold = gr.Number(0, visible=False, label="threshold")
     sign = gr.Radio(["more", "less"], value="more", visible=False, label="sign")
     result = gr.Radio(RESULTS, value="cut-out", visible=False, label="result")
@@ -199,8 +214,12 @@ with gr.Blocks(title="PandA: click a part, change it", analytics_enabled=False, 
             with gr.Tabs():
                 with page.tab("Edit"):
                     edit_tab(page)
+                with page.tab("Remove"):
+                    remove_tab(page)
                 with page.tab("Masks"):
                     masks_tab(page)
+                with page.tab("Rewrite"):
+                    rewrite_tab(page)
                 with page.tab("Rank"):
                     rank_tab(page)
             edits_panel(page, picture, words)

@@ -5,6 +5,7 @@ import json
 import platform
 import re
 import threading
+from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -24,6 +25,8 @@ from .loading import Loaded
 from .published import SAMPLES, read_pair
 from .ranking import RankingIndex, Table
 
+MOST_MEMORY = 2**28  # bytes of factors kept, apart from those that ship with a generator
+MOST_DISK = 2**30  # bytes of visitors' own factors in the user's folder
 SAMPLE_SEEDS = 2**31  # samples of a fit take their seeds from here up, away from those that people choose
 INDEXED = 64  # leading appearances that a ranking answers for
 
@@ -138,7 +141,7 @@ class Catalogue:
         self._specs: dict[str, GeneratorSpec] = {}
         self._published: dict[str, dict[int, str]] = {}
         self._fitted: dict[tuple[str, Path, int], tuple[int, str]] = {}
-        self._factors: dict[tuple[str, str], Factors] = {}
+        self._factors: OrderedDict[tuple[str, str], Factors] = OrderedDict()
         self._lock = threading.RLock()
 
     def spec(self, name: str) -> GeneratorSpec:
@@ -173,15 +176,51 @@ class Catalogue:
         factors.check_fits(loaded.weights, loaded.generator.layers)
         with self._lock:
             self._factors[name, factors_id] = factors
+            self._factors.move_to_end((name, factors_id))
+            self._forget()
+
+    def add_own(self, name: str, factors: Factors) -> str:
+        """Make a visitor's own factors known; the id local:<digest> under which they are found again, here only.
+
+        They are written to the user's folder as well, whose oldest files go once there is more than MOST_DISK.
+        """
+        digest = factors.digest()
+        self.add(name, f"local:{digest}", factors)
+        folder = (self._home or user_folder()) / "factors" / "local"
+        with suppress(OSError):  # where nothing can be written, memory must do
+            factors.save(folder / f"{digest}.safetensors")
+            total = 0
+            for path in sorted(folder.glob("*.safetensors"), key=lambda p: p.stat().st_mtime, reverse=True):
+                total += path.stat().st_size
+                if total > MOST_DISK:
+                    path.unlink()
+        return f"local:{digest}"
+
+    def _forget(self) -> None:
+        """Past MOST_MEMORY let go of what was used longest ago: it can be read or fitted again. What ships stays."""
+        passing = [key for key in self._factors if not key[1].startswith("bundled:")]
+        total = sum(self._factors[key].nbytes for key in passing)
+        for key in passing[:-1]:
+            if total <= MOST_MEMORY:
+                break
+            total -= self._factors.pop(key).nbytes
 
     def factors(self, name: str, factors_id: str, report: Callable[[Progress], bool | None] | None = None) -> Factors:
         """The factors of this id, read, downloaded or fitted again, and checked against the generator.
 
         Raises: ValueError if there are none, or they do not fit.
         """
-        if (name, factors_id) not in self._factors:
-            self.add(name, factors_id, self._find(name, factors_id, report))
-        return self._factors[name, factors_id]
+        with self._lock:
+            if (name, factors_id) in self._factors:
+                self._factors.move_to_end((name, factors_id))
+                return self._factors[name, factors_id]
+        found = self._find(name, factors_id, report)
+        self.add(name, factors_id, found)
+        return found
+
+    def knows(self, name: str, factors_id: str) -> bool:
+        """Whether these factors are in memory, so that nothing need be read or fitted."""
+        return (name, factors_id) in self._factors
 
     def bundled(self, name: str) -> dict[int, str]:
         """Layer -> id of the factors that ship with a generator, coarse layers first; the largest set of each layer."""

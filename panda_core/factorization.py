@@ -25,7 +25,7 @@ class Cancelled(Exception):
 class Progress:
     """One step of a fit: stage 'sampling' (done samples of total) or 'solving' (done steps of total, at most).
 
-    energy: share of Σ‖Z‖² explained so far, None while sampling; parts: P so far, [S, R_S], for a partial picture.
+    energy: share of Σ‖Z‖² explained so far; parts: P so far, [S, R_S], for a picture. None before the first look.
     """
 
     stage: str
@@ -92,8 +92,11 @@ def fit(
 
     halves = _Halves(store, frame)
     checks = _check_points(samples)
+    sketch = _Sketch(halves, start[:1])
     for n in checks:
-        halves.draw_to(n, lambda done: tell(Progress("sampling", done, checks[-1])))
+        halves.draw_to(
+            n, lambda done: tell(Progress("sampling", done, checks[-1], *(sketch.at(done) if report else ())))
+        )
         if n < checks[-1] and appearances_agree(*halves.second_moments()) and halves.held_out_gap(start) < HELD_OUT_GAP:
             break
     channels, N = halves.channels[0] + halves.channels[1], halves.count
@@ -135,6 +138,24 @@ def fit(
         bound=energy_bound(spatial, R_S, total),
         stability=tuple(torch.minimum(*(match_parts(P, other) for other in others)).tolist()),
     )
+
+
+class _Sketch:
+    """What the parts look like while samples are still drawn: a few steps after 32 samples, 64, 128, …"""
+
+    def __init__(self, halves: "_Halves", start: Tensor):
+        self._halves, self._parts, self._next = halves, start, FIRST_CHECK // 2
+        self._latest: tuple[float, Tensor] | tuple[()] = ()
+
+    def at(self, count: int) -> tuple[float, Tensor] | tuple[()]:
+        """(energy explained, P [S, R_S]) as last looked at; () before that."""
+        if count >= self._next and len(self._halves.spatial) == 2:
+            self._next *= 2
+            spatial = self._halves.spatial[0] + self._halves.spatial[1]
+            found = minimise_parts(spatial.affinity(), self._parts, iterations=10)
+            self._parts = found.parts
+            self._latest = -float(found.objective[0]) / spatial.energy, found.parts[0].float()
+        return self._latest
 
 
 class _Halves:

@@ -1,5 +1,6 @@
 """Factors: parts and appearances of one layer of one generator, where they came from, and their file."""
 
+import hashlib
 import json
 import math
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -15,6 +16,7 @@ from .shapes import check_shape
 
 FORMAT = 1
 DEFAULT_REACH = 4.0  # units of strength
+LONGEST_NAME = 40  # characters of a part's or an appearance's name
 SIGN_RULE = "the entry of largest magnitude in every column of A is positive"
 
 
@@ -91,7 +93,7 @@ class Factors:
         return scale_parts(self.parts)
 
     def part_name(self, part: int) -> str:
-        return self.info.part_names.get(part, f"part {part}")
+        return self.info.part_names.get(part, f"part {part + 1}")  # people count from one
 
     def appearance_name(self, appearance: int) -> str:
         return self.info.appearance_names.get(appearance, f"appearance {appearance}")
@@ -151,6 +153,29 @@ class Factors:
     def with_info(self, **changes) -> Self:
         return replace(self, info=replace(self.info, **changes))
 
+    def rename(self, kind: str, number: int, name: str) -> Self:
+        """These factors with one name changed; kind is "part" or "appearance", an empty name takes the old one away.
+
+        Raises: ValueError for a name that is longer than LONGEST_NAME or not plain text.
+        """
+        name = " ".join(name.split())
+        if len(name) > LONGEST_NAME or not name.isprintable():
+            raise ValueError(f"The name has {len(name)} characters; it must be plain text of at most {LONGEST_NAME}.")
+        field = {"part": "part_names", "appearance": "appearance_names"}[kind]
+        names = {n: old for n, old in getattr(self.info, field).items() if n != number}
+        return self.with_info(**{field: names | ({number: name} if name else {})})
+
+    @property
+    def nbytes(self) -> int:
+        return sum(getattr(self, name).nbytes for name in _TENSORS.values())
+
+    def digest(self) -> str:
+        """16 hex digits that all tensors and everything that is said of them decide."""
+        made = hashlib.sha256(json.dumps(asdict(self.info), sort_keys=True).encode())
+        for name in _TENSORS.values():
+            made.update(getattr(self, name).contiguous().numpy().tobytes())
+        return made.hexdigest()[:16]
+
     def stem(self) -> str:
         """The file's name without its ending: l<layer>-c<class>-psi<ψ>-<R_C>x<R_S>."""
         info, (R_C, R_S) = self.info, self.sigma.shape
@@ -190,9 +215,9 @@ class Factors:
         if int(version) > FORMAT:
             raise ValueError(f"{path.name} has format {version}; this version of panda_core reads up to {FORMAT}.")
         try:
-            info = _read_info(json.loads(metadata["info"]))
-            return cls(*(tensors[key] for key in _TENSORS), info=info)
-        except (TypeError, ValueError, AttributeError, RecursionError) as error:
+            info = _read_info(json.loads(metadata["info"], parse_constant=_no_constant))
+            return cls(*(_read_tensor(key, tensors[key]) for key in _TENSORS), info=info)
+        except (TypeError, ValueError, AttributeError, RecursionError, OverflowError) as error:
             raise ValueError(f"{path.name} does not hold together: {error}") from error
 
 
@@ -206,19 +231,49 @@ _TENSORS = {  # name in the file -> field, in the order of the fields
 }
 
 
+def _read_tensor(key: str, tensor: Tensor) -> Tensor:
+    whole = key == "suggested"
+    if tensor.is_floating_point() == whole or tensor.is_complex() or tensor.dtype == torch.bool:
+        raise ValueError(f"{key} holds {tensor.dtype}; it must hold {'whole' if whole else 'real'} numbers.")
+    if tensor.ndim != (1 if key == "mean" else 2):  # check_shape lets leading dimensions pass
+        raise ValueError(f"{key} has shape {list(tensor.shape)}; it must have {1 if key == 'mean' else 2} dimensions.")
+    return tensor.long() if whole else tensor.float()
+
+
+def _no_constant(name: str):
+    raise ValueError(f"its metadata holds {name}; numbers must be finite.")
+
+
 def _read_info(values: dict) -> FactorsInfo:
     known = {f.name for f in fields(FactorsInfo)}
     if not isinstance(values, dict) or not {"generator", "weights", "layer", "height", "width"} <= set(values) <= known:
         raise ValueError(f"its metadata must have fields among {', '.join(sorted(known))}.")
     values = dict(values)
-    for key in ("layer", "height", "width"):
-        if type(values[key]) is not int or values[key] < 0:
-            raise ValueError(f"{key} is {values[key]!r}; it must be a whole number.")
+    kinds = {
+        "whole": ("layer", "height", "width", "samples", "seed"),
+        "text": ("generator", "weights", "solver", "sign_rule"),
+        "number": ("psi", "loss", "energy", "bound"),
+        "yes or no": ("is_raw",),
+    }
+    accepted = {"whole": (int,), "text": (str,), "number": (int, float), "yes or no": (bool,)}
+    if values.get("class_index") is not None:
+        kinds["whole"] += ("class_index",)
+    for kind, keys in kinds.items():
+        for key in keys:
+            given = values.get(key)
+            if key in values and (type(given) not in accepted[kind] or (kind == "whole" and given < 0)):
+                raise ValueError(f"{key} is {given!r:.40}; it must be a {kind}{' number' * (kind == 'whole')}.")
     for key in ("part_names", "appearance_names"):
-        values[key] = {int(number): str(name)[:80] for number, name in values.get(key, {}).items()}
+        values[key] = {int(number): _clean(name) for number, name in values.get(key, {}).items()}
+    values["versions"] = {_clean(key): _clean(text) for key, text in values.get("versions", {}).items()}
     values["reach"] = {str(key): min(max(float(x), 0.5), 50.0) for key, x in values.get("reach", {}).items()}
     values["stability"] = tuple(float(x) for x in values.get("stability", ()))
     return FactorsInfo(**values)
+
+
+def _clean(name) -> str:
+    """A name as one line of printable text, whatever a file holds."""
+    return " ".join("".join(c if c.isprintable() else " " for c in str(name)[:80]).split())
 
 
 def scale_parts(parts: Tensor) -> Tensor:

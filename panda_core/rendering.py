@@ -49,6 +49,7 @@ class Renderer:
         self._memory, self._cached = memory, cached
         self._cache: OrderedDict[Hashable, object] = OrderedDict()
         self._lock = threading.Lock()
+        self._backgrounds: dict[Hashable, tuple[int, int]] = {}
 
     def generator(self, recipe: Recipe) -> SplitGenerator:
         """The recipe's generator.
@@ -111,21 +112,32 @@ class Renderer:
         return self._tail(recipe, cut)
 
     @torch.inference_mode()
-    def variants(self, recipe: Recipe, index: int, edits: Sequence[Edit], half_size: bool = False) -> Tensor:
-        """The picture with edit `index` replaced by each of `edits` (of the same layer), [n, 3, h, w].
+    def variants(
+        self, recipe: Recipe, index: int, edits: Sequence[Edit | tuple[Edit, ...]], half_size: bool = False
+    ) -> Tensor:
+        """The picture with edit `index` replaced by each of `edits`, of the same layer, [n, 3, h, w].
+
+        One of them may be several edits, done one after the other.
 
         They share one head, and one set of styles in the tail: the edits differ in features only. Run in as many
         batches as the memory bound asks for. half_size: thumbnails of [n, 3, h/2, w/2], at about half the cost.
         """
-        if any(e.layer != recipe.edits[index].layer for e in edits):
+        choices = [e if isinstance(e, tuple) else (e,) for e in edits]
+        if any(e.layer != recipe.edits[index].layer for choice in choices for e in choice):
             raise ValueError("Variants of an edit must be at its own layer.")
         cut, generator = self.prepare(recipe, index), self.generator(recipe)
         rest = [i for i in recipe.ordered() if _position(recipe, i) > _position(recipe, index)]
         pictures = []
         size = self._batch_size(generator)
         for first in range(0, len(edits), size):
-            steps = [self.step(recipe.with_edit(index, e), index) for e in edits[first : first + size]]
-            batch = cut.with_features(torch.cat([s.apply(cut.features) if s.edit.on else cut.features for s in steps]))
+            batch = []
+            for choice in choices[first : first + size]:
+                features = cut.features
+                for e in choice:
+                    if e.on:
+                        features = self.step(recipe.with_edit(index, e), index).apply(features)
+                batch.append(features)
+            batch = cut.with_features(torch.cat(batch))
             for i in rest:
                 batch = generator.advance(batch, recipe.edits[i].layer)
                 batch = batch.with_features(self.step(recipe, i).apply(batch.features))
@@ -160,27 +172,56 @@ class Renderer:
 
         Raises: ValueError if the region is empty, or nothing outside it is background (method.md, "Object removal").
         """
-        factors = self.catalogue.factors(recipe.generator, factors_id)
-        number, sign = self.background(recipe, layer, factors_id)
-        generator, a = self.generator(recipe), sign * factors.appearances[:, number]
+        return self._cover(recipe, layer, factors_id, region, *self.background(recipe, layer, factors_id))
+
+    def coverings(
+        self, recipe: Recipe, layer: int, factors_id: str, region: Region, count: int = 6, among: int = 24
+    ) -> list[Edit]:
+        """At most `count` edits that cover what is in the region, each of them with the α that `removal` would find.
+
+        First with the background; then with the others of the first `among` appearances, of either sign, largest α
+        first: what the picture has elsewhere and the region lacks most. That order is our own; benchmarks/removal.py
+        compares it with the order of likeness to the border. An appearance that would add nothing is left out.
+
+        Raises: ValueError if the region is empty, or nothing outside it could cover it.
+        """
+        found = self.background(recipe, layer, factors_id)
+        available = min(among, self.catalogue.factors(recipe.generator, factors_id).appearances.shape[1])
+        edits, mistakes = [], []
+        for number, sign in [found, *((j, s) for j in range(available) for s in (1, -1) if (j, s) != found)]:
+            try:
+                edits.append(self._cover(recipe, layer, factors_id, region, number, sign))
+            except ValueError as error:
+                mistakes.append(error)
+        if not edits:
+            raise mistakes[0]
+        edits.sort(key=lambda e: ((e.appearance, 1 if e.alpha > 0 else -1) != found, -abs(e.alpha)))
+        return [e for e in edits if e.alpha][:count]
+
+    def _cover(self, recipe: Recipe, layer: int, factors_id: str, region: Region, number: int, sign: int) -> Edit:
+        """The edit that brings the region to what has `sign` times appearance `number` outside it."""
+        factors, generator = self.catalogue.factors(recipe.generator, factors_id), self.generator(recipe)
         where = self.region(recipe, layer, region, factors_id)
         where = torch.ones(len(factors.parts)) if where is None else where
-        features, frame = self.features(recipe, layer).features, generator.frame(layer)
-        alpha = sign * removal_alpha(features, a, where, sign * factors.threshold(number), frame)
+        features, a = self.features(recipe, layer).features, sign * factors.appearances[:, number]
+        alpha = sign * removal_alpha(features, a, where, sign * factors.threshold(number), generator.frame(layer))
         return Edit("add", layer, factors_id, region, appearance=number, alpha=alpha)
 
-    @torch.inference_mode()
     def background(self, recipe: Recipe, layer: int, factors_id: str) -> tuple[int, int]:
-        """(number, sign) of the appearance that is at the border of 100 other pictures, drawn with the fit's own ψ."""
-        generator, factors = self.generator(recipe), self.catalogue.factors(recipe.generator, factors_id)
-
-        def make() -> tuple[int, int]:
+        """(number, sign) of the appearance that is at the border of 100 other pictures; found once, then known."""
+        key = _background_key(recipe, factors_id)
+        if key not in self._backgrounds:
+            generator, factors = self.generator(recipe), self.catalogue.factors(recipe.generator, factors_id)
             draw = feature_source(generator, layer, factors.info.psi, recipe.class_index)
-            Z = torch.cat([draw(first, 10).cpu() for first in range(0, 100, 10)])
-            return find_background(Z, factors.appearances, factors.mean, generator.frame(layer))
+            with torch.inference_mode():
+                Z = torch.cat([draw(first, 10).cpu() for first in range(0, 100, 10)])
+                found = find_background(Z, factors.appearances, factors.mean, generator.frame(layer))
+            self._backgrounds[key] = found
+        return self._backgrounds[key]
 
-        key = ("background", recipe.generator, recipe.class_index, layer, factors_id)
-        return self._remember(key, make)
+    def knows_background(self, recipe: Recipe, factors_id: str) -> bool:
+        """Whether `background` answers at once, without drawing pictures."""
+        return _background_key(recipe, factors_id) in self._backgrounds
 
     def factors(self, recipe: Recipe, edit: Edit) -> Factors:
         """The factors of an edit.
@@ -330,6 +371,10 @@ def edit_alpha(edit: Edit, factors: Factors) -> float:
 
 def _origin(recipe: Recipe) -> tuple:
     return recipe.generator, recipe.weights, recipe.class_index, recipe.seed, recipe.psi
+
+
+def _background_key(recipe: Recipe, factors_id: str) -> tuple:
+    return recipe.generator, recipe.class_index, factors_id
 
 
 def _position(recipe: Recipe, index: int) -> tuple[int, int]:

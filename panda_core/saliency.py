@@ -23,17 +23,28 @@ def find_background(
 ) -> tuple[int, int]:
     """(number, sign) of the appearance whose mask is most nearly the picture's border (derived; method.md).
 
+    Args: as in `border_scores`; the first `among` appearances are candidates, with both signs, since an eigenvector's
+        is arbitrary.
+    """
+    scores = border_scores(features, appearances[:, :among], mean, frame)
+    sign, number = divmod(int(scores.argmax()), scores.shape[1])
+    return number, 1 - 2 * sign
+
+
+def border_scores(features: Tensor, appearances: Tensor, mean: Tensor, frame: tuple[int, int, int, int]) -> Tensor:
+    """How nearly each appearance's mask is the picture's border, [2, R_C] in [-1, 1]: row 0 as it is, row 1 negated.
+
     Over all samples: the share of the border that the mask covers less the share of the middle that it covers, the
     border being the outermost cells (a sixteenth of the side, at least one; of the bottom only the corners, where an
-    aligned portrait has shoulders). Both signs are tried, since an eigenvector's is arbitrary.
+    aligned portrait has shoulders).
 
     Args:
         features: Z of about 100 samples, [N, C, H, W].
-        appearances: A, [C, R_C]; the first `among` are candidates. mean: z̄, [C].
+        appearances: A, [C, R_C]. mean: z̄, [C].
     """
     check_shape("features", features, N=None, C=len(appearances), H=None, W=None)
     top, left, bottom, right = frame
-    Z, A = features[:, :, top:bottom, left:right], appearances[:, :among].to(features)
+    Z, A = features[:, :, top:bottom, left:right], appearances.to(features)
     maps = torch.einsum("nchw,cr->rnhw", Z, A) - (A.t() @ mean.to(A))[:, None, None, None]  # > 0 is inside the mask
     H, W = maps.shape[2:]
     rim = max(1, H // 16)
@@ -41,10 +52,5 @@ def find_background(
     border[:rim] = border[: H * 3 // 4, :rim] = border[: H * 3 // 4, -rim:] = True
     middle = torch.zeros_like(border)
     middle[H // 3 : H - H // 4, W // 3 : W - W // 3] = True
-    scores = []
-    for sign in (1, -1):
-        mask = sign * maps >= 0
-        scores.append(mask[:, :, border].float().mean(dim=(1, 2)) - mask[:, :, middle].float().mean(dim=(1, 2)))
-    best = int(torch.stack(scores).argmax())
-    count = maps.shape[0]
-    return best % count, 1 if best < count else -1
+    masks = torch.stack([maps, -maps]) >= 0
+    return masks[..., border].float().mean(dim=(2, 3)) - masks[..., middle].float().mean(dim=(2, 3))

@@ -30,7 +30,7 @@ def share(page) -> int:
 
 def test_cut_out_move_the_threshold_download_and_edit_inside(visit, tmp_path):
     page = open_masks(visit)
-    expect(page.locator("#mask-view")).to_contain_text("All but the background")
+    expect(page.locator("#mask-view")).to_contain_text("All but background")
     before = share(page)
     handle = page.locator("#mask-offset input[type=range]")
     handle.focus()
@@ -57,10 +57,10 @@ def test_cut_out_move_the_threshold_download_and_edit_inside(visit, tmp_path):
 
 def test_another_concept_on_other_pictures(visit):
     page = open_masks(visit)
-    page.get_by_role("button", name="concept 1", exact=True).click()
-    expect(page.locator("#mask-view")).to_contain_text("Only concept 1")
+    page.get_by_role("button", name="concept 2", exact=True).click()
+    expect(page.locator("#mask-view")).to_contain_text("Only concept 2")
     page.get_by_role("radio", name="Less of it").check()
-    expect(page.locator("#mask-view")).to_contain_text("Only less of concept 1")
+    expect(page.locator("#mask-view")).to_contain_text("Only less of concept 2")
     page.get_by_role("button", name="Other pictures").click()
     page.get_by_role("button", name="Try the mask on 16").click()
     expect(page.locator("#others button")).to_have_count(16)

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import torch
 from PIL import Image
 
 from panda_core import __main__ as cli
+from panda_core import catalogue as catalogue_module
 from panda_core import loading
 from panda_core.catalogue import Catalogue, batch_for, feature_source, fit_id, user_folder
 from panda_core.checkpoints import load_generator, save_generator
@@ -183,3 +185,36 @@ def test_command_line_converts_a_published_checkpoint(tmp_path, capsys):
     assert cli.main(["convert", str(source), str(target)]) == 0
     assert weights_hash(load_generator(target)) == weights_hash(load_generator(source))
     assert "stylegan2" in capsys.readouterr().out
+
+
+def test_what_strangers_add_is_bounded_and_what_ships_stays(monkeypatch, tmp_path):
+    one = fit_tiny(3)
+    monkeypatch.setattr(catalogue_module, "MOST_MEMORY", 2 * one.nbytes)
+    catalogue = Catalogue(load=load_tiny, home=tmp_path)
+    catalogue.add("tiny", "bundled:three", one)
+    own = [catalogue.add_own("tiny", one.rename("part", 0, name)) for name in ("a", "b", "c")]
+    assert [catalogue.knows("tiny", i) for i in ("bundled:three", *own)] == [True, False, True, True]
+    catalogue.factors("tiny", own[1])  # used again: the other one is the older now
+    assert catalogue.factors("tiny", own[0]).part_name(0) == "a"  # read again from the folder
+    assert [catalogue.knows("tiny", i) for i in own] == [True, True, False]
+
+
+def test_the_folder_of_own_factors_is_bounded(monkeypatch, tmp_path):
+    catalogue, one = Catalogue(load=load_tiny, home=tmp_path), fit_tiny(3)
+    first = catalogue.add_own("tiny", one)
+    size = next(tmp_path.rglob("*.safetensors")).stat().st_size
+    os.utime(next(tmp_path.rglob("*.safetensors")), (1, 1))
+    monkeypatch.setattr(catalogue_module, "MOST_DISK", size + size // 2)
+    second = catalogue.add_own("tiny", one.rename("part", 0, "hair"))
+    assert [path.stem for path in tmp_path.rglob("*.safetensors")] == [second.partition(":")[2]]
+    fresh = Catalogue(load=load_tiny, home=tmp_path)
+    assert fresh.factors("tiny", second).part_name(0) == "hair"
+    with pytest.raises(ValueError, match="no factors"):
+        fresh.factors("tiny", first)
+
+
+def test_where_nothing_can_be_written_memory_must_do(tmp_path):
+    (tmp_path / "factors").write_text("in the way")
+    catalogue = Catalogue(load=load_tiny, home=tmp_path)
+    own = catalogue.add_own("tiny", fit_tiny(3))
+    assert catalogue.factors("tiny", own).info.layer == 3

@@ -4,6 +4,7 @@ import itertools
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from panda_core import moments
 from panda_core.factorization import (
@@ -246,6 +247,28 @@ def test_no_sum_is_s_by_s_on_a_large_grid():
     assert sums.matrix.numel() * sums.matrix.element_size() <= 8 * 128**2 * 256
 
 
+class Largest(TorchDispatchMode):
+    """The bytes of the largest tensor that anything made."""
+
+    bytes = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        for tensor in out if isinstance(out, tuple | list) else (out,):
+            if isinstance(tensor, torch.Tensor):
+                self.bytes = max(self.bytes, tensor.numel() * tensor.element_size())
+        return out
+
+
+@pytest.mark.parametrize("side", [64, 128])
+def test_a_whole_fit_of_a_large_layer_makes_nothing_larger_than_its_sketch(side):
+    """Refinement on a graph has its own bound, ROWS."""
+    Z = random_features(4, 3, side, side, 0, torch.float32)
+    with Largest() as largest:
+        fit(lambda a, n: Z[a : a + n], 3, 2, 4, starts=2)
+    assert 4 * side**2 * 256 <= largest.bytes <= 8 * side**2 * 256  # as stated in SpatialMoments; W: 8 * side**4
+
+
 def test_a_large_layer_is_fitted_without_w():
     Z = random_features(6, 4, 64, 64, 0, torch.float32)
     got = fit(lambda a, n: Z[a : a + n], 4, 3, 6)
@@ -275,6 +298,15 @@ def test_a_fit_can_be_cancelled_at_every_stage():
         with pytest.raises(Cancelled):
             fit(lambda a, n: Z[a : a + n], 5, 4, 40, report=report)
         assert len(seen) == stop + 1
+
+
+def test_the_parts_so_far_are_told_while_samples_are_drawn_and_change_nothing():
+    Z = random_features(128, 6, 4, 4, 0, torch.float32)
+    told = []
+    watched = fit(lambda a, n: Z[a : a + n], 6, 3, 128, report=told.append)
+    early = [p for p in told if p.stage == "sampling" and p.parts is not None]
+    assert early and all(p.parts.shape == (16, 3) and 0 < p.energy <= watched.bound + 0.05 for p in early)
+    assert torch.equal(watched.parts, fit(lambda a, n: Z[a : a + n], 6, 3, 128).parts)
 
 
 @pytest.mark.parametrize(("R_C", "R_S", "samples"), [(0, 4, 10), (13, 4, 10), (4, 0, 10), (4, 17, 10), (4, 4, 1)])

@@ -1,9 +1,11 @@
 import dataclasses
+import json
 
 import pytest
+import safetensors.torch
 import torch
 
-from panda_core.factors import Factors, fix_signs, scale_parts
+from panda_core.factors import _TENSORS, Factors, fix_signs, scale_parts
 from tests.helpers import GENERATOR, LOADED, fit_tiny
 
 
@@ -21,7 +23,7 @@ def test_a_file_holds_everything(factors, tmp_path):
     assert read.info == factors.info
     for name in ("appearances", "parts", "mean", "second_moment", "sigma", "suggested"):
         assert torch.equal(getattr(read, name), getattr(factors, name))
-    assert (read.part_name(3), read.part_name(1), read.appearance_name(11)) == ("left eye", "part 1", "dark")
+    assert (read.part_name(3), read.part_name(1), read.appearance_name(11)) == ("left eye", "part 2", "dark")
 
 
 def test_factors_fit_the_generator_they_were_learned_from(factors):
@@ -105,3 +107,78 @@ def test_units_are_standard_deviations_of_the_data(factors):
         everywhere = torch.einsum("c,ncs->ns", a, Z)
         assert factors.alpha_anywhere(j) == pytest.approx(float(everywhere.std(correction=0)), rel=1e-4)
         assert factors.threshold(j) == pytest.approx(float(everywhere.mean()), rel=1e-4, abs=1e-5)
+
+
+def rewritten(factors, path, info=None, **tensors):
+    """The file of these factors with other tensors or metadata in it, as a stranger could make it."""
+    held = {key: getattr(factors, name).contiguous() for key, name in _TENSORS.items()}
+    metadata = {"format": "1", "info": json.dumps(dataclasses.asdict(factors.info) | (info or {}))}
+    safetensors.torch.save_file(held | tensors, path, metadata)
+    return path
+
+
+@pytest.mark.parametrize(
+    "info",
+    [
+        {"layer": True},
+        {"energy": "all of it"},
+        {"energy": float("nan")},
+        {"solver": 7},
+        {"samples": -1},
+        {"is_raw": 1},
+        {"class_index": "cat"},
+        {"reach": {"0,0": float("inf")}},
+        {"part_names": ["hair"]},
+        {"stability": [None]},
+        {"colour": "red"},
+    ],
+)
+def test_metadata_of_another_kind_are_refused(factors, tmp_path, info):
+    with pytest.raises(ValueError, match=r"odd\.safetensors does not hold together"):
+        Factors.load(rewritten(factors, tmp_path / "odd.safetensors", info))
+
+
+@pytest.mark.parametrize(
+    ("key", "change"),
+    [
+        ("A", lambda t: t.long()),
+        ("P", lambda t: t > 0),
+        ("suggested", lambda t: t.float()),
+        ("mean", lambda t: t[None]),
+    ],
+)
+def test_tensors_of_another_kind_are_refused(factors, tmp_path, key, change):
+    tensor = change(getattr(factors, _TENSORS[key])).contiguous()
+    with pytest.raises(ValueError, match="does not hold together"):
+        Factors.load(rewritten(factors, tmp_path / "odd.safetensors", **{key: tensor}))
+
+
+def test_half_precision_is_read_as_float32(factors, tmp_path):
+    read = Factors.load(rewritten(factors, tmp_path / "half.safetensors", P=factors.parts.half()))
+    assert read.parts.dtype == torch.float32
+
+
+def test_names_are_one_line_of_plain_text(factors, tmp_path):
+    odd = {"part_names": {"1": "left\neye\u202e\x00 " + "x" * 200}}
+    name = Factors.load(rewritten(factors, tmp_path / "names.safetensors", odd)).part_name(1)
+    assert name.startswith("left eye x") and name.isprintable() and len(name) <= 80
+
+
+def test_a_name_is_given_changed_and_taken_away(factors):
+    one = factors.rename("part", 2, "  left   eye ")
+    assert (one.part_name(2), factors.part_name(2)) == ("left eye", "part 3")
+    assert one.rename("appearance", 0, "dark").appearance_name(0) == "dark"
+    assert one.rename("part", 2, "").info == factors.info
+    for wrong in ("x" * 41, "a\x07b", "a\u202eb"):
+        with pytest.raises(ValueError, match="plain text of at most 40"):
+            factors.rename("part", 0, wrong)
+
+
+def test_the_digest_is_of_everything(factors):
+    other = [
+        factors.rename("part", 0, "hair"),
+        dataclasses.replace(factors, sigma=factors.sigma * 2),
+        dataclasses.replace(factors, parts=factors.parts.flip(1)),
+    ]
+    assert len({factors.digest(), *(f.digest() for f in other)}) == 4
+    assert dataclasses.replace(factors, parts=factors.parts.clone()).digest() == factors.digest()

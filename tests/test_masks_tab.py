@@ -42,7 +42,7 @@ def opened(text: str) -> tuple[Image.Image, dict]:
 
 def test_the_tab_opens_on_the_portrait_without_its_background(plain):
     """The corners at the top are background and the middle of the face is not, on this picture and most others."""
-    assert "the background" in masks.figures(plain)
+    assert "All but background" in masks.figures(plain)
     for seed in range(12):
         mask = masks.pixels(plain.go_to(seed))
         assert not mask[:8, :8].any() and not mask[:8, -8:].any()
@@ -50,13 +50,23 @@ def test_the_tab_opens_on_the_portrait_without_its_background(plain):
 
 
 def test_a_concept_is_chosen_with_its_own_sign_and_side(plain):
-    session = masks.choose_concept(plain, event(index=0))
-    assert masks.masking(session) == ConceptMask(0)
+    session = masks.choose_concept(plain, event(index=1))
+    assert masks.masking(session) == ConceptMask(1)
     number, sign = masks.background(plain)
     assert masks.masking(masks.choose_concept(session, event(index=number))) == ConceptMask(number, sign, rest=True)
     assert masks.choose_concept(session, event(index=1, of="other concepts")) is None
     with pytest.raises(ValueError, match="are offered here"):
         masks.choose_concept(session, event(index=-1))
+
+
+def test_a_concept_named_for_its_other_side_is_masked_there(plain, monkeypatch):
+    named = view.factors_of(plain).with_info(appearance_names={5: "hair (-)"})
+    monkeypatch.setattr(view, "factors_of", lambda session: named)
+    session = masks.choose_concept(plain, event(index=5))
+    assert masks.masking(session) == ConceptMask(5, -1) and masks.side(session) == 1
+    assert "Only hair" in masks.figures(session)
+    session = masks.set_kind(session, -1, False)
+    assert masks.masking(session).sign == 1 and "Only less of hair" in masks.figures(session)
 
 
 def test_another_layer_begins_with_its_own_background(plain):
@@ -97,7 +107,7 @@ def test_the_mask_becomes_the_painted_area_of_the_next_edit(start):
 
 def test_nothing_is_not_a_painted_area(plain):
     high = [masks.tick(masks.choose_concept(plain, event(index=j)), 3.0)[0] for j in range(24)]
-    empty = next(session for session in high if not (masks.cells(session) >= 0).any())
+    empty = next(session for session in high if not masks.masking(session).of(masks.cells(session)).any())
     with pytest.raises(ValueError, match="nowhere to edit"):
         masks.use_mask(empty)
 

@@ -14,7 +14,7 @@ THUMBNAIL = 96  # pixels
 
 
 def concept_name(session: Session, appearance: int) -> str:
-    return view.factors_of(session).info.appearance_names.get(appearance, f"concept {appearance + 1}")
+    return view.concept_words(view.factors_of(session), appearance)
 
 
 def concept_tiles(session: Session, chosen: int | None, sign: int = 1) -> dict:
@@ -43,13 +43,19 @@ def check_concept(session: Session, index, of: str | None) -> int | None:
     return index
 
 
+def concept_picture(session: Session, appearance: int, side: int = 256) -> str:
+    """One concept's place, as in its tile but large."""
+    key = ("concept", view.origin(session.recipe), session.layer, session.factors_id, appearance, side)
+    return view.kept.get(key, lambda: pictures(session, 1, slice(appearance, appearance + 1), side)[0])
+
+
 @torch.inference_mode()
-def pictures(session: Session, sign: int) -> list[str]:
+def pictures(session: Session, sign: int, numbers: slice = slice(COUNT), side: int = THUMBNAIL) -> list[str]:
     """JPEG thumbnails: the picture in grey, the concept's place in warm colours, from its threshold upwards."""
     recipe, factors = session.recipe, view.factors_of(session)
     features = view.renderer.features(recipe, session.layer).features
-    A = factors.appearances[:, :COUNT]
+    A = factors.appearances[:, numbers]
     maps = torch.stack([saliency(features, a)[0] for a in A.t()]) - (A.t() @ factors.mean)[:, None, None]
     maps = sign * view.renderer.to_image_size(recipe, session.layer, maps.flatten(1)).cpu()
-    picture = to_pil(view.renderer.base(recipe))[0].resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BICUBIC)
+    picture = to_pil(view.renderer.base(recipe))[0].resize((side, side), Image.Resampling.BICUBIC)
     return [view.jpeg(overlay_map(picture, m, float(m.max().clamp_min(1e-6)))) for m in maps]

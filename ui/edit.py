@@ -3,6 +3,8 @@
 import gradio as gr
 
 from . import view
+from .further import others_panel, refine_panel, sweep_panel
+from .named import named_panel
 from .page import Page, current, heading, sent
 from .session import Session
 from .widgets import Tiles
@@ -12,7 +14,11 @@ def edit_tab(page: Page) -> None:
     gr.HTML(heading("What can change here"))
     looks = Tiles(group="What can change here", elem_id="looks")
     another = gr.Button("Add another look here", size="sm", min_width=170, elem_id="another")
-    with gr.Accordion("More", open=False, elem_id="details"):
+    named_panel(page)
+    others_panel(page)
+    sweep_panel(page)
+    refine_panel(page)
+    with page.fold("More", elem_id="details"):
         everywhere = gr.Button("Change the whole picture instead", size="sm", elem_id="everywhere")
         number = gr.Number(label="Appearance by number", precision=0, elem_id="appearance", interactive=True)
         numbers = gr.Markdown()

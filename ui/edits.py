@@ -31,6 +31,7 @@ def edits_panel(page: Page, picture: Picture, words: gr.HTML) -> None:
     page.on(undo.click, do_undo, trigger_mode="multiple")
     page.on(redo.click, do_redo, trigger_mode="multiple")
     page.on(reset.click, do_reset)
+    page.on(strength.release, settle, strength)
     strength.input(
         changing(tick),
         [page.visit, strength],
@@ -46,7 +47,9 @@ def slider(session: Session):
     if edit is None:
         return gr.Slider(minimum=-end, maximum=end, value=0, interactive=False, label="Strength (choose a look first)")
     label = f"Strength of {view.region_words(session, edit)}, {view.look_words(session, edit)}"
-    return gr.Slider(minimum=-end, maximum=end, value=view.strength_of(session, edit), interactive=True, label=label)
+    value = view.strength_of(session, edit)
+    least = 0 if edit.op == "rewrite" and value >= 0 else -end  # less than none of a concept makes no sense
+    return gr.Slider(minimum=least, maximum=end, value=value, interactive=True, label=label)
 
 
 def tick(session: Session | None, strength: float):
@@ -57,6 +60,12 @@ def tick(session: Session | None, strength: float):
     session = replace(session.set_strength(strength), moved_at=now)
     frame = view.frame(session)
     return session, {"frame": frame}, view.edit_rows(session), sentence(frame["words"]), gr.Button(interactive=True)
+
+
+def settle(session: Session | None, strength: float) -> Session:
+    """The slider was let go: the tabs follow too. Given the strength, since the last tick may still be under way."""
+    session = current(session)
+    return session if session.edit is None else session.set_strength(strength)
 
 
 def act(session: Session | None, evt: gr.EventData) -> Session:

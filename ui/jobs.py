@@ -13,8 +13,10 @@ LONGEST = 600.0  # seconds after which a job is stopped, whatever it does
 STAGES = {"sampling": "Drawing samples", "solving": "Finding parts", "ranking": "Looking at pictures"}
 
 
-def run_job(work: Callable[..., Any]) -> Iterator[tuple[str, Any]]:
-    """Run work(report=...) and yield (progress in words, None) while it runs, then ("", result).
+def run_job(work: Callable[..., Any], picture: Callable[[Progress], str] | None = None) -> Iterator[tuple[str, Any]]:
+    """Run work(report=...) and yield (progress as HTML, None) while it runs, then ("", result).
+
+    picture: progress -> HTML of what there is so far, shown under the words.
 
     Closing the iterator stops the work at its next report. Raises: what the work raises; ValueError after LONGEST.
     """
@@ -41,7 +43,7 @@ def run_job(work: Callable[..., Any]) -> Iterator[tuple[str, Any]]:
             if isinstance(latest, Progress):
                 if latest.stage != clock[0]:
                     clock = latest.stage, time.monotonic()
-                line = words(latest, time.monotonic() - clock[1])
+                line = words(latest, time.monotonic() - clock[1]) + (picture(latest) if picture else "")
             elif latest is not None:
                 result, error = latest
                 if error is not None:

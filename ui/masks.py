@@ -68,7 +68,7 @@ def masks_tab(page: Page) -> None:
     page.follow(shown, figures)
     page.follow(words, status)
     page.follow(offset, lambda s: masking(s).offset)
-    page.follow(sign, lambda s: masking(s).sign)
+    page.follow(sign, side)
     page.follow(rest, lambda s: masking(s).rest)
     page.follow(concepts, lambda s: concept_tiles(s, masking(s).appearance), later=True)
     page.follow(sheet, others, later=True)
@@ -99,8 +99,8 @@ def masking(session: Session) -> ConceptMask:
 
 
 def of_concept(session: Session, concept: int) -> ConceptMask:
-    number, sign = background(session)
-    return ConceptMask(number, sign, rest=True) if concept == number else ConceptMask(concept)
+    word, sign = meaning(session, concept)
+    return ConceptMask(concept, sign, rest=word == "background" or concept == background(session)[0])
 
 
 def background(session: Session) -> tuple[int, int]:
@@ -119,8 +119,14 @@ def put_mask(session: Session, mask: ConceptMask) -> Session:
     return put(session, of=concepts_of(session), mask=mask)
 
 
+def side(session: Session) -> int:
+    """1: more of what the concept marks; -1: less of it."""
+    return masking(session).sign * meaning(session, masking(session).appearance)[1]
+
+
 def set_kind(session: Session | None, sign: int, rest: bool) -> Session:
     session = current(session)
+    sign = sign and sign * meaning(session, masking(session).appearance)[1]
     return put_mask(session, replace(masking(session), sign=sign, rest=rest))
 
 
@@ -159,7 +165,7 @@ def figures(session: Session) -> str:
     picture = held.get(("picture", view.origin(recipe), recipe.edits), lambda: small(view.renderer.image(recipe), SIDE))
     grid = enlarged(session, cells(session))[None, None]
     above = F.interpolate(grid, (SIDE, SIDE), mode="bilinear", antialias=True)[0, 0]  # for a smooth outline
-    name = ("less of " if chosen.sign < 0 else "") + html.escape(concept_title(session))
+    name = ("less of " if side(session) < 0 else "") + html.escape(meaning(session, chosen.appearance)[0])
     shown = {
         f"Where there is {name}": overlay_map(picture, above + chosen.offset, REACH, chosen.of(above)),
         f"{'All but' if chosen.rest else 'Only'} {name}": on_checkerboard(picture, chosen.of(above)),
@@ -168,11 +174,13 @@ def figures(session: Session) -> str:
     return f'<div class="pair">{"".join(one.format(view.jpeg(image), text) for text, image in shown.items())}</div>'
 
 
-def concept_title(session: Session) -> str:
-    """The concept's name, and "the background" where nobody has named that one."""
-    number, names = masking(session).appearance, view.factors_of(session).info.appearance_names
-    unnamed = number == background(session)[0] and number not in names
-    return "the background" if unnamed else concept_name(session, number)
+def meaning(session: Session, concept: int) -> tuple[str, int]:
+    """What a concept marks, and the sign with which it does: "hair (-)" is hair where there is less of it."""
+    number, sign = background(session)
+    unnamed = "background" if concept == number else concept_name(session, concept)
+    name = view.factors_of(session).info.appearance_names.get(concept, unnamed)
+    word = name.removesuffix(" (-)")
+    return word, sign if concept == number else 1 if word == name else -1
 
 
 def status(session: Session) -> str:

@@ -9,7 +9,9 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 import gradio as gr
+import PIL.Image
 
+from panda_core.images import to_pil
 from panda_core.recipes import Recipe, decode_link, parse_recipe
 
 from . import view
@@ -22,7 +24,7 @@ JOBS = {"concurrency_id": "jobs", "concurrency_limit": 2}  # long work of all vi
 PATIENCE = 30.0  # seconds that an event waits at the gate
 SAVE_JS = """(text) => { const f = JSON.parse(text), a = document.createElement('a');
   const bytes = Uint8Array.from(atob(f.data), c => c.charCodeAt(0));
-  a.href = URL.createObjectURL(new Blob([bytes], {type: 'image/png'})); a.download = f.name; a.click();
+  a.href = URL.createObjectURL(new Blob([bytes])); a.download = f.name; a.click();
   setTimeout(() => URL.revokeObjectURL(a.href), 10000); }"""
 
 
@@ -79,12 +81,16 @@ def reading(function: Callable) -> Callable:
 
 
 class Follower(NamedTuple):
-    """A component and what it shows of a session. tab: only while that tab is open; later: after the picture."""
+    """A component and what it shows of a session. tab, fold: only while those are open; later: after the picture."""
 
     component: Any
     value: Callable[[Session], Any]
     tab: str | None
+    fold: str | None
     later: bool
+
+    def is_open(self, session: Session) -> bool:
+        return self.tab in (None, session.tab) and self.fold in (None, *session.folds)
 
 
 class Page:
@@ -97,6 +103,7 @@ class Page:
     def __init__(self) -> None:
         self.visit = gr.State(None)
         self._tab: str | None = None
+        self._fold: str | None = None
         self._followers: list[Follower] = []
         self._events: list[tuple[Any, Callable, list, dict]] = []
 
@@ -110,19 +117,30 @@ class Page:
         # gradio also tells of the tab that a page opens with, perhaps before the page's own session is there
         self.on(tab.select, lambda session: session and session.open_tab(name), trigger_mode="multiple")
 
+    @contextmanager
+    def fold(self, name: str, **more) -> Iterator[None]:
+        """What is laid out inside is in an accordion, and follows the session only while that is open."""
+        with gr.Accordion(name, open=False, **more) as fold:
+            self._fold = name
+            yield
+            self._fold = None
+        self.on(fold.expand, lambda session: current(session).unfold(name, True), trigger_mode="multiple")
+        self.on(fold.collapse, lambda session: current(session).unfold(name, False), trigger_mode="multiple")
+
     def follow(self, component, value: Callable[[Session], Any], later: bool = False) -> None:
         """`component` shows value(session) after every change; later: in a second step, once the picture is there."""
-        self._followers.append(Follower(component, value, self._tab, later))
+        self._followers.append(Follower(component, value, self._tab, self._fold, later))
 
     def on(self, event, change: Callable, *inputs, **options) -> None:
         """When `event` happens, the session becomes change(session, *inputs)."""
         self._events.append((event, change, list(inputs), options))
 
-    def job(self, event, work: Callable, *inputs, done: Callable[[Session, Any], Session]) -> None:
+    def job(self, event, work: Callable, *inputs, done: Callable[[Session, Any], Session], picture=None) -> None:
         """A long piece of work, with a line of progress and a Cancel button where this is called.
 
         work(session, *inputs, report) runs beside everything else; report(Progress) is False once it should stop.
         done(session, result) -> session, with the session as it is by then: the visitor may have gone on meanwhile.
+        picture(session, *inputs, progress) -> HTML of what there is so far, with the session as it was.
         """
         with gr.Row(visible=False, equal_height=True, elem_classes="job") as row:
             line = gr.HTML(elem_classes="progress")
@@ -130,8 +148,10 @@ class Page:
         result = gr.State(None)
 
         def run(visit: Visit | None, *values) -> Iterator:
+            given = (current(visit and visit.session), *values)
+            so_far = picture and functools.partial(picture, *given)
             try:
-                for words, value in run_job(functools.partial(work, current(visit and visit.session), *values)):
+                for words, value in run_job(functools.partial(work, *given), so_far):
                     yield gr.skip() if value is None else value, words, gr.skip()
             except ValueError as error:
                 yield gr.skip(), "", gr.Row(visible=False)
@@ -144,7 +164,7 @@ class Page:
         cancel.click(lambda: ("", gr.Row(visible=False)), None, [line, row], cancels=[ran], queue=False, **QUIET)
 
     def save(self, event, make: Callable[[Session], str]) -> None:
-        """When `event` happens, the browser saves a PNG; make(session) -> JSON of its name and its data in base64."""
+        """When `event` happens, the browser saves a file; make(session) -> what view.as_file makes of it."""
         given = gr.Textbox(visible="hidden")
         event(reading(make), self.visit, given, **QUIET).success(None, given, None, js=SAVE_JS)
 
@@ -170,7 +190,7 @@ class Page:
 
 
 def shown(followers: list[Follower], session: Session) -> list:
-    return [f.value(session) if f.tab in (None, session.tab) else gr.skip() for f in followers]
+    return [f.value(session) if f.is_open(session) else gr.skip() for f in followers]
 
 
 def open_page(session: Session | None, request: gr.Request) -> Session:
@@ -205,6 +225,12 @@ def sentence(text: str) -> str:
     return f'<p role="status">{text}</p>'
 
 
+def figure(source: str, caption: str) -> str:
+    """A picture with words under it. caption: plain text."""
+    words = html.escape(caption)
+    return f'<figure><img src="{source}" alt="{words}"><figcaption>{words}</figcaption></figure>'
+
+
 def waiting() -> str:
     return sentence("Waiting for a free place …")
 
@@ -212,6 +238,11 @@ def waiting() -> str:
 def read_recipe(text: str) -> Recipe:
     """The recipe of an endpoint's first argument, with factors that this page has."""
     return view.opened(parse_recipe(text)).recipe
+
+
+def answer(recipe: Recipe) -> tuple[PIL.Image.Image, str]:
+    """What an endpoint gives back: the picture, and the recipe with its weights."""
+    return to_pil(view.renderer.image(recipe))[0], view.renderer.pin(recipe).to_json()
 
 
 def whole(number: float):

@@ -221,8 +221,9 @@ def histogram(session: Session) -> str:
     if found is None:
         return ""
     features = view.renderer.features(session.recipe, session.layer).features
-    mine = opened(session)[0].weighted(terms_of(session), count, features)[0]
-    counts, edges = np.histogram(found.scores, bins=BINS)
+    index, _ = opened(session)
+    mine = index.weighted(terms_of(session), count, features)[0]
+    counts, edges = index.histogram(found.scores, BINS)
     tops = 100 - 100 * counts / counts.max()
     bars = "".join(f'<rect x="{i}" y="{top:.0f}" width=".8" height="{100 - top:.0f}"/>' for i, top in enumerate(tops))
     at = 100 * np.clip((mine - edges[0]) / (edges[-1] - edges[0]), 0, 1)

@@ -15,16 +15,17 @@ T = TypeVar("T")
 class Session:
     """Every method returns a new session; a wrong value raises ValueError and nothing has changed.
 
-    layer: where new edits go. factors: (generator, layer, factors id) in use. tab: the one that is open. where, parts,
-    mask, refine, k: the region chosen for the next look. active: the edit that the slider moves. tag: what the last
-    change was, so that one drag is one step of undo. seeds: visited, newest first. notice: one sentence to show until
-    the next change. moved_at: when the slider last moved, on the server's clock. asides: what single tabs keep.
+    layer: where new edits go. factors: (generator, layer, factors id) in use. tab, folds: those that are open. where,
+    parts, mask, refine, k: the region chosen for the next look. active: the edit that the slider moves. tag: what the
+    last change was, so that one drag is one step of undo. seeds: visited, newest first. notice: one sentence to show
+    until the next change. moved_at: when the slider last moved, on the server's clock. asides: what single tabs keep.
     """
 
     recipe: Recipe
     layer: int
     factors: tuple[tuple[str, int, str], ...]
     tab: str = "Edit"
+    folds: frozenset[str] = frozenset()
     where: str = "parts"
     parts: tuple[int, ...] = ()
     mask: Mask | None = None
@@ -119,6 +120,9 @@ class Session:
     def open_tab(self, tab: str) -> Self:
         return replace(self, tab=tab)
 
+    def unfold(self, fold: str, is_open: bool) -> Self:
+        return replace(self, folds=self.folds | {fold} if is_open else self.folds - {fold})
+
     def aside(self, kind: type[T]) -> T:
         """What a tab keeps, a frozen value of a class of its own; as new where it has kept nothing."""
         return next((kept for kept in self.asides if type(kept) is kind), None) or kind()
@@ -157,8 +161,8 @@ class Session:
         return self.change(self.recipe.with_edit(self.check_index(index), edit), tag)
 
     def add(self, edit: Edit) -> Self:
-        """A look: in place of the one in hand, or as a new edit."""
-        return self.append(edit) if self.active is None else self.put(self.active, edit)
+        """A look: in place of the one in hand, or as a new edit. A rewrite in hand stays what it is."""
+        return self.put(self.active, edit) if self.edit is not None and self.edit.op == edit.op else self.append(edit)
 
     def append(self, *edits: Edit) -> Self:
         """New edits at the end of the list, in one step of undo; the last one comes into hand."""
@@ -210,7 +214,7 @@ class Session:
         seeds = tuple(dict.fromkeys((*self.seeds, *other.seeds)))[:SEEDS_KEPT]
         mine = {known[:2] for known in self.factors}
         factors = (*self.factors, *(known for known in other.factors if known[:2] not in mine))
-        return replace(self, past=past, seeds=seeds, factors=factors, tab=other.tab)
+        return replace(self, past=past, seeds=seeds, factors=factors, tab=other.tab, folds=other.folds)
 
     def undo(self) -> Self:
         return self._travel(self.past, self.future, forward=False)

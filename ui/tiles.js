@@ -5,9 +5,14 @@ function render() {
   const focus = [...box.children].indexOf(document.activeElement);
   box.replaceChildren(...v.items.map((item, i) => {
     const b = document.createElement('button'), im = document.createElement('img'), name = document.createElement('span');
-    b.type = 'button'; b.setAttribute('aria-pressed', item.on ? 'true' : 'false'); b.title = item.label;
+    b.type = 'button'; b.setAttribute('aria-pressed', item.on ? 'true' : 'false'); b.title = item.title || item.label;
     im.src = item.image; im.alt = ''; im.draggable = false; name.textContent = item.label;
     b.append(im, name);
+    if (item.before) {                                  // how it was, while the pointer or the focus is there
+      for (const [on, off] of [['pointerenter', 'pointerleave'], ['focus', 'blur']]) {
+        b.addEventListener(on, () => { im.src = item.before; }); b.addEventListener(off, () => { im.src = item.image; });
+      }
+    }
     b.addEventListener('click', () => trigger('choose', {index: i, of: v.of}));
     return b;
   }));

@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import replace
@@ -15,8 +16,10 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
+from panda_core.factorization import Cancelled, Progress
 from panda_core.factors import Factors, scale_parts
 from panda_core.generators.registry import GENERATORS, GeneratorSpec
+from panda_core.generators.split import SplitGenerator
 from panda_core.images import PALETTE, difference, heat_map, png_bytes, to_pil
 from panda_core.recipes import Edit, Mask, Recipe, Region, encode_link, parse_recipe
 from panda_core.rendering import Renderer, edit_alpha
@@ -26,6 +29,7 @@ from .session import Session
 LOOKS = 12
 FRAME_SIDE = 512  # pixels that a frame is sent at, at most
 MOST_PARTS, MOST_SAMPLES = 64, 4096  # of a fit
+LONGEST_REFIT, REFITS = 60.0, threading.BoundedSemaphore(1)  # seconds of one that a link asks for; how many at once
 SEEN = 0.02  # mean change in [-1, 1] units below which nothing visible happened
 renderer = Renderer(cached=48)
 
@@ -114,16 +118,47 @@ def start_file(spec: GeneratorSpec) -> Path:
     return spec.folder() / "start.json"
 
 
-def opened(recipe: Recipe) -> Session:
-    """A session of a recipe from outside, once it has been rendered here.
+def opened(recipe: Recipe, own: tuple[str, ...] = ()) -> Session:
+    """A session of a recipe from outside, once it has been rendered here. own: ids of factors that came with it.
 
     Raises: ValueError if it needs factors that this page does not ship, or does not fit the generator.
     """
     renderer.catalogue.spec(recipe.generator)
-    for edit in recipe.edits:
-        check_factors_id(edit.factors)
+    used = {edit.factors for edit in recipe.edits} - set(own)
+    for factors_id in used:
+        check_factors_id(factors_id)
+    again = [i for i in used if i.startswith("fit:") and not renderer.catalogue.knows(recipe.generator, i)]
+    for factors_id in again:
+        refit(recipe, factors_id)
     renderer.image(recipe)
-    return Session.opened(replace(recipe, weights=None), first_layer(recipe), bundled(recipe))
+    session = Session.opened(replace(recipe, weights=None), first_layer(recipe), bundled(recipe))
+    return replace(session, notice="The parts of this picture were learned again, as its link says." if again else "")
+
+
+def refit(recipe: Recipe, factors_id: str) -> None:
+    """A fit that a stranger's recipe asks for: one at a time, and not for long."""
+    layers, layer = fit_layers(renderer.generator(recipe)), int(factors_id.partition(":")[2].split(",")[0])
+    if layer not in layers:
+        raise ValueError(f"The recipe asks for a fit at layer {layer}; here it can be {', '.join(map(str, layers))}.")
+    if not REFITS.acquire(blocking=False):
+        raise ValueError("Parts are being learned for somebody else's recipe; open yours again in a minute.")
+    try:
+        renderer.catalogue.factors(recipe.generator, factors_id, until(LONGEST_REFIT))
+    except Cancelled as error:
+        raise ValueError(f"The recipe's parts take more than {LONGEST_REFIT:.0f} seconds to learn here.") from error
+    finally:
+        REFITS.release()
+
+
+def until(seconds: float) -> Callable[[Progress], bool]:
+    """A report that stops the work after so many seconds."""
+    end = time.monotonic() + seconds
+    return lambda progress: time.monotonic() < end
+
+
+def fit_layers(generator: SplitGenerator) -> list[int]:
+    """Where parts can be learned: editable layers with a grid worth the name, and not too fine for a page."""
+    return [l for l in generator.editable_layers if 16 < generator.layers[l][1] * generator.layers[l][2] <= 2**14]
 
 
 def check_factors_id(factors_id: str) -> None:
@@ -136,6 +171,8 @@ def check_factors_id(factors_id: str) -> None:
                 f"The recipe asks for a fit of {R_S} parts from {samples} samples; "
                 f"this page fits at most {MOST_PARTS} from {MOST_SAMPLES}."
             )
+    elif scheme == "local":
+        raise ValueError("The recipe uses its maker's own parts or names; open recipe and factors together (.zip).")
     elif scheme != "bundled":
         raise ValueError(f"The recipe uses the factors {factors_id[:60]}, which this page does not have.")
 
@@ -281,8 +318,8 @@ def sheet(session: Session) -> dict:
     if not edits:
         return {"items": [], "note": "Choose a part of the picture to see what can change there."}
     recipe, index = session.recipe, session.active
-    if index is None or recipe.edits[index].layer != session.layer:
-        index, recipe = len(recipe.edits), replace(recipe, edits=(*recipe.edits, edits[0]))
+    if index is None or (recipe.edits[index].op, recipe.edits[index].layer) != ("add", session.layer):
+        index, recipe = len(recipe.edits), with_last(recipe, edits[0])
     others = tuple(e for i, e in enumerate(recipe.edits) if i != index)
     images = kept.get(
         ("sheet", origin(recipe), others, index, tuple(edits)), lambda: thumbnails(recipe, index, edits)
@@ -348,25 +385,34 @@ def region_words(session: Session, edit: Edit) -> str:
 
 
 def look_words(session: Session, edit: Edit) -> str:
-    """An appearance by its place among those offered for the part, or by its name.
+    """An appearance by its place among those offered for the part, or by its name; of a rewrite both concepts.
 
-    A name is of what an appearance marks ("background"), which says nothing about more or less of it at a nose.
+    A name that ships is of what an appearance marks ("background"), which says nothing about more or less of it at a
+    nose; a visitor's own stands beside the place.
     """
-    if edit.op == "rewrite":
-        return f"{edit.source} becomes {edit.target}"
     factors = factors_of(session, edit)
+    if edit.op == "rewrite":
+        return f"{concept_words(factors, edit.source)} becomes {concept_words(factors, edit.target)}"
     row = factors.offered(leading_part(factors, edit.region), LOOKS)
-    if edit.strength is not None and edit.appearance in row:
-        return f"look {row.index(edit.appearance) + 1}"
-    return factors.info.appearance_names.get(edit.appearance, f"look #{edit.appearance}")
+    name = factors.info.appearance_names.get(edit.appearance)
+    if edit.strength is None or edit.appearance not in row:
+        return name or f"look #{edit.appearance}"
+    place = f"look {row.index(edit.appearance) + 1}"
+    return f"{place} ({name})" if name and edit.factors.startswith("local:") else place
+
+
+def concept_words(factors: Factors, appearance: int) -> str:
+    return factors.info.appearance_names.get(appearance, f"concept {appearance + 1}")
 
 
 def edit_rows(session: Session) -> dict:
     """The list of edits."""
     rows = []
     for i, edit in enumerate(session.recipe.edits):
-        size = f"{edit.strength:+.1f}" if edit.strength is not None else f"α {edit.alpha:+g}"
-        row = {"title": region_words(session, edit), "look": f"{look_words(session, edit)}, {size}"}
+        row = {
+            "title": region_words(session, edit),
+            "look": f"{look_words(session, edit)}, {strength_of(session, edit):+.1f}",
+        }
         rows.append(row | {"on": edit.on, "active": i == session.active})
     return {"rows": rows, "undo": len(session.past), "redo": len(session.future)}
 
@@ -383,7 +429,9 @@ def details(session: Session) -> str:
     lines.append(f"layer {session.layer}: {C} × {H} × {W}, {R_C} appearances, {R_S} parts, "
                  f"{factors.info.energy:.0%} of the energy explained")  # fmt: skip
     if edit is not None:
-        lines.append(f"edit {session.active + 1}: appearance {edit.appearance}, parts {list(edit.region.parts)}, α = "
+        rewrites = edit.op == "rewrite"
+        numbers = f"appearance {edit.source} by {edit.target}" if rewrites else f"appearance {edit.appearance}"
+        lines.append(f"edit {session.active + 1}: {numbers}, parts {list(edit.region.parts)}, α = "
                      f"{edit_alpha(edit, factors_of(session, edit)):.3f}, factors `{edit.factors}`")  # fmt: skip
     ratio = frame(session)["ratio"]
     if ratio is not None:
@@ -429,6 +477,10 @@ def history(session: Session) -> dict:
 
 
 def link(session: Session) -> str:
+    if any(e.factors.startswith("local:") for e in session.recipe.edits):
+        raise ValueError(
+            "Edits with your own parts or names cannot be a link; use “Download recipe and factors together” instead."
+        )
     return encode_link(renderer.pin(session.recipe))
 
 
@@ -451,7 +503,11 @@ def picture_file(session: Session) -> str:
 def saved(recipe: Recipe, image: Image.Image, kind: str = "") -> str:
     """A PNG of what a recipe makes, for the browser to save: JSON for the page's script."""
     data = png_bytes(image, renderer.pin(recipe).to_json())
-    name = f"panda-{recipe.generator}-{recipe.seed}{kind}.png"
+    return as_file(f"panda-{recipe.generator}-{recipe.seed}{kind}.png", data)
+
+
+def as_file(name: str, data: bytes) -> str:
+    """A file for the browser to save: JSON for the page's script."""
     return json.dumps({"name": name, "data": base64.b64encode(data).decode()})
 
 
@@ -463,6 +519,10 @@ def read_mask(given, session: Session) -> Mask | None:
     recipe = parse_recipe({"v": 1, "generator": "x", "edits": [{**edit, "region": region}]})
     mask = recipe.edits[0].region.mask
     return mask if "," in mask.rle else None
+
+
+def with_last(recipe: Recipe, edit: Edit) -> Recipe:
+    return replace(recipe, edits=(*recipe.edits, edit))
 
 
 def origin(recipe: Recipe) -> tuple:

@@ -1,0 +1,200 @@
+"""The handlers of the Remove and Rewrite tabs, called directly, on the bundled generator."""
+
+import dataclasses
+
+import gradio as gr
+import numpy as np
+import pytest
+import torch
+
+from panda_core.factorization import Cancelled
+from panda_core.images import to_pil
+from panda_core.recipes import Region, parse_recipe
+from ui import concepts, edit, edits, region, remove, rewrite, view
+from ui.session import Session
+
+
+def event(**data) -> gr.EventData:
+    return gr.EventData(None, data)
+
+
+@pytest.fixture(scope="module")
+def chosen() -> Session:
+    """No edits, the second part chosen."""
+    return region.pick(edits.do_reset(view.start()), event(part=1))
+
+
+@pytest.fixture
+def removed(chosen) -> Session:
+    return remove.cover(chosen, remove.find_cover(chosen))
+
+
+@pytest.fixture
+def two(chosen) -> Session:
+    """Concepts 2 and 5 chosen."""
+    return rewrite.choose_target(rewrite.choose_source(chosen, event(index=2)), event(index=5))
+
+
+def size(session: Session) -> float:
+    return view.strength_of(session, session.edit)
+
+
+def test_removing_appends_the_edit_that_the_core_finds(chosen, removed):
+    found = view.renderer.removal(chosen.recipe, chosen.layer, chosen.factors_id, chosen.region())
+    assert removed.recipe.edits == (found,)
+    assert edits.do_undo(removed).recipe == chosen.recipe
+
+
+def test_another_cover_replaces_the_first_also_after_the_slider(removed):
+    tiles = remove.cover_tiles(removed)
+    assert [item["on"] for item in tiles["items"]] == [True] + [False] * (len(tiles["items"]) - 1)
+    moved, *_ = edits.tick(removed, 0.5 * size(removed))
+    other = remove.choose_cover(moved, event(index=2, of=tiles["of"]))
+    assert other.recipe.edits == (remove.coverings(removed)[2],)
+    assert [item["on"] for item in remove.cover_tiles(other)["items"]].index(True) == 2
+
+
+def test_removing_leaves_a_look_at_the_same_part_alone(chosen):
+    looked = edit.choose_look(chosen, event(index=0))
+    assert looked.edit.appearance in [e.appearance for e in remove.coverings(looked)]
+    assert remove.cover(looked, remove.find_cover(looked)).recipe.edits[0] == looked.edit
+
+
+def test_every_cover_shows_a_picture_of_its_own(removed):
+    items = remove.cover_tiles(removed)["items"]
+    assert len(items) == remove.COVERS == len({item["image"] for item in items})
+    assert items[0]["label"] == "background"
+
+
+def test_a_click_on_outdated_covers_chooses_nothing(removed):
+    of = remove.cover_tiles(removed)["of"]
+    moved = removed.go_to(5)
+    assert remove.choose_cover(moved, event(index=1, of=of)).recipe == moved.recipe
+
+
+def test_before_and_after_stand_side_by_side(chosen, removed):
+    assert remove.before_and_after(chosen) == ""
+    shown = remove.before_and_after(removed)
+    assert shown.count("<img") == 2 and len(set(shown.split('"'))) > 8
+
+
+def test_without_a_region_the_tab_says_what_to_do(chosen):
+    none = region.choose_parts(chosen, [])
+    assert "Choose what to remove" in remove.hint_words(none)
+    assert remove.cover_tiles(none)["items"] == []
+
+
+MISTAKES = {
+    "nothing chosen": lambda s: remove.find_cover(region.choose_parts(s, [])),
+    "nothing outside": lambda s: remove.find_cover(region.choose_where(s, "all")),
+    "cover": lambda s: remove.choose_cover(s, event(index=99)),
+    "cover kind": lambda s: remove.choose_cover(s, event(index="0")),
+    "no concepts": lambda s: rewrite.do_rewrite(s),
+    "one concept": lambda s: rewrite.do_rewrite(rewrite.choose_source(s, event(index=1))),
+    "same concept": lambda s: rewrite.do_rewrite(both(s, 3, 3)),
+    "concept": lambda s: rewrite.choose_source(s, event(index=24)),
+    "concept kind": lambda s: rewrite.choose_target(s, event(index=True)),
+    "nothing to try": lambda s: rewrite.try_elsewhere(s, None),
+    "nothing tried": lambda s: rewrite.open_tried(s, event(index=0)),
+}
+
+
+def both(session: Session, source: int, target: int) -> Session:
+    return rewrite.choose_target(rewrite.choose_source(session, event(index=source)), event(index=target))
+
+
+@pytest.mark.parametrize("kind", MISTAKES)
+def test_a_mistake_is_one_sentence(chosen, kind):
+    with pytest.raises(ValueError) as caught:
+        MISTAKES[kind](chosen)
+    assert 10 < len(str(caught.value)) < 300 and str(caught.value).endswith(".")
+
+
+# rewriting
+
+
+def test_a_rewrite_goes_everywhere_or_only_here(chosen, two):
+    everywhere = rewrite.do_rewrite(two).edit
+    assert (everywhere.op, everywhere.source, everywhere.target) == ("rewrite", 2, 5)
+    assert everywhere.region == Region(all=True) and everywhere.strength == 1.0
+    assert rewrite.do_rewrite(rewrite.choose_here(two, True)).edit.region == chosen.region()
+
+
+def test_a_rewrite_is_said_with_the_names_of_its_concepts(two):
+    done = rewrite.do_rewrite(two)
+    words = f"{concepts.concept_name(two, 2)} becomes {concepts.concept_name(two, 5)}"
+    assert view.edit_rows(done)["rows"][0]["look"].startswith(words)
+    assert rewrite.what(two).lower().startswith(words.lower())
+
+
+def test_rewrites_are_chained_and_the_same_one_is_not_listed_twice(two):
+    once = rewrite.do_rewrite(two)
+    assert rewrite.do_rewrite(once).recipe == once.recipe
+    chain = rewrite.do_rewrite(both(once, 5, 7))
+    assert [(e.source, e.target) for e in chain.recipe.edits] == [(2, 5), (5, 7)]
+    assert not torch.equal(view.renderer.image(chain.recipe), view.renderer.image(once.recipe))
+
+
+def test_the_slider_of_a_rewrite_begins_at_none(two):
+    done = rewrite.do_rewrite(two)
+    slider = edits.slider(done)
+    assert (slider.minimum, slider.value, slider.maximum) == (0, 1.0, 4.0)
+
+
+def test_a_look_leaves_the_rewrite_in_hand_what_it_is(two):
+    done = rewrite.do_rewrite(two)
+    both = edit.choose_look(done, event(index=0))
+    assert [e.op for e in both.recipe.edits] == ["rewrite", "add"]
+    assert len(view.sheet(done)["items"]) > 0
+
+
+def test_other_factors_have_other_concepts(two):
+    other = two.choose_layer(next(layer for layer in two.layers if layer != two.layer))
+    assert rewrite.chosen(other).source is None
+    assert rewrite.chosen(other.choose_layer(two.layer)).source == 2
+
+
+def test_a_rewrite_is_tried_on_other_pictures(two):
+    done = rewrite.do_rewrite(two)
+    key = rewrite.try_elsewhere(done, lambda progress: True)
+    tried = done.put_aside(dataclasses.replace(rewrite.chosen(done), tried=key))
+    items = rewrite.tried_tiles(tried)["items"]
+    assert len({item["image"] for item in items}) == rewrite.OTHERS
+    assert rewrite.open_tried(tried, event(index=1)).recipe.seed == done.recipe.seed + 2
+
+
+def test_trying_stops_when_it_is_cancelled(two):
+    seen = []
+    with pytest.raises(Cancelled):
+        rewrite.try_elsewhere(both(two, 8, 9), lambda progress: seen.append(progress.done))  # None goes on, False stops
+        rewrite.try_elsewhere(both(two, 8, 10), lambda progress: False)
+    assert seen == list(range(rewrite.OTHERS))
+
+
+# endpoints
+
+
+@pytest.mark.parametrize(
+    "call, expected",
+    [
+        (lambda text: remove.remove(text, 1.0), ("add", None)),
+        (lambda text: rewrite.rewrite(text, 2.0, 5.0, 0.5), ("rewrite", 0.5)),
+    ],
+)
+def test_an_endpoint_adds_one_edit(chosen, call, expected):
+    image, recipe = call(chosen.recipe.to_json())
+    made = parse_recipe(recipe)
+    assert [(e.op, e.strength) for e in made.edits] == [expected]
+    assert np.array_equal(np.asarray(image), np.asarray(to_pil(view.renderer.image(made))[0]))
+
+
+@pytest.mark.parametrize("part", [None, 0.5, 999, float("nan"), -1])
+def test_remove_refuses_what_is_no_part(chosen, part):
+    with pytest.raises(gr.Error):
+        remove.remove(chosen.recipe.to_json(), part)
+
+
+@pytest.mark.parametrize("values", [(1, 1, 1), (None, 1, 1), (0, 10**9, 1), (0, 1, float("nan")), (0.5, 1, 1)])
+def test_rewrite_refuses_what_the_validator_refuses(chosen, values):
+    with pytest.raises(gr.Error):
+        rewrite.rewrite(chosen.recipe.to_json(), *values)

@@ -1,0 +1,273 @@
+"""Under the Edit tab's looks: the edits on other pictures, a sweep of the strength, parts refined to this picture."""
+
+import base64
+import html
+import io
+from dataclasses import dataclass, replace
+
+import gradio as gr
+import PIL.Image
+import torch.nn.functional as F
+from PIL import ImageSequence
+from torch import Tensor
+
+from panda_core.factorization import Cancelled, Progress
+from panda_core.factors import scale_parts
+from panda_core.images import animation, difference, overlay_parts, to_pil
+from panda_core.recipes import Recipe
+from panda_core.rendering import Renderer
+
+from . import view
+from .page import Page, current, plainly, read_recipe, sent, sentence
+from .session import Session
+from .widgets import Tiles
+
+OTHERS, STRENGTHS = 16, 13  # pictures to try edits on; stops of a sweep, which goes there and back
+METHODS = [("As learned", "none"), ("Refined", "dense"), ("Refined among neighbours", "graph")]
+
+
+@dataclass(frozen=True)
+class Made:
+    """What was made last on demand: keys of view.kept."""
+
+    others: tuple = ()
+    sweep: tuple = ()
+
+
+# ---- the same edits on other pictures ----
+
+
+def others_panel(page: Page) -> None:
+    with page.fold("On sixteen other seeds", elem_id="others"):
+        go = gr.Button("Try these edits on sixteen other pictures", size="sm", elem_id="try")
+        page.job(go.click, try_others, done=lambda session, key: keep(session, others=key))
+        words, tiles = gr.HTML(), Tiles(group="The same edits on other seeds")
+        page.follow(words, others_words)
+        page.follow(tiles, others_tiles)
+        page.on(tiles.choose, choose_other)
+
+
+def keep(session: Session, **made) -> Session:
+    return session.put_aside(replace(session.aside(Made), **made))
+
+
+def try_others(session: Session, report) -> tuple:
+    """Makes the next pictures with the edits in hand; returns their key."""
+    recipe = session.recipe
+    if not recipe.ordered():
+        raise ValueError("There is no edit to try yet; choose a look first.")
+    key = ("others", recipe)
+    view.kept.get(key, lambda: on_others(recipe, report))
+    return key
+
+
+def on_others(recipe: Recipe, report) -> list[dict]:
+    """Before and after of the OTHERS seeds that follow, and whether the edits can be seen there."""
+    renderer, made = Renderer(view.renderer.catalogue, cached=8), []  # a cache of its own: other visitors keep theirs
+    for i in range(OTHERS):
+        tell(report, "Trying other pictures", i, OTHERS)
+        other = replace(recipe, seed=(recipe.seed + 1 + i) % 2**32)
+        before, after = renderer.base(other), renderer.image(other)
+        change = difference(after, before)[0].cpu()
+        where = [renderer.region_map(other, recipe.edits[k]).cpu() for k in recipe.ordered()]
+        inside = [float(change[m >= min(0.5, float(m.max()))].mean()) for m in where]
+        made.append(
+            {"seed": other.seed, "seen": min(inside) >= view.SEEN, "before": small(before), "image": small(after)}
+        )
+    return made
+
+
+def tell(report, stage: str, done: int, total: int) -> None:
+    if report(Progress(stage, done, total)) is False:
+        raise Cancelled("The work was cancelled.")
+
+
+def small(image: Tensor, side: int = 128) -> str:
+    return view.jpeg(to_pil(resized(image, side))[0])
+
+
+def resized(images: Tensor, side: int) -> Tensor:
+    return F.interpolate(images.float().cpu(), (side, side), mode="bicubic", antialias=True).clamp(-1, 1)
+
+
+def tried(session: Session) -> list[dict]:
+    made = session.aside(Made).others
+    return (made and made[1].generator == session.recipe.generator and view.kept.get(made)) or []
+
+
+def others_words(session: Session) -> str:
+    made = tried(session)
+    if not made:
+        return ""
+    seen = sum(item["seen"] for item in made)
+    stale = "" if session.aside(Made).others[1].edits == session.recipe.edits else " The edits have changed since."
+    return sentence(
+        f"Seen in {seen} of {len(made)} pictures. Point at one for how it was before, click to open it.{stale}"
+    )
+
+
+def others_tiles(session: Session) -> dict:
+    seeds = [
+        item | {"label": f"Seed {item['seed']}" + ("" if item["seen"] else ", hardly seen"),
+                "on": item["seed"] == session.recipe.seed}
+        for item in tried(session)
+    ]  # fmt: skip
+    return {"items": seeds, "note": "" if seeds else "Does the edit hold elsewhere? Press the button to see."}
+
+
+def choose_other(session: Session | None, evt: gr.EventData) -> Session:
+    session, index = current(session), sent(evt, "index")
+    made = tried(session)
+    if type(index) is not int or not 0 <= index < len(made):
+        raise ValueError(f"The picture to open is {index!r:.20}; there are {len(made)}.")
+    return session.go_to(made[index]["seed"])
+
+
+# ---- a sweep of the strength ----
+
+
+def sweep_panel(page: Page) -> None:
+    with page.fold("Sweep of the strength", elem_id="sweep"):
+        go = gr.Button("Animate the strength of the edit in hand", size="sm", elem_id="animate")
+        page.job(go.click, sweep, done=lambda session, key: keep(session, sweep=key))
+        shown = gr.HTML()
+        with gr.Row(elem_classes="actions"):
+            files = [gr.Button(f"Download {kind}", size="sm", min_width=120) for kind in ("WebP", "GIF")]
+        page.follow(go, lambda s: gr.Button(interactive=s.active is not None))
+        page.follow(shown, show_sweep)
+        for kind, button in zip(("WEBP", "GIF"), files):
+            page.follow(button, lambda s: gr.Button(interactive=swept(s) is not None))
+            page.save(button.click, lambda s, kind=kind: view.as_file(*sweep_file(current(s), kind)))
+
+
+def sweep(session: Session, report) -> tuple:
+    """Makes the animation of the edit in hand, from one end of its slider to the other and back; returns its key."""
+    recipe, index = session.recipe, session.active
+    if index is None:
+        raise ValueError("There is no edit in hand; choose a look, or an edit from the list, first.")
+    edit, end = replace(session.edit, on=True).with_strength(0.0), view.ends(session)
+    recipe = recipe.with_edit(index, edit)
+    title = f"{view.region_words(session, edit)}, {view.look_words(session, edit)}: from {-end:+.1f} to {end:+.1f}"
+    key = ("sweep", recipe, index, title)
+
+    def make() -> bytes:
+        stops = [edit.with_strength(round(end * (2 * i / (STRENGTHS - 1) - 1), 3)) for i in range(STRENGTHS)]
+        frames = []
+        for i, stop in enumerate(stops):
+            tell(report, "Drawing pictures", i, STRENGTHS)
+            picture = view.renderer.variants(recipe, index, [stop])
+            frames += to_pil(resized(picture, min(max(picture.shape[-1], 256), view.FRAME_SIDE)))
+        return animation(frames + frames[-2:0:-1], "WEBP")
+
+    view.kept.get(key, make)
+    return key
+
+
+def swept(session: Session) -> bytes | None:
+    made = session.aside(Made).sweep
+    return view.kept.get(made) if made else None
+
+
+def show_sweep(session: Session) -> str:
+    data = swept(session)
+    if data is None:
+        return "<p>From one end of the slider to the other, as a moving picture. Choose a look first.</p>"
+    picture, title = base64.b64encode(data).decode(), html.escape(session.aside(Made).sweep[3])
+    return figure(f"data:image/webp;base64,{picture}", title)
+
+
+def figure(source: str, caption: str) -> str:
+    """caption: HTML."""
+    return f'<figure><img src="{source}" alt="{caption}"><figcaption>{caption}</figcaption></figure>'
+
+
+def sweep_file(session: Session, kind: str) -> tuple[str, bytes]:
+    data = swept(session)
+    if data is None:
+        raise ValueError("There is no animation yet; press the button above first.")
+    if kind == "GIF":
+        with PIL.Image.open(io.BytesIO(data), formats=["WEBP"]) as film:
+            data = animation([frame.convert("RGB") for frame in ImageSequence.Iterator(film)], "GIF")
+    return f"panda-{session.recipe.generator}-{session.recipe.seed}.{kind.lower()}", data
+
+
+# ---- parts refined to this picture ----
+
+
+def refine_panel(page: Page) -> None:
+    with page.fold("Parts refined to this picture", elem_id="refine"):
+        method = gr.Radio(METHODS, label="Outline of the parts", value="none", interactive=True, elem_id="method")
+        k = gr.Slider(4, 128, 32, step=1, label="Neighbours (fewer follow the picture more closely)", visible=False,
+                      interactive=True, buttons=[], elem_id="neighbours")  # fmt: skip
+        page.follow(method, lambda s: s.refine)
+        page.follow(k, show_neighbours)
+        page.follow(gr.HTML(elem_classes="pair"), both_overlays, later=True)
+        page.on(method.input, set_refine, method, k)
+        page.on(k.input, set_refine, method, k)
+
+
+def show_neighbours(session: Session):
+    most = len(view.factors_of(session).parts) - 1
+    return gr.Slider(visible=session.refine == "graph", maximum=min(128, most), value=min(session.k, most))
+
+
+def set_refine(session: Session | None, method: str, k: float) -> Session:
+    session = current(session)
+    check_method(method, k, len(view.factors_of(session).parts))
+    return session.set_refine(method, int(k))
+
+
+def check_method(method: str, k: float, cells: int) -> None:
+    if method not in ("none", "dense", "graph"):
+        raise ValueError(f"method is {method!r:.20}; it must be none, dense or graph.")
+    if method == "graph" and not (isinstance(k, int | float) and 1 <= k <= cells - 1 and k == int(k)):
+        raise ValueError(f"k is {k!r:.20}; this layer takes a whole number from 1 to {cells - 1}.")
+
+
+def both_overlays(session: Session) -> str:
+    """The parts as learned and, if they are, as refined; HTML."""
+    key = ("overlay", view.origin(session.recipe), session.layer, session.factors_id)
+
+    def overlay(method: str) -> str:
+        named = (*key, method, session.k if method == "graph" else None)
+        given = session.recipe, session.layer, session.factors_id, method, session.k
+        return view.kept.get(named, lambda: parts_picture(session.recipe, session.layer, view.renderer.parts(*given)))
+
+    learned = figure(overlay("none"), "As learned, the same for every picture")
+    if session.refine == "none":
+        return learned + "<p>Refined parts follow the outlines of this very picture; the edit in hand follows them.</p>"
+    return learned + figure(overlay(session.refine), "Refined to this picture")
+
+
+def parts_picture(recipe: Recipe, layer: int, parts: Tensor, side: int = 224) -> str:
+    """JPEG of the picture without edits, tinted with parts P [S, R_S], `side` pixels wide."""
+    generator = view.renderer.generator(recipe)
+    top, left, bottom, right = generator.frame(layer)
+    maps = scale_parts(parts.cpu()).t().reshape(-1, 1, *generator.layers[layer][1:])[:, :, top:bottom, left:right]
+    maps = F.interpolate(maps, (side, side), mode="bilinear", align_corners=False)[:, 0]
+    return view.jpeg(overlay_parts(resized(view.renderer.base(recipe), side), maps))
+
+
+@plainly
+def refine(recipe: str, layer: float | None, method: str, k: float = 32) -> tuple[PIL.Image.Image, str]:
+    """Parts refined to the picture of a recipe (JSON text): method "none", "dense" or "graph" with k neighbours.
+
+    layer: null for the generator's own choice. Returns the picture tinted with its parts as refined, and the recipe
+    with the edits of this layer that act on parts acting on the refined ones.
+    """
+    made = read_recipe(recipe)
+    known = view.bundled(made)
+    number = view.first_layer(made) if layer is None else layer
+    if number not in known:
+        raise ValueError(f"layer is {layer!r:.20}; this generator has parts at {', '.join(map(str, known))}.")
+    number, mine = int(number), [e.factors for e in made.edits if e.layer == number]
+    factors_id = mine[-1] if mine else known[number]
+    check_method(method, k, len(view.renderer.catalogue.factors(made.generator, factors_id).parts))
+    maps = view.renderer.part_maps(made, number, factors_id, method, int(k))
+    regions = {"refine": method, "k": int(k) if method == "graph" else 32}
+    edits = tuple(
+        replace(e, region=replace(e.region, **regions)) if e.layer == number and e.region.parts else e
+        for e in made.edits
+    )
+    picture = overlay_parts(view.renderer.base(made), maps)
+    return picture, view.renderer.pin(replace(made, edits=edits)).to_json()

@@ -1,0 +1,72 @@
+"""Named edits: the generator's presets, each shown on this picture."""
+
+from dataclasses import replace
+
+import gradio as gr
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from panda_core.presets import Preset, presets
+from panda_core.recipes import Recipe
+
+from . import view
+from .further import small
+from .page import Page, current, sent
+from .session import Session
+from .widgets import Tiles
+
+
+def named_panel(page: Page) -> None:
+    with page.fold("Named edits", elem_id="named"):
+        tiles = Tiles(group="Named edits")
+        page.follow(tiles, named_tiles, later=True)
+        page.on(tiles.choose, choose_named)
+
+
+def offered(session: Session) -> tuple[Preset, ...]:
+    weights = view.renderer.catalogue.generator(session.recipe.generator).weights
+    return presets(session.recipe.generator, weights)
+
+
+def named_tiles(session: Session) -> dict:
+    """This picture, edits in hand included, with each of the presets."""
+    found, recipe = offered(session), session.recipe
+    if not found:
+        return {"items": [], "note": "Nobody has named edits for this generator yet."}
+    images = view.kept.get(("named", view.origin(recipe), recipe.edits), lambda: pictures(recipe, found))
+    items = [{"image": image, "label": preset.name, "title": preset.note} for image, preset in zip(images, found)]
+    return {"items": items, "note": "", "of": session.recipe.generator}
+
+
+@torch.inference_mode()
+def pictures(recipe: Recipe, found: tuple[Preset, ...]) -> list[str]:
+    """Thumbnails, those of one layer in one batch."""
+    images: dict[str, Tensor] = {}
+    base = F.avg_pool2d(view.renderer.base(recipe), 2)
+    for layer in {edit.layer for preset in found for edit in preset.edits}:
+        group = [preset for preset in found if {edit.layer for edit in preset.edits} == {layer}]
+        if not group:
+            continue
+        still = group[0].edits[0].with_strength(0.0)
+        more, index = replace(recipe, edits=(*recipe.edits, still)), len(recipe.edits)
+        shown = view.renderer.variants(more, index, [preset.edits for preset in group], half_size=True)
+        # what the picture has in full and half of its network leaves out, the same for all
+        plain = view.renderer.variants(replace(recipe, edits=(still,)), 0, [still], half_size=True)
+        images |= {preset.name: image for preset, image in zip(group, shown + base - plain)}
+    for preset in found:
+        if preset.name not in images:  # of several layers
+            whole = view.renderer.image(replace(recipe, edits=(*recipe.edits, *preset.edits)))
+            images[preset.name] = F.avg_pool2d(whole, 2)[0]
+    return [small(images[preset.name][None]) for preset in found]
+
+
+def choose_named(session: Session | None, evt: gr.EventData) -> Session:
+    """The edits of a preset, after those that there are."""
+    session, index = current(session), sent(evt, "index")
+    found = offered(session)
+    if sent(evt, "of") not in (None, session.recipe.generator):
+        return session  # the click met tiles of another generator
+    if type(index) is not int or not 0 <= index < len(found):
+        raise ValueError(f"named edit is {index!r:.20}; {len(found)} are offered here.")
+    return session.append(*found[index].edits)

@@ -1,0 +1,182 @@
+"""The Remove tab: an object covered with what the picture's background looks like (I 4.1.1)."""
+
+from dataclasses import dataclass, replace
+
+import gradio as gr
+import PIL.Image
+import torch.nn.functional as F
+from torch import Tensor
+
+from panda_core.images import to_pil
+from panda_core.recipes import Edit, parse_recipe
+
+from . import view
+from .page import Page, answer, current, figure, heading, plainly, sent, sentence, whole
+from .region import choose_parts
+from .session import Session
+from .widgets import Tiles
+
+COVERS = 6  # looks offered
+SIDE = 256  # pixels of the pictures before and after
+NOTHING = "Choose what to remove first: click its part in the picture, or paint over it with the brush."
+
+
+@dataclass(frozen=True)
+class Covered:
+    """What this tab keeps: the edit that it made last, whatever its strength."""
+
+    made: Edit | None = None
+
+
+def remove_tab(page: Page) -> None:
+    gr.HTML(heading("Remove an object"))
+    hint = gr.HTML(elem_classes="hint")
+    button = gr.Button("Remove it", variant="primary", elem_id="remove")
+    page.job(button.click, find_cover, done=cover)
+    pair = gr.HTML(elem_id="removed")
+    gr.HTML(heading("Covered with"))
+    covers = Tiles(group="Covered with", elem_id="covers")
+    gr.HTML(sentence("What the object does elsewhere stays, such as its shadow: choose or paint that too."))
+
+    page.follow(hint, lambda s: sentence(hint_words(s)))
+    page.follow(button, lambda s: gr.Button(interactive=s.region() is not None))
+    page.follow(pair, before_and_after)
+    page.follow(covers, cover_tiles, later=True)
+    page.on(covers.choose, choose_cover)
+
+
+def hint_words(session: Session) -> str:
+    region = session.region()
+    if region is None:
+        return NOTHING
+    named = view.region_words(session, Edit("add", session.layer, session.factors_id, region, appearance=0))
+    more = " If the object reaches further, Shift-click its other parts too, or paint over all of it."
+    return f"Chosen: {named}.{more if region.parts else ''}"
+
+
+# ---- covering ----
+
+
+def find_cover(session: Session, report=None) -> Edit:
+    """The background over the chosen region; the first time for its factors that takes a hundred pictures' heads."""
+    region = session.region()
+    if region is None:
+        raise ValueError(NOTHING)
+    edit = view.renderer.removal(session.recipe, session.layer, session.factors_id, region)
+    if not edit.alpha:
+        raise ValueError("This place looks like the background already; choose another look to cover it with.")
+    return edit
+
+
+def cover(session: Session, edit: Edit) -> Session:
+    """A new edit; in place of the one in hand where that covers the same region already."""
+    covered = session.add(edit) if covers_already(session, edit) else session.append(edit)
+    return covered.put_aside(Covered(any_size(edit)))
+
+
+def covers_already(session: Session, edit: Edit) -> bool:
+    """Whether the edit in hand covers the region of this one: it has its raw α still, or this tab made it last."""
+    now = session.edit
+    if now is None or (now.op, now.factors, now.region) != (edit.op, edit.factors, edit.region):
+        return False
+    return now.alpha is not None or any_size(now) == session.aside(Covered).made
+
+
+def any_size(edit: Edit) -> Edit:
+    """What stays of an edit when the slider moves it."""
+    return replace(edit, strength=None, alpha=None, on=True)
+
+
+def coverings(session: Session) -> list[Edit]:
+    """What the chosen region could be covered with, the background first; none until the background is known.
+
+    Raises: ValueError if nothing in the picture could cover it.
+    """
+    recipe, layer, factors_id, region = session.recipe, session.layer, session.factors_id, session.region()
+    if region is None or not view.renderer.knows_background(recipe, factors_id):
+        return []
+    key = ("coverings", view.origin(recipe), layer, factors_id, region)
+    return view.kept.get(key, lambda: view.renderer.coverings(recipe, layer, factors_id, region, COVERS))
+
+
+def cover_tiles(session: Session) -> dict:
+    """Each with the picture that a click would give, cropped around the region."""
+    try:
+        edits = coverings(session)
+    except ValueError as error:
+        return {"items": [], "note": str(error)}
+    if not edits:
+        press = "Press “Remove it” first." if session.region() else ""
+        return {"items": [], "note": f"Other looks to cover the object with are offered here. {press}"}
+    recipe, now = session.recipe, session.edit
+    index = session.active if covers_already(session, edits[0]) else len(recipe.edits)
+    others = tuple(e for i, e in enumerate(recipe.edits) if i != index)
+    trial = recipe if index < len(recipe.edits) else view.with_last(recipe, edits[0])
+    key = ("covers", view.origin(recipe), others, index, tuple(edits))
+    images = view.kept.get(key, lambda: view.thumbnails(trial, index, edits))
+    return {
+        "items": [
+            {
+                "image": image,
+                "label": cover_words(session, edit),
+                "on": index < len(recipe.edits)
+                and now.appearance == edit.appearance
+                and view.strength_of(session, now) * edit.alpha > 0,
+            }
+            for image, edit in zip(images, edits)
+        ],
+        "note": "",
+        "of": covers_of(session),
+    }
+
+
+def cover_words(session: Session, edit: Edit) -> str:
+    number, sign = view.renderer.background(session.recipe, session.layer, session.factors_id)
+    if edit.appearance == number and edit.alpha * sign > 0:
+        return "background"
+    return view.look_words(session, edit)
+
+
+def covers_of(session: Session) -> str:
+    """Which tiles these are: a click on some that are about to go must not choose from the next."""
+    return f"{view.sheet_of(session)} {session.factors_id} {session.recipe.seed}"
+
+
+def choose_cover(session: Session | None, evt: gr.EventData) -> Session:
+    session, index = current(session), sent(evt, "index")
+    if sent(evt, "of") not in (None, covers_of(session)):
+        return session
+    edits = coverings(session)
+    if type(index) is not int or not 0 <= index < len(edits):
+        raise ValueError(f"look is {index!r:.20}; {len(edits)} are offered to cover the object with.")
+    return cover(session, edits[index])
+
+
+# ---- before and after ----
+
+
+def before_and_after(session: Session) -> str:
+    """The picture without its edits and with them, around the region; HTML."""
+    recipe, region = session.recipe, session.region()
+    if region is None or not recipe.ordered():
+        return ""
+    at = Edit("add", session.layer, session.factors_id, region, appearance=0)
+    top, left, side = view.crop_box(view.renderer.region_map(recipe, at), view.renderer.generator(recipe).resolution)
+
+    def crop(images: Tensor) -> str:
+        part = images[:, :, top : top + side, left : left + side].clamp(-1, 1)
+        return view.jpeg(to_pil(F.interpolate(part, (SIDE, SIDE), mode="bicubic", align_corners=False))[0])
+
+    images = [crop(view.renderer.base(recipe)), crop(view.renderer.image(recipe))]
+    return f'<div class="pair">{"".join(map(figure, images, ("Before", "After, with all edits")))}</div>'
+
+
+@plainly
+def remove(recipe: str, part: float) -> tuple[PIL.Image.Image, str]:
+    """The recipe (JSON text) with one more edit, which covers a part of its generator's default layer with background.
+
+    Returns the picture and the new recipe.
+    """
+    session = view.opened(parse_recipe(recipe))
+    session = choose_parts(session.choose_layer(view.first_layer(session.recipe)), [whole(part)])
+    return answer(session.append(find_cover(session)).recipe)
