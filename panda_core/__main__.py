@@ -38,8 +38,9 @@ def convert_file(args: argparse.Namespace) -> None:
 
 
 def render(args: argparse.Namespace) -> None:
-    renderer = Renderer(Catalogue(own=True))
-    recipe = renderer.pin(read_recipe(args.recipe))
+    renderer, recipe = Renderer(Catalogue(own=True)), read_recipe(args.recipe)
+    renderer.catalogue.generator(recipe.generator, show)
+    recipe = renderer.pin(recipe)
     picture = to_pil(renderer.image(recipe))[0]
     args.out.write_bytes(png_bytes(picture, recipe.to_json()))
 
