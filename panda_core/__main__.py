@@ -42,8 +42,9 @@ def convert_file(args: argparse.Namespace) -> None:
 
 
 def render(args: argparse.Namespace) -> None:
-    renderer = Renderer(Catalogue(own=True))
-    recipe = renderer.pin(read_recipe(args.recipe))
+    renderer, recipe = Renderer(Catalogue(own=True)), read_recipe(args.recipe)
+    renderer.catalogue.generator(recipe.generator, show)
+    recipe = renderer.pin(recipe)
     picture = to_pil(renderer.image(recipe))[0]
     args.out.write_bytes(png_bytes(picture, recipe.to_json()))
 
@@ -153,7 +154,7 @@ def show(progress: Progress) -> None:
     else:
         energy = "" if progress.energy is None else f", {progress.energy:.4f} explained"
         text = f"{progress.done} of at most {progress.total}{energy}"
-    print(f"\r{progress.stage}: {text}   ", end="", file=sys.stderr)
+    print(f"{progress.stage}: {text}   ", end="\r", file=sys.stderr)
 
 
 def main(arguments: list[str] | None = None) -> int:
