@@ -1,4 +1,4 @@
-"""The command line: python -m panda_core list | convert | render | fit | rank | publish."""
+"""The command line: python -m panda_core list | convert | render | fit | rank | publish | deploy."""
 
 import argparse
 import os
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch.distributed
 
+from . import deploy
 from .allocator import keep_freed_memory
 from .catalogue import Catalogue, fit_layer
 from .checkpoints import convert
@@ -147,6 +148,12 @@ def grow_together(index: RankingIndex, draw, count: int) -> RankingIndex:
     return RankingIndex(index.folder, index.table, index.about)
 
 
+def deploy_space(args: argparse.Namespace) -> None:
+    planned = deploy.plan(args.space)
+    print(planned.words(), flush=True)
+    print("Nothing was sent." if args.dry_run else deploy.deploy(planned, args.private))
+
+
 def show(progress: Progress) -> None:
     if progress.stage == "downloading":
         total = f" of {progress.total / 1e6:.1f}" if progress.total else ""
@@ -198,6 +205,11 @@ def main(arguments: list[str] | None = None) -> int:
     command.add_argument("--private", action="store_true")
     command.add_argument("--dry-run", action="store_true", help="only say what would be uploaded, and show the card")
     command.set_defaults(run=publish)
+    command = commands.add_parser("deploy", help="the page as a Space on the Hub, new or brought up to date")
+    command.add_argument("space", metavar="OWNER/NAME")
+    command.add_argument("--dry-run", action="store_true", help="only say what would be done")
+    command.add_argument("--private", action="store_true", help="a new Space that only its owner sees")
+    command.set_defaults(run=deploy_space)
     args = parser.parse_args(arguments)
     keep_freed_memory()
     try:

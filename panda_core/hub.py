@@ -320,7 +320,7 @@ def _explain(
         kind, text = "offline", f"{what} is not on this machine and HF_HUB_OFFLINE is set; unset it to download."
     elif isinstance(error, errors.GatedRepoError):
         kind = "gated"
-        page = f"{constants.ENDPOINT}/{constants.REPO_TYPES_URL_PREFIXES.get(repo_type, '')}{repo}"
+        page = address(repo, repo_type)
         text = f"{repo} is gated; accept its terms at {page}, then set HF_TOKEN to a token of that account."
     elif isinstance(error, errors.RepositoryNotFoundError) and not (writing and status == 401):
         kind = "missing"
@@ -359,6 +359,11 @@ def _explain(
 # ---- what is there, and from here to there ----
 
 
+def address(repo: str, repo_type: str = "model") -> str:
+    """Where people look at a repository."""
+    return f"{constants.ENDPOINT}/{constants.REPO_TYPES_URL_PREFIXES.get(repo_type, '')}{repo}"
+
+
 def list_files(repo: str, revision: str = "main", repo_type: str = "model") -> list[str]:
     """The paths of a repository's files; without a network those that are on this machine.
 
@@ -392,16 +397,24 @@ def read_text(repo: str, path: str, repo_type: str = "model") -> str | None:
         _explain(error, repo, path, repo_type=repo_type)
 
 
-def upload(repo: str, files: Mapping[str, Path | bytes], message: str, repo_type: str = "model", **create: Any) -> str:
+def upload(
+    repo: str,
+    files: Mapping[str, Path | bytes],
+    message: str,
+    repo_type: str = "model",
+    gone: Sequence[str] = (),
+    **create: Any,
+) -> str:
     """Commit files (path there -> path here, or bytes) to a repository, made if it is missing; the commit's address.
 
-    create: further arguments of HfApi.create_repo, such as private.
+    gone: paths to delete in the same commit; create: further arguments of HfApi.create_repo, such as private.
 
     Raises: HubError.
     """
     api = client.HfApi()
     operations = [client.CommitOperationAdd(path, data if isinstance(data, bytes) else str(data))
                   for path, data in files.items()]  # fmt: skip
+    operations += [client.CommitOperationDelete(path) for path in gone]
     try:
         api.create_repo(repo, repo_type=repo_type, exist_ok=True, **create)
         return api.create_commit(repo, operations, commit_message=message, repo_type=repo_type).commit_url
@@ -409,3 +422,27 @@ def upload(repo: str, files: Mapping[str, Path | bytes], message: str, repo_type
         _explain(error.__cause__ or error, repo, repo_type=repo_type, writing=True)
     except Exception as error:
         _explain(error, repo, repo_type=repo_type, writing=True)
+
+
+def keep_folder(repo: str, folder: Path, minutes: float = 10) -> client.CommitScheduler:
+    """Keep a folder of JSON files in a data set: what is there comes here now, what is added here goes there in turn.
+
+    Raises: HubError.
+    """
+    try:
+        client.HfApi().create_repo(repo, repo_type="dataset", private=True, exist_ok=True)
+        client.snapshot_download(repo, repo_type="dataset", allow_patterns=f"{folder.name}/*.json",
+                                 local_dir=folder.parent)  # fmt: skip
+        folder.mkdir(parents=True, exist_ok=True)
+        return client.CommitScheduler(repo_id=repo, repo_type="dataset", folder_path=folder, path_in_repo=folder.name,
+                                      every=minutes, allow_patterns="*.json", private=True)  # fmt: skip
+    except Exception as error:
+        _explain(error, repo, repo_type="dataset", writing=True)
+
+
+def delete_file(repo: str, path: str, repo_type: str = "dataset") -> None:
+    """Raises: HubError."""
+    try:
+        client.HfApi().delete_file(path, repo, repo_type=repo_type)
+    except Exception as error:
+        _explain(error, repo, path, repo_type=repo_type, writing=True)
