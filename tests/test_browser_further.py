@@ -8,7 +8,7 @@ import pytest
 from axe_playwright_python import sync_playwright as axe
 from playwright.sync_api import expect
 
-from .browser import rows
+from tests.browser import rows
 
 pytestmark = pytest.mark.browser
 FOLDS = ("Named edits", "On sixteen other seeds", "Sweep of the strength", "Parts refined to this picture")
