@@ -256,7 +256,7 @@ def refine(recipe: str, layer: float | None, method: str, k: float = 32) -> tupl
     with the edits of this layer that act on parts acting on the refined ones.
     """
     made = read_recipe(recipe)
-    known = view.bundled(made)
+    known = view.available(made)
     number = view.first_layer(made) if layer is None else layer
     if number not in known:
         raise ValueError(f"layer is {layer!r:.20}; this generator has parts at {', '.join(map(str, known))}.")
