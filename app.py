@@ -21,10 +21,11 @@ from ui import bundle, view
 from ui.edit import edit_tab
 from ui.edits import edits_panel
 from ui.factors import factors_panel, fit
-from ui.further import refine
+from ui.further import others_panel, refine, refine_panel, sweep_panel
 from ui.gallery import enabled, gallery_panel, unpublish
 from ui.generators import generators_panel
 from ui.masks import RESULTS, masks_tab, saliency
+from ui.named import named_panel
 from ui.page import (
     BUDGETS,
     JOBS,
@@ -243,9 +244,13 @@ with gr.Blocks(title="PandA: click a part, change it", analytics_enabled=False, 
                 with page.tab("Rank"):
                     rank_tab(page)
             edits_panel(page, picture, words)
-            with gr.Accordion("Factors", open=False, elem_id="factors"):
-                factors_panel(page)
             share_panel(page)
+            named_panel(page)
+            others_panel(page)
+            sweep_panel(page)
+            refine_panel(page)
+            with page.fold("Factors", elem_id="factors"):
+                factors_panel(page)
     if enabled():
         gallery_panel(page)
     page.follow(gr.HTML(elem_id="status"), status_line, later=True)
