@@ -1,16 +1,20 @@
 """The page: click on a part of a picture, change it, share the link. Layout and wiring; run it with `python app.py`."""
 
+import ui.gpu  # first: on ZeroGPU before torch
+
+# isort: split
 import html
 import json
+import logging
 import os
 import random
 
-os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before gradio is imported: no look-ups outside
-
 import gradio as gr
 import PIL.Image
+from starlette.middleware import Middleware
 
 from panda_core.allocator import keep_freed_memory
+from panda_core.door import Door, device, log, memory_mb
 from panda_core.images import read_recipe_json
 from panda_core.recipes import parse_recipe
 from ui import bundle, view
@@ -18,8 +22,23 @@ from ui.edit import edit_tab
 from ui.edits import edits_panel
 from ui.factors import factors_panel, fit
 from ui.further import refine
+from ui.gallery import enabled, gallery_panel, unpublish
 from ui.masks import RESULTS, masks_tab, saliency
-from ui.page import JOBS, QUIET, Page, answer, current, plainly, read_recipe, reading, sent, sentence, whole
+from ui.page import (
+    BUDGETS,
+    JOBS,
+    QUIET,
+    Page,
+    answer,
+    current,
+    number,
+    plainly,
+    read_recipe,
+    reading,
+    sent,
+    sentence,
+    whole,
+)  # fmt: skip
 from ui.rank import rank, rank_tab
 from ui.region import region_panel
 from ui.remove import remove, remove_tab
@@ -102,10 +121,7 @@ def roll(session: Session | None) -> Session:
 
 
 def go_to_seed(session: Session | None, seed: float | None) -> Session:
-    session = current(session)
-    if seed is None or seed != seed or int(seed) != seed:
-        raise ValueError(f"seed is {seed}; it must be a whole number from 0 to {2**32 - 1}.")
-    return session.go_to(int(seed))
+    return current(session).go_to(number("seed", seed, 0, 2**32 - 1, whole=True))
 
 
 def go_back(session: Session | None, evt: gr.EventData) -> Session:
@@ -118,20 +134,19 @@ def go_back(session: Session | None, evt: gr.EventData) -> Session:
 def set_psi(session: Session | None, psi: float) -> Session:
     session = current(session)
     limits = view.renderer.generator(session.recipe).psi_range or (0.0, 2.0)
-    if not limits[0] <= psi <= limits[1]:
-        raise ValueError(f"ψ is {psi}; this generator takes {limits[0]} to {limits[1]}.")
-    return session.set_psi(psi)
+    return session.set_psi(number("ψ", psi, *limits))
 
 
 def set_layer(session: Session | None, layer: int) -> Session:
     session = current(session)
-    if layer not in session.layers:
-        raise ValueError(f"layer is {layer}; this page edits {', '.join(map(str, session.layers))}.")
+    if type(layer) is not int or layer not in session.layers:
+        raise ValueError(f"layer is {layer!r:.20}; this page edits {', '.join(map(str, session.layers))}.")
     return session.choose_layer(layer)
 
 
 def set_generator(session: Session | None, name: str) -> Session:
-    view.renderer.catalogue.spec(name)
+    if name not in view.offered().values():
+        raise ValueError(f"generator is {name!r:.20}; choose one of the list.")
     return view.start(name).after(current(session))
 
 
@@ -150,7 +165,7 @@ def share_picture(session: Session | None) -> str:
 def open_file(session: Session | None, data: bytes | None) -> Session:
     """A picture of ours, dropped or chosen: its recipe is opened, and can be undone."""
     session = current(session)
-    if not data:
+    if not data or not isinstance(data, bytes):
         raise ValueError("The file is empty; PNG files downloaded here can be opened.")
     opened = view.opened(parse_recipe(read_recipe_json(data)))
     return opened.after(session)
@@ -179,6 +194,8 @@ def endpoints() -> None:
     part, appearance, strength = (gr.Number(visible=False, label=name) for name in ("part", "appearance", "strength"))
     button = gr.Button(visible=False)
     button.click(generate, recipe, [image, recipe], api_name="generate")
+    name, token = gr.Textbox(visible=False, label="name"), gr.Textbox(visible=False, label="token")
+    button.click(unpublish, [name, token], name, api_name="unpublish")
     button.click(edit, [recipe, part, appearance, strength], [image, recipe], api_name="edit")
     button.click(remove, [recipe, part], [image, recipe], api_name="remove")
     source, target = (gr.Number(visible=False, label=name) for name in ("source", "target"))
@@ -197,6 +214,17 @@ def endpoints() -> None:
     button.click(saliency, inputs, [image, recipe], api_name="saliency")
     count, ends = gr.Number(visible=False, label="count"), gr.JSON(visible=False, label="seeds")
     button.click(rank, [recipe, appearance, part, count], ends, api_name="rank", **JOBS)
+
+
+def status() -> dict:
+    """What /status says: what this runs on, and how busy it is."""
+    visitors = len(BUDGETS)
+    return {"device": device(), "memory_mb": memory_mb(), "queue": len(demo._queue), "visitors": visitors}
+
+
+def status_line(session: Session) -> str:
+    now = status()
+    return f"<p>{html.escape(now['device'])}, {now['memory_mb']} MB in use, {now['queue']} waiting</p>"
 
 
 def notice(session: Session) -> str:
@@ -226,8 +254,12 @@ with gr.Blocks(title="PandA: click a part, change it", analytics_enabled=False, 
             with gr.Accordion("Factors", open=False, elem_id="factors"):
                 factors_panel(page)
             share_panel(page)
+    if enabled():
+        gallery_panel(page)
+    page.follow(gr.HTML(elem_id="status"), status_line, later=True)
     endpoints()
     page.wire(demo)
+ui.gpu.start()
 demo.queue(max_size=64, default_concurrency_limit=4, api_open=False)
 
 THEME = gr.themes.Base(
@@ -252,9 +284,13 @@ THEME = gr.themes.Base(
     checkbox_label_background_fill_selected="*primary_100",
 )
 LAUNCH = {"theme": THEME, "css": read("page.css"), "ssr_mode": False, "run_history": False, "max_file_size": "8mb",
-          "footer_links": ["api"], "state_session_capacity": 500, "enable_monitoring": False, "pwa": False}  # fmt: skip
+          "footer_links": ["api"], "state_session_capacity": 500, "enable_monitoring": False, "pwa": False,
+          "app_kwargs": {"middleware": [Middleware(Door, budgets=BUDGETS, status=status)]}}  # fmt: skip
 
 if __name__ == "__main__":
+    if os.environ.get("SPACE_ID") or os.environ.get("PANDA_LOG") == "1":
+        logging.basicConfig(format="%(message)s")
+        log.setLevel(logging.INFO)
     keep_freed_memory()
     view.start()  # the generator is read before the first visitor comes
     demo.launch(**LAUNCH)

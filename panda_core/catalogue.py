@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from . import hub, loading
+from .devices import in_batches
 from .factorization import Progress, fit
 from .factors import Factors, FactorsInfo
 from .generators.registry import GENERATORS, GeneratorSpec, HubFile, PublishedPair
@@ -41,7 +42,7 @@ def feature_source(
     """
     generator.check_layer(layer)
 
-    def draw(first: int, count: int) -> Tensor:
+    def some(first: int, count: int) -> Tensor:
         numbers = range(first, first + count)
         seeds = numbers if seed is None else [SAMPLE_SEEDS + (seed * 10**6 + i) % 2**31 for i in numbers]
         all_classes = generator.n_classes > 0 and class_index is None
@@ -53,7 +54,7 @@ def feature_source(
         with torch.inference_mode():
             return generator.head(latents, layer).features
 
-    return draw
+    return lambda first, count: in_batches(lambda done, n: some(first + done, n), count, max(count, 1))
 
 
 def batch_for(shape: tuple[int, int, int], limit: int = 2**26) -> int:
@@ -163,6 +164,10 @@ class Catalogue:
         Raises: HubError and ValueError in one sentence; Cancelled.
         """
         return Loaded(*self._load(name)) if self._load else self._loader.load(self.spec(name), report)
+
+    def leave_gpu(self) -> None:
+        """Every generator runs on the CPU from now on."""
+        self._loader.leave_gpu()
 
     def default_layer(self, name: str) -> int:
         """The layer that the row says, or the first editable one of 16 x 16 cells or more."""

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import NamedTuple
 
-from . import hub
+from . import devices, hub
 from .checkpoints import load_generator
 from .generators import registry
 from .generators.registry import GeneratorSpec, HubFile, LocalFile
@@ -94,6 +94,7 @@ class Loader:
         """
         kept = self._find(spec.name)
         if kept is not None:
+            devices.place(kept.generator)
             return kept
         path = hub.download(spec.sources, report)
         with self._lock:
@@ -104,6 +105,7 @@ class Loader:
                 return kept
             generator = load_generator(path)
             loaded = Loaded(generator, weights_hash(generator))
+            devices.place(generator)
             self._keep(spec.name, loaded)
             return loaded
 
@@ -111,6 +113,13 @@ class Loader:
         """What is kept, the one used last at the end."""
         with self._lock:
             return list(self._kept)
+
+    def leave_gpu(self) -> None:
+        """Everything that is kept goes to the CPU, and stays there."""
+        devices.full = True
+        with self._lock:
+            for loaded, _ in self._kept.values():
+                loaded.generator.cpu()
 
     def _find(self, name: str) -> Loaded | None:
         with self._lock:

@@ -108,14 +108,13 @@ class RankingIndex:
 
         Raises: ValueError if the folder holds an index of something else.
         """
-        self.folder, self.table = folder, table
+        self.folder, self.table, self.about = folder, table, about
         self.about = mine = {"format": FORMAT, "table": table.digest(), "shape": list(table.centre.shape), **about}
         header = folder / "index.json"
-        if header.exists():
-            found = json.loads(header.read_text())
-            if found != mine:
-                wrong = sorted(key for key in mine.keys() | found.keys() if mine.get(key) != found.get(key))
-                raise ValueError(f"{folder} holds an index of something else: {', '.join(wrong)} differ.")
+        found = _read(header)
+        if found not in (None, mine):
+            wrong = sorted(key for key in mine.keys() | found.keys() if mine.get(key) != found.get(key))
+            raise ValueError(f"{folder} holds an index of something else: {', '.join(wrong)} differ.")
         self.shards = self._find_shards()
         self._maps: dict[str, np.ndarray] = {}
 
@@ -228,7 +227,7 @@ class RankingIndex:
 
     def _add(self, first: int, rows: np.ndarray) -> None:
         header = self.folder / "index.json"
-        if not header.exists():
+        if _read(header) is None:
             self.folder.mkdir(parents=True, exist_ok=True)
             _write(header, json.dumps(self.about, indent=1).encode())
         part = _unfinished(self.folder / f"{first:010}")
@@ -245,7 +244,10 @@ class RankingIndex:
         """The shards that have their note and their size, without overlaps (of two, the one that begins first)."""
         found: list[Shard] = []
         for note in sorted(self.folder.glob("??????????-*.json")):
-            shard = Shard(**json.loads(note.read_text()))
+            about = _read(note)
+            if about is None or set(about) != {"first", "count", "sha256"}:
+                continue  # damaged: as if it were not there, and `grow` makes it again
+            shard = Shard(**about)
             path = self.folder / shard.file
             whole = path.is_file() and path.stat().st_size >= 2 * shard.count * self.table.centre.numel()
             if whole and (not found or shard.first >= found[-1].first + found[-1].count):
@@ -271,6 +273,15 @@ def prune(folder: Path, most_bytes: int, most: int) -> None:
 def _unfinished(path: Path) -> Path:
     """Where this thread writes a file before it is whole; no other thread or process uses that name."""
     return path.with_suffix(f".{os.getpid()}-{threading.get_ident()}.part")
+
+
+def _read(path: Path) -> dict | None:
+    """What `_write` wrote as JSON; None where there is nothing, or nothing that can be read."""
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .catalogue import Catalogue, feature_source
+from .devices import in_batches
 from .editing import add_appearance, combine_parts, extend_from_frame, removal_alpha
 from .factors import Factors, scale_parts
 from .generators.split import Cut, SplitGenerator
@@ -127,11 +128,10 @@ class Renderer:
             raise ValueError("Variants of an edit must be at its own layer.")
         cut, generator = self.prepare(recipe, index), self.generator(recipe)
         rest = [i for i in recipe.ordered() if _position(recipe, i) > _position(recipe, index)]
-        pictures = []
-        size = self._batch_size(generator)
-        for first in range(0, len(edits), size):
+
+        def some(first: int, count: int) -> Tensor:
             batch = []
-            for choice in choices[first : first + size]:
+            for choice in choices[first : first + count]:
                 features = cut.features
                 for e in choice:
                     if e.on:
@@ -141,18 +141,21 @@ class Renderer:
             for i in rest:
                 batch = generator.advance(batch, recipe.edits[i].layer)
                 batch = batch.with_features(self.step(recipe, i).apply(batch.features))
-            pictures.append(generator.preview(batch) if half_size else generator.tail(batch))
-        return torch.cat(pictures)
+            return (generator.preview(batch) if half_size else generator.tail(batch)).cpu()
+
+        return in_batches(some, len(edits), self._batch_size(generator))
 
     @torch.inference_mode()
     def small_pictures(self, recipe: Recipe, seeds: Sequence[int]) -> Tensor:
         """The pictures of other seeds, without edits, [n, 3, h, w]; large ones at half size, at about half the cost."""
         generator = self.generator(recipe)
         finish = generator.preview if generator.resolution > SMALL else generator.tail
-        size = self._batch_size(generator)
-        batches = [seeds[first : first + size] for first in range(0, len(seeds), size)]
-        starts = (generator.start(generator.sample(batch, recipe.psi, recipe.class_index)) for batch in batches)
-        return torch.cat([finish(start) for start in starts])
+
+        def some(first: int, count: int) -> Tensor:
+            latents = generator.sample(seeds[first : first + count], recipe.psi, recipe.class_index)
+            return finish(generator.start(latents)).cpu()
+
+        return in_batches(some, len(seeds), self._batch_size(generator))
 
     def suggestions(self, recipe: Recipe, template: Edit, count: int = 12, strength: float = 3.0) -> list[Edit]:
         """What can change at the template's region: `count` edits with the appearances suggested for its first part.
@@ -326,18 +329,24 @@ class Renderer:
         top, left, bottom, right = generator.frame(layer)
         grid = maps.reshape(len(maps), 1, *generator.layers[layer][1:])[:, :, top:bottom, left:right]
         side = generator.resolution
-        return F.interpolate(grid, (side, side), mode="bilinear", align_corners=False)[:, 0]
+        return F.interpolate(grid, (side, side), mode="bilinear", align_corners=False)[:, 0].cpu()
 
     def _start(self, recipe: Recipe) -> Cut:
         generator = self.generator(recipe)
         return generator.start(generator.sample([recipe.seed], recipe.psi, recipe.class_index))
 
     def _tail(self, recipe: Recipe, cut: Cut) -> Tensor:
-        return self.generator(recipe).tail(cut)
+        return self.generator(recipe).tail(cut).cpu()
 
     def _batch_size(self, generator: SplitGenerator) -> int:
         widest = max(C * H * W for C, H, W in generator.layers.values())
         return max(1, self._memory // (4 * 4 * widest))  # a layer holds about four maps of its size at once
+
+    def leave_gpu(self) -> None:
+        """Go on without a GPU, whose memory is full: all that is kept on it is made again when it is asked for."""
+        with self._lock:
+            self._cache.clear()
+        self.catalogue.leave_gpu()
 
     def _remember(self, key: Hashable, make: Callable):
         with self._lock:

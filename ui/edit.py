@@ -5,7 +5,7 @@ import gradio as gr
 from . import view
 from .further import others_panel, refine_panel, sweep_panel
 from .named import named_panel
-from .page import Page, current, heading, sent
+from .page import Page, current, heading, number, sent
 from .session import Session
 from .widgets import Tiles
 
@@ -20,17 +20,17 @@ def edit_tab(page: Page) -> None:
     refine_panel(page)
     with page.fold("More", elem_id="details"):
         everywhere = gr.Button("Change the whole picture instead", size="sm", elem_id="everywhere")
-        number = gr.Number(label="Appearance by number", precision=0, elem_id="appearance", interactive=True)
+        numeral = gr.Number(label="Appearance by number", precision=0, elem_id="appearance", interactive=True)
         numbers = gr.Markdown()
 
     page.follow(another, lambda s: gr.Button(interactive=s.active is not None))
-    page.follow(number, lambda s: s.edit.appearance if s.edit else None)
+    page.follow(numeral, lambda s: s.edit.appearance if s.edit else None)
     page.follow(numbers, view.details, later=True)
     page.follow(looks, view.sheet, later=True)
     page.on(looks.choose, choose_look)
     page.on(everywhere.click, choose_everywhere)
     page.on(another.click, let_go)
-    page.on(number.submit, choose_number, number)
+    page.on(numeral.submit, choose_number, numeral)
 
 
 def choose_everywhere(session: Session | None) -> Session:
@@ -51,15 +51,13 @@ def choose_look(session: Session | None, evt: gr.EventData) -> Session:
     return session.add(edit)
 
 
-def choose_number(session: Session | None, number: float | None) -> Session:
+def choose_number(session: Session | None, given: float | None) -> Session:
     """An appearance by its number, for those who know it."""
     session = current(session)
     if session.region() is None:
         raise ValueError("Choose a part of the picture first.")
-    factors = view.factors_of(session)
-    if number is None or int(number) != number or not 0 <= number < factors.sigma.shape[0]:
-        raise ValueError(f"appearance is {number}; this layer has 0 to {factors.sigma.shape[0] - 1}.")
-    return session.add(view.look(session, int(number)))
+    last = view.factors_of(session).sigma.shape[0] - 1
+    return session.add(view.look(session, number("appearance", given, 0, last, whole=True)))
 
 
 def let_go(session: Session | None) -> Session:

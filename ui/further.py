@@ -201,7 +201,7 @@ def refine_panel(page: Page) -> None:
                       interactive=True, buttons=[], elem_id="neighbours")  # fmt: skip
         page.follow(method, lambda s: s.refine)
         page.follow(k, show_neighbours)
-        page.follow(gr.HTML(elem_classes="pair"), both_overlays, later=True)
+        page.follow(gr.HTML(elem_classes="overlays"), both_overlays, later=True)
         page.on(method.input, set_refine, method, k)
         page.on(k.input, set_refine, method, k)
 

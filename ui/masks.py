@@ -255,7 +255,7 @@ def others(session: Session) -> dict:
 def open_other(session: Session | None, evt: gr.EventData) -> Session | None:
     session, index = current(session), sent(evt, "index")
     after = session.aside(Masking).after
-    if sent(evt, "of") != str(after):
+    if after is None or sent(evt, "of") != str(after):
         return None  # the click met pictures that have been replaced
     if type(index) is not int or not 0 <= index < OTHERS:
         raise ValueError(f"The picture to open is {index!r:.20}; there are {OTHERS}.")

@@ -1,8 +1,10 @@
 """What every tab shares: the visitor's session, what on the page follows it, and how an event changes it."""
 
+import errno
 import functools
 import html
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -10,17 +12,20 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 import PIL.Image
+from gradio.context import LocalContext
 
+from panda_core.door import Budgets, log, logged, visitor
 from panda_core.images import to_pil
 from panda_core.recipes import Recipe, decode_link, parse_recipe
 
-from . import view
-from .jobs import run_job
+from . import gpu, view
 from .session import Session
 
 QUIET = {"show_progress": "hidden", "api_visibility": "private"}
+BUDGETS = Budgets()
 GATE = threading.BoundedSemaphore(4)  # networks that run at once; events outside the queue pass here too
 JOBS = {"concurrency_id": "jobs", "concurrency_limit": 2}  # long work of all visitors and programs together
+FAULT = "Something went wrong on the server, and was noted; the page is as it was."
 PATIENCE = 30.0  # seconds that an event waits at the gate
 SAVE_JS = """(text) => { const f = JSON.parse(text), a = document.createElement('a');
   const bytes = Uint8Array.from(atob(f.data), c => c.charCodeAt(0));
@@ -30,22 +35,52 @@ SAVE_JS = """(text) => { const f = JSON.parse(text), a = document.createElement(
 
 def plainly(function: Callable) -> Callable:
     """A handler whose mistakes reach the visitor as one sentence, with the page left as it was."""
+    run = gpu.event(function)
 
     @functools.wraps(function)
     def wrapped(*args, **kwargs):
         if not GATE.acquire(timeout=PATIENCE):
             raise gr.Error("Too many pictures are being made at the moment; try again shortly.", title="Busy")
         try:
-            return function(*args, **kwargs)
-        except ValueError as error:
-            raise mistake(error) from error
+            with counted(function.__name__):
+                return run(*args, **kwargs)
         finally:
             GATE.release()
 
     return wrapped
 
 
-def mistake(error: Exception) -> gr.Error:
+@contextmanager
+def counted(event: str) -> Iterator[None]:
+    """An event of the page: logged, taken from its visitor's budget, and whatever goes wrong becomes one sentence."""
+    began = time.monotonic()
+    try:
+        with logged(event):
+            yield
+    except (gr.Error, GeneratorExit):
+        raise
+    except ValueError as error:
+        raise mistake(error) from error
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO):
+            log.exception(event)
+            raise mistake(FAULT) from error
+        raise mistake(f"The disk could not be used ({error.strerror}); what was saved before is untouched.") from error
+    except Exception as error:
+        log.exception(event)
+        raise mistake(FAULT) from error
+    finally:
+        BUDGETS.settle(asking(), time.monotonic() - began)
+
+
+def asking() -> str | None:
+    """The visitor whose event this is, by the request that brought it."""
+    request = LocalContext.request.get(None)
+    client = getattr(request, "client", None)
+    return visitor(client.host, request.headers.get("x-forwarded-for", "")) if client else None
+
+
+def mistake(error: Exception | str) -> gr.Error:
     return gr.Error(html.escape(str(error)), title="That did not work", print_exception=False)
 
 
@@ -77,7 +112,12 @@ def changing(function: Callable) -> Callable:
 def reading(function: Callable) -> Callable:
     """function(session) -> value, as an event's handler."""
     plain = plainly(function)
-    return lambda visit: plain(visit.session if visit else None)
+
+    @functools.wraps(function)
+    def wrapped(visit: Visit | None):
+        return plain(visit.session if visit else None)
+
+    return wrapped
 
 
 class Follower(NamedTuple):
@@ -114,8 +154,12 @@ class Page:
             self._tab = name
             yield
             self._tab = None
+
         # gradio also tells of the tab that a page opens with, perhaps before the page's own session is there
-        self.on(tab.select, lambda session: session and session.open_tab(name), trigger_mode="multiple")
+        def open_tab(session: Session | None) -> Session | None:
+            return session and session.open_tab(name)
+
+        self.on(tab.select, open_tab, trigger_mode="multiple")
 
     @contextmanager
     def fold(self, name: str, **more) -> Iterator[None]:
@@ -145,21 +189,25 @@ class Page:
         with gr.Row(visible=False, equal_height=True, elem_classes="job") as row:
             line = gr.HTML(elem_classes="progress")
             cancel = gr.Button("Cancel", size="sm", min_width=80, scale=0)
-        result = gr.State(None)
+        result, steps = gr.State(None), gpu.job(work, picture)
+
+        @functools.wraps(done)
+        def finish(session: Session | None, value):
+            return done(current(session), value)
 
         def run(visit: Visit | None, *values) -> Iterator:
-            given = (current(visit and visit.session), *values)
-            so_far = picture and functools.partial(picture, *given)
             try:
-                for words, value in run_job(functools.partial(work, *given), so_far):
-                    yield gr.skip() if value is None else value, words, gr.skip()
-            except ValueError as error:
+                with counted(work.__name__), BUDGETS.one_job(asking()):
+                    for words, value in steps(current(visit and visit.session), *values):
+                        yield gr.skip() if value is None else value, words, gr.skip()
+            except gr.Error:
                 yield gr.skip(), "", gr.Row(visible=False)
-                raise mistake(error) from error
+                raise
 
+        run.__name__, run.__module__ = work.__name__, work.__module__
         begun = event(lambda: (waiting(), gr.Row(visible=True)), None, [line, row], queue=False, **QUIET)
         ran = begun.then(run, [self.visit, *inputs], [result, line, row], **QUIET, **JOBS)
-        self.on(ran.success, lambda session, value: done(current(session), value), result)
+        self.on(ran.success, finish, result)
         ran.success(lambda: ("", gr.Row(visible=False)), None, [line, row], queue=False, **QUIET)
         cancel.click(lambda: ("", gr.Row(visible=False)), None, [line, row], cancels=[ran], queue=False, **QUIET)
 
@@ -185,8 +233,11 @@ class Page:
         # "always_last": while one runs, the latest waits. "multiple" where each counts, one after the other.
         options = {"trigger_mode": "always_last", "concurrency_limit": 1} | options
         done = event(changing(first), inputs, [self.visit, *[f.component for f in now]], **QUIET, **options)
-        show = reading(lambda session: shown(later, session or view.start()))
-        done.success(show, self.visit, [f.component for f in later], **QUIET)
+
+        def show_later(session: Session | None) -> list:
+            return shown(later, session or view.start())
+
+        done.success(reading(show_later), self.visit, [f.component for f in later], **QUIET)
 
 
 def shown(followers: list[Follower], session: Session) -> list:
@@ -215,6 +266,15 @@ def sent(event: gr.EventData, name: str) -> Any:
 def current(session: Session | None) -> Session:
     """The session in hand; the start page's where the server has forgotten it (a restart, an hour without a word)."""
     return replace(session or view.start(), notice="")
+
+
+def number(what: str, given, low: float, high: float, whole: bool = False) -> float:
+    """A visitor's number. Raises: ValueError if it is none, or out of range; NaN is in no range."""
+    fits = type(given) in (int, float) and low <= given <= high and (not whole or given == int(given))
+    if not fits:
+        kind = "whole number" if whole else "number"
+        raise ValueError(f"{what} is {given!r:.20}; it must be a {kind} from {low:.10g} to {high:.10g}.")
+    return int(given) if whole else float(given)
 
 
 def heading(text: str) -> str:

@@ -22,10 +22,9 @@ from panda_core.images import to_pil
 from panda_core.ranking import EVERYWHERE, RankingIndex, prune
 from panda_core.recipes import parse_recipe
 
-from . import view
+from . import gpu, view
 from .concepts import check_concept, concept_name, concept_tiles, concepts_of
-from .jobs import run_job
-from .page import Page, current, heading, mistake, sent, sentence, whole
+from .page import BUDGETS, Page, asking, counted, current, heading, sent, sentence, whole
 from .session import Session
 from .widgets import Sum, Tiles
 
@@ -328,14 +327,20 @@ def rank(recipe: str, appearance: float, part: float, count: float) -> Iterator[
     count, its edits do not. appearance: 0 to 63, of its generator's default layer. part: a number, or -1 for anywhere.
     count: 1 to 10,000; those that nobody has asked about before are looked at first, which takes seconds to minutes.
     """
-    try:
-        session = view.opened(parse_recipe(recipe))
-        j, k = numbers = whole(appearance), whole(part)
-        if not all(type(number) is int for number in numbers):
-            raise ValueError(f"appearance is {j!r:.20} and part {k!r:.20}; they must be whole numbers.")
-        session = keep(session, terms=((j, k, 1.0),), count=whole(count))
-        opened(session)[0].scores(j, k)  # what the index does not hold is refused before the work
-        for _, found in run_job(partial(build, session)):
-            yield found and {end: getattr(found, end) for end in ENDS}  # here gradio notices a caller who has left
-    except ValueError as error:
-        raise mistake(error) from error
+    with counted("rank"), BUDGETS.one_job(asking()):
+        for _, found in seeds_in_order(recipe, appearance, part, count):
+            yield found  # here gradio notices a caller who has left
+
+
+def order_seeds(recipe: str, appearance: float, part: float, count: float, report: Callable[[Progress], bool]) -> dict:
+    session = view.opened(parse_recipe(recipe))
+    j, k = numbers = whole(appearance), whole(part)
+    if not all(type(number) is int for number in numbers):
+        raise ValueError(f"appearance is {j!r:.20} and part {k!r:.20}; they must be whole numbers.")
+    session = keep(session, terms=((j, k, 1.0),), count=whole(count))
+    opened(session)[0].scores(j, k)  # what the index does not hold is refused before the work
+    found = build(session, report)
+    return {end: getattr(found, end) for end in ENDS}
+
+
+seeds_in_order = gpu.job(order_seeds)

@@ -44,6 +44,8 @@ def pick(session: Session | None, evt: gr.EventData) -> Session:
 def choose_parts(session: Session | None, parts: list[int]) -> Session:
     session = current(session)
     known = view.factors_of(session).parts.shape[1]
+    if not isinstance(parts, list):
+        raise ValueError(f"parts is {parts!r:.20}; it must be a list of part numbers.")
     for part in parts:
         if type(part) is not int or not 0 <= part < known:
             raise ValueError(f"part is {part!r:.20}; this layer has parts 0 to {known - 1}.")

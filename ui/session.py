@@ -133,7 +133,7 @@ class Session:
     def restrict(self, where: str, mask: Mask | None) -> Self:
         """Another kind of region or another drawing; the edit in hand follows."""
         if where not in WHERE:
-            raise ValueError(f"where is {where!r}; it must be one of {', '.join(WHERE)}.")
+            raise ValueError(f"where is {where!r:.20}; it must be one of {', '.join(WHERE)}.")
         changed = replace(self, where=where, mask=mask)
         if where == "piece" and self.active is None:  # the edit of the whole parts is the one to cut down
             changed = replace(changed, mask=None).find_edit()
@@ -170,6 +170,8 @@ class Session:
         return added.take_up(len(added.recipe.edits) - 1)
 
     def set_strength(self, strength: float) -> Self:
+        if type(strength) not in (int, float) or strength != strength:
+            raise ValueError(f"strength is {strength!r:.20}; it must be a number.")
         if self.edit is None:
             raise ValueError("There is no edit to make stronger yet; choose a look first.")
         return self.put(self.active, self.edit.with_strength(strength), f"strength {self.active}")

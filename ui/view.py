@@ -27,6 +27,7 @@ from panda_core.rendering import Renderer, edit_alpha
 from .session import Session
 
 LOOKS = 12
+RESULTS = 8  # of jobs, that go along to another process
 FRAME_SIDE = 512  # pixels that a frame is sent at, at most
 MOST_PARTS, MOST_SAMPLES = 64, 4096  # of a fit
 LONGEST_REFIT, REFITS = 60.0, threading.BoundedSemaphore(1)  # seconds of one that a link asks for; how many at once
@@ -35,10 +36,17 @@ renderer = Renderer(cached=48)
 
 
 class Kept:
-    """Small results by what they depend on, the latest few hundred; a lost one is made again."""
+    """Small results by what they depend on, the latest few hundred; a lost one is made again.
+
+    What is put here by name, rather than made by `get`, is the result of a job: gpu.py carries it between processes.
+    """
+
+    everywhere: list["Kept"] = []
 
     def __init__(self, most: int):
         self._most, self._lock, self._items = most, threading.Lock(), OrderedDict()
+        self.results: OrderedDict[Hashable, object] = OrderedDict()
+        Kept.everywhere.append(self)
 
     def get(self, key: Hashable, make: Callable | None = None):
         """What is kept under `key`, else what `make` makes; None where neither is."""
@@ -46,13 +54,18 @@ class Kept:
             if key in self._items:
                 self._items.move_to_end(key)
                 return self._items[key]
-        return None if make is None else self.put(key, make())
+        return None if make is None else self._keep(self._items, key, make(), self._most)
 
     def put(self, key: Hashable, value):
+        self._keep(self.results, key, value, RESULTS)
+        return self._keep(self._items, key, value, self._most)
+
+    def _keep(self, items: OrderedDict, key: Hashable, value, most: int):
         with self._lock:
-            self._items[key] = value
-            while len(self._items) > self._most:
-                self._items.popitem(last=False)
+            items[key] = value
+            items.move_to_end(key)
+            while len(items) > most:
+                items.popitem(last=False)
             return value
 
 

@@ -1,0 +1,118 @@
+"""The gallery under the tabs: what visitors published, as cards; the server draws them and makes their titles."""
+
+import hmac
+import os
+import random
+from dataclasses import dataclass
+
+import gradio as gr
+
+from panda_core import hub
+from panda_core.door import Budgets, log
+from panda_core.gallery import Gallery
+from panda_core.images import to_pil
+
+from . import view
+from .page import Page, asking, current, heading, plainly, sent
+from .session import Session
+from .widgets import Tiles
+
+CARDS = 16
+PUBLISHED = Budgets(burst=5.0, refill=1 / 720)  # cards: five an hour for each visitor
+
+
+@dataclass(frozen=True)
+class Order:
+    """shuffled: the seed of the order that a visitor sees; None is newest first."""
+
+    shuffled: int | None = None
+
+
+def enabled() -> bool:
+    """On a public Space only if its owner says so."""
+    return os.environ.get("PANDA_GALLERY", "0" if os.environ.get("SPACE_ID") else "1") == "1"
+
+
+def gallery() -> Gallery:
+    return Gallery(hub.user_folder() / "gallery")
+
+
+def gallery_panel(page: Page) -> None:
+    if repo := os.environ.get("PANDA_GALLERY_DATASET"):
+        try:
+            hub.keep_folder(repo, gallery().folder)
+        except ValueError as error:  # the gallery is this machine's alone then
+            log.warning("%s", error)
+    gr.HTML(heading("Gallery"))
+    cards = Tiles(group="Gallery", elem_id="gallery")
+    with gr.Row(elem_classes="actions"):
+        publish = gr.Button("Publish to the gallery", size="sm", min_width=160, scale=0, elem_id="publish")
+        newest = gr.Button("Newest", size="sm", min_width=90, scale=0)
+        shuffle = gr.Button("Shuffle", size="sm", min_width=90, scale=0)
+    page.follow(cards, show_cards, later=True)
+    page.on(cards.choose, open_card)
+    page.on(publish.click, publish_card)
+    page.on(newest.click, show_newest)
+    page.on(shuffle.click, show_shuffled)
+
+
+def show_cards(session: Session) -> dict:
+    """The value of Tiles: the first cards that can be drawn here."""
+    names, items = [], []
+    for name in gallery().names(session.aside(Order).shuffled):
+        card = view.kept.get(("card", name), lambda name=name: make_card(name))
+        if card and len(items) < CARDS:
+            names.append(name)
+            items.append(card)
+    note = "" if items else "Nothing here yet. What you publish is seen by everybody who opens this page."
+    return {"items": items, "note": note, "of": " ".join(names)}
+
+
+def make_card(name: str) -> dict | bool:
+    """A thumbnail and a title of part and appearance names; False for what cannot be drawn here."""
+    try:
+        recipe = gallery().recipe(name)
+        if recipe.generator not in view.offered().values():
+            return False
+        opened = view.opened(recipe)
+    except ValueError:
+        return False
+    words = [f"{view.region_words(opened, e)}: {view.look_words(opened, e)}" for e in opened.recipe.edits if e.on]
+    image = to_pil(view.renderer.image(opened.recipe))[0].resize((128, 128))
+    return {"image": view.jpeg(image), "label": ", ".join(words)[:120], "on": False}
+
+
+def open_card(session: Session | None, evt: gr.EventData) -> Session:
+    session, index, of = current(session), sent(evt, "index"), sent(evt, "of")
+    names = of.split() if isinstance(of, str) and len(of) < 2000 else []
+    if type(index) is not int or not 0 <= index < len(names):
+        raise ValueError(f"The card is {index!r:.20}; {len(names)} are shown.")
+    return view.opened(gallery().recipe(names[index])).after(session)
+
+
+def publish_card(session: Session | None) -> Session:
+    session = current(session)
+    if not PUBLISHED.spend(asking(), 1.0):
+        raise ValueError("You have published five pictures within the hour; wait a while before the next.")
+    gallery().publish(view.renderer.pin(session.recipe))
+    return session.put_aside(Order())
+
+
+def show_newest(session: Session | None) -> Session:
+    return current(session).put_aside(Order())
+
+
+def show_shuffled(session: Session | None) -> Session:
+    return current(session).put_aside(Order(random.randrange(2**31)))
+
+
+@plainly
+def unpublish(name: str, token: str) -> str:
+    """Take a picture out of the gallery; for the owner, who has set PANDA_OWNER_TOKEN. Returns the names that stay."""
+    owner = os.environ.get("PANDA_OWNER_TOKEN", "")
+    if not owner or not isinstance(token, str) or not hmac.compare_digest(token.encode(), owner.encode()):
+        raise ValueError("That is not the owner's token; nothing was taken out.")
+    gallery().delete(name)
+    if repo := os.environ.get("PANDA_GALLERY_DATASET"):
+        hub.delete_file(repo, f"gallery/{name}.json")
+    return " ".join(gallery().names())
