@@ -21,9 +21,11 @@ from ui import bundle, view
 from ui.edit import edit_tab
 from ui.edits import edits_panel
 from ui.factors import factors_panel, fit
-from ui.further import refine
+from ui.further import others_panel, refine, refine_panel, sweep_panel
 from ui.gallery import enabled, gallery_panel, unpublish
+from ui.generators import generators_panel
 from ui.masks import RESULTS, masks_tab, saliency
+from ui.named import named_panel
 from ui.page import (
     BUDGETS,
     JOBS,
@@ -63,10 +65,9 @@ def picture_panel(page: Page) -> tuple[Picture, gr.HTML]:
         seed = gr.Number(label="Seed", precision=0, min_width=120, interactive=True, elem_id="seed")
     visited = Tiles(group="Pictures visited", elem_id="visited")
     with gr.Accordion("Picture settings", open=False, elem_id="settings"):
-        choices = [(title, name) for title, name in view.offered().items()]
-        generator = gr.Dropdown(choices, label="Generator", visible=len(choices) > 1, interactive=True)
         layer = gr.Radio([], label="Size of the parts", elem_id="layer", interactive=True)
         psi = gr.Slider(0, 1, 0.8, step=0.05, label="Variety (ψ)", elem_id="psi", interactive=True, buttons=[])
+        generators_panel(page)
 
     def show_psi(session: Session):
         limits = view.renderer.generator(session.recipe).psi_range
@@ -79,7 +80,6 @@ def picture_panel(page: Page) -> tuple[Picture, gr.HTML]:
     page.follow(seed, lambda s: s.recipe.seed)
     page.follow(layer, lambda s: gr.Radio(choices=view.layer_words(s), value=s.layer))
     page.follow(psi, show_psi)
-    page.follow(generator, lambda s: s.recipe.generator)
     page.follow(visited, view.history, later=True)
     page.on(dice.click, roll, trigger_mode="multiple")
     page.on(seed.submit, go_to_seed, seed)
@@ -87,7 +87,6 @@ def picture_panel(page: Page) -> tuple[Picture, gr.HTML]:
     page.on(visited.choose, go_back)
     page.on(psi.input, set_psi, psi)
     page.on(layer.input, set_layer, layer)
-    page.on(generator.input, set_generator, generator)
     return picture, words
 
 
@@ -144,12 +143,6 @@ def set_layer(session: Session | None, layer: int) -> Session:
     return session.choose_layer(layer)
 
 
-def set_generator(session: Session | None, name: str) -> Session:
-    if name not in view.offered().values():
-        raise ValueError(f"generator is {name!r:.20}; choose one of the list.")
-    return view.start(name).after(current(session))
-
-
 def share_link(session: Session | None) -> str:
     return view.link(current(session))
 
@@ -182,7 +175,7 @@ def edit(recipe: str, part: float, appearance: float, strength: float) -> tuple[
     """The recipe with one more edit: an appearance at a part of its generator's default layer, in units of strength."""
     made = read_recipe(recipe)
     layer = view.first_layer(made)
-    added = {"op": "add", "layer": layer, "factors": view.bundled(made)[layer], "region": {"parts": [whole(part)]}}
+    added = {"op": "add", "layer": layer, "factors": view.available(made)[layer], "region": {"parts": [whole(part)]}}
     fields = made.to_dict()
     fields["edits"].append(added | {"appearance": whole(appearance), "strength": strength})
     return answer(read_recipe(json.dumps(fields)))
@@ -251,9 +244,13 @@ with gr.Blocks(title="PandA: click a part, change it", analytics_enabled=False, 
                 with page.tab("Rank"):
                     rank_tab(page)
             edits_panel(page, picture, words)
-            with gr.Accordion("Factors", open=False, elem_id="factors"):
-                factors_panel(page)
             share_panel(page)
+            named_panel(page)
+            others_panel(page)
+            sweep_panel(page)
+            refine_panel(page)
+            with page.fold("Factors", elem_id="factors"):
+                factors_panel(page)
     if enabled():
         gallery_panel(page)
     page.follow(gr.HTML(elem_id="status"), status_line, later=True)

@@ -1,8 +1,12 @@
 """The command line: python -m panda_core list | convert | render | fit | rank | publish | deploy."""
 
 import argparse
+import os
+import signal
 import sys
 from pathlib import Path
+
+import torch.distributed
 
 from . import deploy
 from .allocator import keep_freed_memory
@@ -13,7 +17,7 @@ from .generators.registry import GENERATORS
 from .hub import upload, user_folder
 from .images import png_bytes, read_recipe_json, to_pil
 from .publishing import prepare
-from .ranking import EVERYWHERE
+from .ranking import EVERYWHERE, RankingIndex
 from .recipes import decode_link, parse_recipe
 from .rendering import Renderer
 
@@ -39,8 +43,9 @@ def convert_file(args: argparse.Namespace) -> None:
 
 
 def render(args: argparse.Namespace) -> None:
-    renderer = Renderer(Catalogue(own=True))
-    recipe = renderer.pin(read_recipe(args.recipe))
+    renderer, recipe = Renderer(Catalogue(own=True)), read_recipe(args.recipe)
+    renderer.catalogue.generator(recipe.generator, show)
+    recipe = renderer.pin(recipe)
     picture = to_pil(renderer.image(recipe))[0]
     args.out.write_bytes(png_bytes(picture, recipe.to_json()))
 
@@ -89,7 +94,9 @@ def rank(args: argparse.Namespace) -> None:
     spec = catalogue.spec(args.generator)
     psi = spec.default_psi if args.psi is None else args.psi
     index, draw = catalogue.ranking(args.generator, args.factors, psi, args.class_index)
-    index.grow(draw, args.count, report=show)
+    index = grow_together(index, draw, args.count)
+    if int(os.environ.get("RANK", 0)) > 0:
+        return  # the first worker answers for all
     scores = index.scores(args.appearance, EVERYWHERE if args.part is None else args.part)
     top, low = index.extremes(scores, args.show)
     print(f"\n{len(index)} pictures in {index.folder}")
@@ -111,6 +118,36 @@ def publish(args: argparse.Namespace) -> None:
         print(upload(args.repo, files, f"Add {args.file.name}", private=args.private))
 
 
+def grow_together(index: RankingIndex, draw, count: int) -> RankingIndex:
+    """The index of the pictures 0 ... count - 1: this worker's share of them, then everybody's.
+
+    Under torchrun every worker draws a range of its own and adds shards to the one folder; nothing is sent between
+    them but that they are done. What a killed worker had finished stays, and the same command goes on from there.
+    """
+    worker, workers = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    first, upto = count * worker // workers, count * (worker + 1) // workers
+    shard = max(256, min(4096, -(-count // (8 * workers))))
+    if workers == 1:
+        index.grow(draw, count, report=show)
+        return index
+
+    def stop(*_) -> None:
+        raise ValueError(
+            f"Another worker ended before its pictures were done. Finished shards are kept in {index.folder}; "
+            "the same command goes on from them."
+        )
+
+    signal.signal(signal.SIGTERM, stop)  # what torchrun sends to the others when one is gone
+    torch.distributed.init_process_group("gloo")
+    index.grow(draw, upto, first, shard=shard, report=show)
+    try:
+        torch.distributed.barrier()
+    except RuntimeError:
+        stop()
+    torch.distributed.destroy_process_group()
+    return RankingIndex(index.folder, index.table, index.about)
+
+
 def deploy_space(args: argparse.Namespace) -> None:
     planned = deploy.plan(args.space)
     print(planned.words(), flush=True)
@@ -124,7 +161,7 @@ def show(progress: Progress) -> None:
     else:
         energy = "" if progress.energy is None else f", {progress.energy:.4f} explained"
         text = f"{progress.done} of at most {progress.total}{energy}"
-    print(f"\r{progress.stage}: {text}   ", end="", file=sys.stderr)
+    print(f"{progress.stage}: {text}   ", end="\r", file=sys.stderr)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -339,9 +339,7 @@ class Catalogue:
                     return factors
         count, class_index = (None if text in ("auto", "all") else int(text) for text in (samples, cls))
         ranks = int(R_C), int(R_S)
-        factors = fit_layer(name, loaded, int(layer), *ranks, count, int(seed), float(psi), class_index, report)
-        self._keep(factors)
-        return factors
+        return fit_layer(name, loaded, int(layer), *ranks, count, int(seed), float(psi), class_index, report)
 
     def _download(self, name: str, address: str, report) -> Path:
         """A factors file <repo>@<revision>/<file> on the Hub, of a repository that the generator's row names."""

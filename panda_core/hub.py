@@ -105,15 +105,21 @@ def download(sources: Sequence[Source], report: Report | None = None) -> Path:
                     break
     if not faults:
         raise HubError("missing", f"There is no file {sources[0].path().name}; check the path.")
-    if len(faults) == 1 or faults[-1].kind in ("offline", "disk"):
+    if len(faults) == 1 or faults[-1].kind in ("offline", "disk") or all(fault.kind == "network" for fault in faults):
         raise faults[-1]
     listed = "; ".join(f"({i}) {fault}".rstrip(".") for i, fault in enumerate(faults, 1))
     raise HubError(faults[0].kind, f"None of the {len(faults)} sources could be used: {listed}.")
 
 
 def _fetch(source: HubFile | UrlFile, report: Report | None) -> Path:
+    last = -1.0
+
     def tell(done: int, total: int) -> None:
-        if report is not None and report(Progress("downloading", done, total)) is False:
+        nonlocal last
+        if report is None or (time.monotonic() - last < 0.1 and done != total):
+            return
+        last = time.monotonic()
+        if report(Progress("downloading", done, total)) is False:
             raise Cancelled("The download was cancelled; it goes on from there next time.")
 
     for name in source.beside:  # small ones first: without them the large one is of no use
@@ -190,70 +196,64 @@ def _range(start: int) -> dict[str, str]:
 
 def _receive(stream, target: Path, lock: Path, size: int | None, sha256: str | None, tell, what: dict) -> None:
     """Fill `target` from stream(start) -> (whether it starts there, bytes to come, pieces), whole or not at all."""
-    part, last = target.with_name(f"{target.name}.incomplete"), [0.0]
+    part = target.with_name(f"{target.name}.incomplete")
 
     def arrived() -> int:
         return part.stat().st_size if part.is_file() else 0
 
-    def tell_now_and_then(done: int) -> None:
-        if time.monotonic() - last[0] > 0.1 or done == size:
-            last[0] = time.monotonic()
-            tell(done, size or 0)
+    def take() -> None:  # what one connection brings
+        nonlocal size
+        with stream(arrived()) as (goes_on, length, pieces):
+            done = arrived() if goes_on else 0
+            if size and length and size != done + length:
+                _refuse_other(what)
+            size = size or done + length or None
+            _check_room(target.parent, (size or 0) - done, what)
+            with part.open("ab" if goes_on else "wb") as file:
+                for piece in pieces:
+                    file.write(piece)
+                    done += len(piece)
+                    tell(done, size or 0)
+        if size and done < size:
+            raise ConnectionError("the connection broke off")
 
-    with ExitStack() as stack:
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            lock.parent.mkdir(parents=True, exist_ok=True)
+    def take_all() -> None:
+        tries, before = TRIES, arrived()
+        while size is None or before < size:
+            try:
+                return take()
+            except (Cancelled, HubError):
+                raise
+            except Exception as error:
+                if _status(error) == 416:
+                    part.unlink(missing_ok=True)  # what is here is no beginning of what is there
+                tries = TRIES if arrived() - before >= 2**20 else tries - 1
+                if not tries or _status(error) not in (None, 416) or _is_of_the_disk(error):
+                    raise
+            time.sleep(PAUSE)
+            before = arrived()
+            tell(before, size or 0)
+
+    try:
+        for folder in (target.parent, lock.parent):
+            folder.mkdir(parents=True, exist_ok=True)
+        with ExitStack() as stack:
             while True:
                 with suppress(TimeoutError):
                     stack.enter_context(WeakFileLock(lock, timeout=0.3))
                     break
                 tell(arrived(), size or 0)  # of the other process, or of the other visitor
-            if target.is_file():
-                return
-            tell(arrived(), size or 0)
-            tries, before = TRIES, arrived()
-            while size is None or arrived() < size:
-                _check_room(target.parent, (size or 0) - before, what)
-                try:
-                    with stream(arrived()) as (goes_on, length, pieces):
-                        done = arrived() if goes_on else 0
-                        if size and length and size != done + length:
-                            _refuse_other(what)
-                        if not size and length:
-                            size = done + length
-                            _check_room(target.parent, length, what)
-                        with part.open("ab" if goes_on else "wb") as file:
-                            for piece in pieces:
-                                file.write(piece)
-                                done += len(piece)
-                                tell_now_and_then(done)
-                    if size is None:
-                        break
-                    fault: Exception = ConnectionError("the connection broke off")
-                except (Cancelled, HubError):
-                    raise
-                except Exception as error:
-                    if _status(error) == 416:
-                        part.unlink(missing_ok=True)  # what is here is no beginning of what is there
-                    elif _status(error) or _is_of_the_disk(error):
-                        raise
-                    fault = error
-                tries = TRIES if arrived() - before >= 2**20 else tries - 1
-                before = arrived()
-                if size is None or before < size:
-                    if not tries:
-                        raise fault
-                    time.sleep(PAUSE)
-                    tell(before, size or 0)
-            part.touch()  # there are files of no bytes
-            _check_whole(part, size, sha256, what)
-            tell(arrived(), arrived())
-            part.replace(target)
-        except (Cancelled, HubError):
-            raise
-        except Exception as error:
-            _explain(error, **what, arrived=arrived(), size=size)
+            if not target.is_file():
+                _check_room(target.parent, (size or 0) - arrived(), what)
+                tell(arrived(), size or 0)
+                take_all()
+                part.touch()  # there are files of no bytes
+                _check_whole(part, size, sha256, what)
+                part.replace(target)
+    except (Cancelled, HubError):
+        raise
+    except Exception as error:
+        _explain(error, **what, arrived=arrived(), size=size)
 
 
 def _check_room(folder: Path, needed: int, what: dict) -> None:
@@ -389,6 +389,7 @@ def read_text(repo: str, path: str, repo_type: str = "model") -> str | None:
     Raises: HubError.
     """
     try:
+        client.get_hf_file_metadata(client.hf_hub_url(repo, path, repo_type=repo_type))  # says at once what is wrong
         return Path(client.hf_hub_download(repo, path, repo_type=repo_type)).read_text("utf-8")
     except (errors.RemoteEntryNotFoundError, errors.RepositoryNotFoundError):
         return None

@@ -108,7 +108,7 @@ class RankingIndex:
 
         Raises: ValueError if the folder holds an index of something else.
         """
-        self.folder, self.table = folder, table
+        self.folder, self.table, self.about = folder, table, about
         self.about = mine = {"format": FORMAT, "table": table.digest(), "shape": list(table.centre.shape), **about}
         header = folder / "index.json"
         found = _read(header)

@@ -18,7 +18,7 @@ from PIL import Image
 import app
 from panda_core.images import read_recipe_json, to_pil
 from panda_core.recipes import Mask, encode_link, parse_recipe
-from ui import edit, edits, page, region, view
+from ui import edit, edits, generators, page, region, view
 from ui.session import Session
 
 
@@ -336,7 +336,7 @@ MISTAKES = {
     "back": lambda s: app.go_back(s, event(index=99)),
     "psi": lambda s: app.set_psi(s, 9.0),
     "layer": lambda s: app.set_layer(s, 99),
-    "generator": lambda s: app.set_generator(s, "nobody"),
+    "generator": lambda s: generators.fetch(s, "nobody", None),
     "number": lambda s: edit.choose_number(s, 1_000_000),
     "file": lambda s: app.open_file(s, b"GIF89a"),
     "no file": lambda s: app.open_file(s, None),

@@ -8,7 +8,7 @@ import pytest
 from axe_playwright_python import sync_playwright as axe
 from playwright.sync_api import expect
 
-from tests.test_browser import chromium, rows, url, visit  # noqa: F401  (fixtures)
+from tests.browser import rows
 
 pytestmark = pytest.mark.browser
 FOLDS = ("Named edits", "On sixteen other seeds", "Sweep of the strength", "Parts refined to this picture")
@@ -32,7 +32,7 @@ def fit_quickly(page, samples: str = "32"):
     page.get_by_role("button", name="Learn parts").click()
 
 
-def test_a_named_edit_then_the_same_on_sixteen_seeds(visit):  # noqa: F811
+def test_a_named_edit_then_the_same_on_sixteen_seeds(visit):
     page = visit()
     unfold(page, "Named edits")
     tiles = page.locator("#named .tiles button")
@@ -57,7 +57,7 @@ def test_a_named_edit_then_the_same_on_sixteen_seeds(visit):  # noqa: F811
     expect(others.nth(3)).to_have_attribute("aria-pressed", "true")
 
 
-def test_a_sweep_is_shown_and_saved_and_parts_are_refined(visit, tmp_path):  # noqa: F811
+def test_a_sweep_is_shown_and_saved_and_parts_are_refined(visit, tmp_path):
     page = visit()
     unfold(page, "Sweep of the strength")
     page.get_by_role("button", name="Animate the strength").click()
@@ -74,7 +74,7 @@ def test_a_sweep_is_shown_and_saved_and_parts_are_refined(visit, tmp_path):  # n
     expect(page.get_by_role("radio", name="As learned")).to_be_checked()
 
 
-def test_own_parts_are_learned_named_and_taken_to_another_visit(visit, tmp_path):  # noqa: F811
+def test_own_parts_are_learned_named_and_taken_to_another_visit(visit, tmp_path):
     page = visit()
     fit_quickly(page)
     expect(page.locator("#using input")).to_have_value(re.compile("learned from 32 pictures"))
@@ -100,7 +100,7 @@ def test_own_parts_are_learned_named_and_taken_to_another_visit(visit, tmp_path)
     expect(other.get_by_role("checkbox", name=hostile, exact=True)).to_be_checked()
 
 
-def test_a_fit_shows_how_far_it_is_and_cancelled_it_leaves_everything_as_it_was(visit):  # noqa: F811
+def test_a_fit_shows_how_far_it_is_and_cancelled_it_leaves_everything_as_it_was(visit):
     page = visit()
     parts = page.locator("#parts label").all_inner_texts()
     fit_quickly(page, "4096")
@@ -113,7 +113,7 @@ def test_a_fit_shows_how_far_it_is_and_cancelled_it_leaves_everything_as_it_was(
     assert page.locator("#parts label").all_inner_texts() == parts
 
 
-def test_a_wrong_file_and_a_wrong_number_are_one_sentence_each(visit, tmp_path):  # noqa: F811
+def test_a_wrong_file_and_a_wrong_number_are_one_sentence_each(visit, tmp_path):
     page = visit()
     (tmp_path / "odd.safetensors").write_bytes(b"not tensors at all")
     unfold(page, "Factors")
@@ -130,7 +130,7 @@ def test_a_wrong_file_and_a_wrong_number_are_one_sentence_each(visit, tmp_path):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_serious_and_a_phone_does_not_scroll_sideways(visit, scheme):  # noqa: F811
+def test_axe_finds_nothing_serious_and_a_phone_does_not_scroll_sideways(visit, scheme):
     page = visit(viewport={"width": 390, "height": 844}, color_scheme=scheme)
     for name in (*FOLDS, "Factors", "How they are learned"):
         unfold(page, name)

@@ -27,6 +27,13 @@ def open_tab(page):
     return page
 
 
+def choose_concept(page) -> str:
+    """The third concept; its name."""
+    tile = page.locator("#rank-concepts button").nth(2)
+    tile.click()
+    return tile.get_attribute("title")
+
+
 def order(page):
     page.get_by_role("button", name="Order them").click()
     expect(page.locator("#rank-most button")).to_have_count(rank.SHOWN)
@@ -34,14 +41,14 @@ def order(page):
 
 def test_order_by_a_concept_at_a_part_and_open_a_picture(visit):
     page = open_tab(visit())
-    page.locator("#rank-concepts button").nth(2).click()
+    concept = choose_concept(page)
     expect(page.locator("#rank-asked")).to_contain_text("press")
     order(page)
     expect(page.locator("#rank-least button")).to_have_count(rank.SHOWN)
     expect(page.locator("#rank-spread")).to_contain_text(re.compile(r"\d+ of 100 have less"))
     first = page.locator("#rank-most button").first.get_attribute("title")
     name = click_part(page)  # another question: answered at once
-    expect(page.locator("#rank-asked")).to_contain_text(f"In order of concept 3 at {name}.")
+    expect(page.locator("#rank-asked")).to_contain_text(f"In order of {concept} at {name}.")
     expect(page.locator("#rank-most button").first).not_to_have_attribute("title", first)
     picture = page.locator("#rank-least button").nth(1)
     seed = picture.get_attribute("title").removeprefix("Seed ")
@@ -55,7 +62,7 @@ def test_order_by_a_concept_at_a_part_and_open_a_picture(visit):
 
 def test_a_long_order_can_be_cancelled_and_the_old_one_is_kept(visit):
     page = open_tab(visit())
-    page.locator("#rank-concepts button").nth(2).click()
+    choose_concept(page)
     order(page)
     page.get_by_role("radio", name="10,000").check()
     expect(page.locator("#rank-asked")).to_contain_text("10,000 pictures must be looked at")
@@ -69,7 +76,7 @@ def test_a_long_order_can_be_cancelled_and_the_old_one_is_kept(visit):
 
 def test_a_sum_its_mistake_and_the_phone(visit):
     page = open_tab(visit(viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True))
-    page.locator("#rank-concepts button").nth(2).click()
+    concept = choose_concept(page)
     page.get_by_role("button", name="Add concepts up").click()
     weight = page.locator("#rank-sum input[type=number]")
     weight.fill("0")
@@ -82,13 +89,13 @@ def test_a_sum_its_mistake_and_the_phone(visit):
     weight.fill("-0.5")
     weight.press("Enter")
     page.get_by_role("button", name="Add to the sum").click()
-    expect(page.locator("#rank-terms li")).to_contain_text("-0.5 × concept 3")
+    expect(page.locator("#rank-terms li")).to_contain_text(f"-0.5 × {concept}")
     order(page)
     expect(page.locator("#rank-asked")).to_contain_text("In order of the sum.")
     assert page.evaluate("document.documentElement.scrollWidth") == 390
     found = axe.Axe().run(page).response["violations"]
     serious = [v for v in found if v["impact"] in ("serious", "critical")]
     assert not serious, json.dumps([[v["id"], [n["html"][:200] for n in v["nodes"]]] for v in serious], indent=1)
-    page.get_by_role("button", name="Remove: -0.5 × concept 3").click()
+    page.get_by_role("button", name=f"Remove: -0.5 × {concept}").click()
     expect(page.locator("#rank-terms li")).to_have_count(0)
-    expect(page.locator("#rank-asked")).to_contain_text("In order of concept 3")
+    expect(page.locator("#rank-asked")).to_contain_text(f"In order of {concept}")

@@ -7,22 +7,13 @@ import pytest
 from axe_playwright_python import sync_playwright as axe
 from playwright.sync_api import expect
 
-from tests.test_browser import (  # noqa: F401  (fixtures)
-    PIXELS_JS,
-    chromium,
-    click_part,
-    no_pointer,
-    pixels,
-    rows,
-    url,
-    visit,
-)
+from tests.browser import PIXELS_JS, click_part, no_pointer, pixels, rows
 
 pytestmark = pytest.mark.browser
 
 
 @pytest.fixture
-def tab(visit):  # noqa: F811
+def tab(visit):
     """tab(name, **context) -> page with that tab open and no edits."""
 
     def go(name: str, **options):

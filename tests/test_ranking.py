@@ -1,5 +1,7 @@
 import json
 import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -288,3 +290,29 @@ def test_the_header_says_what_is_indexed(tmp_path):
     RankingIndex(tmp_path, Pictures().table(), ABOUT).grow(Pictures(), 5)
     header = json.loads((tmp_path / "index.json").read_text())
     assert header["layer"] == 3 and header["shape"] == [5, 4]
+
+
+def test_two_processes_fill_one_index_and_answer_as_one(tmp_path):
+    arguments = [
+        "-m",
+        "panda_core",
+        "rank",
+        "bundled:l5-call-psi0.8-128x16",
+        "--appearance",
+        "2",
+        "--part",
+        "4",
+        "--count",
+        "50",
+        "--show",
+        "3",
+    ]
+    together = [*["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"], *arguments]
+    answers = []
+    for name, command in (("one", arguments), ("two", together)):
+        environment = os.environ | {"PANDA_HOME": str(tmp_path / name), "OMP_NUM_THREADS": "1"}
+        done = subprocess.run([sys.executable, *command], env=environment, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr
+        answers.append(done.stdout.split("most:")[1])
+    assert answers[0] == answers[1]
+    assert len(list(tmp_path.glob("two/rankings/*/*.npy"))) == 2

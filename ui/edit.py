@@ -3,8 +3,6 @@
 import gradio as gr
 
 from . import view
-from .further import others_panel, refine_panel, sweep_panel
-from .named import named_panel
 from .page import Page, current, heading, number, sent
 from .session import Session
 from .widgets import Tiles
@@ -14,10 +12,6 @@ def edit_tab(page: Page) -> None:
     gr.HTML(heading("What can change here"))
     looks = Tiles(group="What can change here", elem_id="looks")
     another = gr.Button("Add another look here", size="sm", min_width=170, elem_id="another")
-    named_panel(page)
-    others_panel(page)
-    sweep_panel(page)
-    refine_panel(page)
     with page.fold("More", elem_id="details"):
         everywhere = gr.Button("Change the whole picture instead", size="sm", elem_id="everywhere")
         numeral = gr.Number(label="Appearance by number", precision=0, elem_id="appearance", interactive=True)

@@ -80,7 +80,7 @@ def fit_layers(session: Session) -> list[tuple[str, int]]:
 def choices(session: Session) -> list[tuple[str, str]]:
     """(in words, id) of all factors at hand for this generator; those that ship come first."""
     name = session.recipe.generator
-    found = {i: in_words(view.renderer.catalogue.factors(name, i), i) for i in view.bundled(session.recipe).values()}
+    found = {i: in_words(view.renderer.catalogue.factors(name, i), i) for i in view.available(session.recipe).values()}
     found |= {item[2]: item[3] for item in session.aside(Own).items if item[0] == name}
     used = {i: i for i in session.layers.values() if i not in found}
     found |= {i: in_words(view.renderer.catalogue.factors(name, i), i) for i in used}

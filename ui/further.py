@@ -201,7 +201,7 @@ def refine_panel(page: Page) -> None:
                       interactive=True, buttons=[], elem_id="neighbours")  # fmt: skip
         page.follow(method, lambda s: s.refine)
         page.follow(k, show_neighbours)
-        page.follow(gr.HTML(elem_classes="pair"), both_overlays, later=True)
+        page.follow(gr.HTML(elem_classes="overlays"), both_overlays, later=True)
         page.on(method.input, set_refine, method, k)
         page.on(k.input, set_refine, method, k)
 
@@ -256,7 +256,7 @@ def refine(recipe: str, layer: float | None, method: str, k: float = 32) -> tupl
     with the edits of this layer that act on parts acting on the refined ones.
     """
     made = read_recipe(recipe)
-    known = view.bundled(made)
+    known = view.available(made)
     number = view.first_layer(made) if layer is None else layer
     if number not in known:
         raise ValueError(f"layer is {layer!r:.20}; this generator has parts at {', '.join(map(str, known))}.")

@@ -10,7 +10,12 @@ from panda_core.factorization import Progress
 
 BEAT = 0.25  # seconds between two looks at a job; a cancelled one is let go within this time
 LONGEST = 600.0  # seconds after which a job is stopped, whatever it does
-STAGES = {"sampling": "Drawing samples", "solving": "Finding parts", "ranking": "Looking at pictures"}
+STAGES = {
+    "sampling": "Drawing samples",
+    "solving": "Finding parts",
+    "ranking": "Looking at pictures",
+    "downloading": "Downloading",
+}
 
 
 def run_job(work: Callable[..., Any], picture: Callable[[Progress], str] | None = None) -> Iterator[tuple[str, Any]]:
@@ -73,8 +78,11 @@ def words(progress: Progress, seconds: float) -> str:
     stage = STAGES.get(progress.stage, progress.stage or "Beginning")
     if not progress.done:
         return f'<p role="status">{stage} …</p>'
-    left = seconds / progress.done * (progress.total - progress.done)
+    left = seconds / progress.done * max(progress.total - progress.done, 0)
     energy = "" if progress.energy is None else f", {progress.energy:.0%} explained"
     about = f", about {left:.0f} s left" if seconds > 1 and left >= 1 else ""
+    count = f"{progress.done:,} of {progress.total:,}"
+    if progress.stage == "downloading":
+        count = f"{progress.done / 1e6:.0f} of {progress.total / 1e6:.0f} MB" if progress.total else ""
     bar = f'<progress value="{progress.done}" max="{progress.total}" aria-label="{stage}"></progress>'
-    return f'<p role="status">{stage}: {progress.done:,} of {progress.total:,}{energy}{about}</p>{bar}'
+    return f'<p role="status">{stage}: {count}{energy}{about}</p>{bar}'

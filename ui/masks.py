@@ -306,7 +306,7 @@ def saliency(recipe: str, appearance: float, threshold: float, sign: str, result
     made = read_recipe(recipe)
     layer, image = view.first_layer(made), view.renderer.image(made)
     chosen = ConceptMask(whole(appearance), 1 if sign == "more" else -1, threshold, result == "rest")
-    above = chosen.above(view.renderer, made, layer, view.bundled(made)[layer])
+    above = chosen.above(view.renderer, made, layer, view.available(made)[layer])
     above = view.renderer.to_image_size(made, layer, above)[0]
     mask = chosen.of(above)
     if result == "heat map":

@@ -94,15 +94,15 @@ def layer_words(session: Session) -> list[tuple[str, int]]:
     return [(words[0] if n == numbers[0] else words[-1] if n == numbers[-1] else f"Between ({n})", n) for n in numbers]
 
 
-def bundled(recipe: Recipe) -> dict[int, str]:
+def available(recipe: Recipe) -> dict[int, str]:
     """Layer -> id of the factors that are there for the asking."""
-    return renderer.catalogue.bundled(recipe.generator)
+    return renderer.catalogue.available(recipe.generator)
 
 
 def first_layer(recipe: Recipe) -> int:
-    numbers, wished = list(bundled(recipe)), renderer.catalogue.default_layer(recipe.generator)
+    numbers, wished = list(available(recipe)), renderer.catalogue.default_layer(recipe.generator)
     if not numbers:
-        raise ValueError(f"No factors ship with {recipe.generator}; python -m panda_core fit makes some.")
+        raise ValueError(f"No parts are known for {recipe.generator} yet; open it under Picture settings first.")
     return wished if wished in numbers else numbers[-1]
 
 
@@ -122,7 +122,7 @@ def _start(name: str | None) -> Session:
             pass
     recipe = Recipe(name, psi=spec.default_psi, seed=3)
     layer = first_layer(recipe)
-    session = Session.opened(recipe, layer, bundled(recipe))
+    session = Session.opened(recipe, layer, available(recipe))
     factors = factors_of(session)
     first = [looks(replace(session, parts=(part,)))[0] for part in range(factors.parts.shape[1])]
     trial = [first[0].with_strength(0.0), *first]
@@ -139,9 +139,14 @@ def start_file(spec: GeneratorSpec) -> Path:
 def opened(recipe: Recipe, own: tuple[str, ...] = ()) -> Session:
     """A session of a recipe from outside, once it has been rendered here. own: ids of factors that came with it.
 
-    Raises: ValueError if it needs factors that this page does not ship, or does not fit the generator.
+    Raises: ValueError if it needs factors that this page does not have, or a download, or does not fit the generator.
     """
-    renderer.catalogue.spec(recipe.generator)
+    spec = renderer.catalogue.spec(recipe.generator)
+    if recipe.generator in GENERATORS and renderer.catalogue.here()[recipe.generator] is None:
+        raise ValueError(
+            f"The picture is made by {spec.title}, which has to be downloaded first: open it under Picture settings, "
+            "Generator, and try again."
+        )
     used = {edit.factors for edit in recipe.edits} - set(own)
     for factors_id in used:
         check_factors_id(factors_id)
@@ -149,7 +154,7 @@ def opened(recipe: Recipe, own: tuple[str, ...] = ()) -> Session:
     for factors_id in again:
         refit(recipe, factors_id)
     renderer.image(recipe)
-    session = Session.opened(replace(recipe, weights=None), first_layer(recipe), bundled(recipe))
+    session = Session.opened(replace(recipe, weights=None), first_layer(recipe), available(recipe))
     return replace(session, notice="The parts of this picture were learned again, as its link says." if again else "")
 
 
@@ -180,7 +185,10 @@ def fit_layers(generator: SplitGenerator) -> list[int]:
 
 
 def check_factors_id(factors_id: str) -> None:
-    """What a stranger's recipe may make this machine do: read what ships, or a fit that takes seconds."""
+    """What a stranger's recipe may make this machine do: a fit that takes seconds, no more.
+
+    Factors on the Hub are held to the repositories of the generator's row by the catalogue.
+    """
     scheme, _, rest = factors_id.partition(":")
     if scheme == "fit":
         _, _, R_S, samples, *_ = rest.split(",")
@@ -191,8 +199,6 @@ def check_factors_id(factors_id: str) -> None:
             )
     elif scheme == "local":
         raise ValueError("The recipe uses its maker's own parts or names; open recipe and factors together (.zip).")
-    elif scheme != "bundled":
-        raise ValueError(f"The recipe uses the factors {factors_id[:60]}, which this page does not have.")
 
 
 # ---- the picture ----
