@@ -89,13 +89,15 @@ TABLE: dict[str, list | dict] = {
     "rewrite.open_tried": {"index": 1},
     "rewrite.rewrite": [RECIPE, 1, 2, 1.0],
     "edits.settle": [1.0],
+    "generators.fetch": ["portraits"],
+    "generators.use": ["portraits"],
     "gallery.publish_card": [],
     "gallery.open_card": {"index": 0, "of": "filled in below"},
     "gallery.show_newest": [],
 }
 ELSEWHERE = {  # draw at random, take what a job found, or take or make a file: the other tests have them
     "app.roll", "app.open_file", "gallery.show_shuffled", "gallery.unpublish", "masks.pack_pairs", "factors.open_files",
-    "factors.use_files", "remove.cover",
+    "factors.use_files", "remove.cover", "generators.words",
 }  # fmt: skip
 
 

@@ -37,7 +37,7 @@ def size(spec: GeneratorSpec) -> str:
 
 def words(name: str | None) -> str:
     """A generator's size, licence, and whether anybody here has tried it; HTML."""
-    if name not in GENERATORS:
+    if not isinstance(name, str) or name not in GENERATORS:
         return "<p>A generator of your own: it is downloaded, and parts are learned for it.</p>"
     spec = GENERATORS[name]
     tried = "" if spec.tried else " Nobody of us has downloaded it yet; if it does not load, nothing is lost."

@@ -122,6 +122,11 @@ def _stream(number: int, given: bytes) -> Iterator[bytes]:
         yield pickle.dumps((str(error), "", None, {}))
 
 
+def forgets() -> bool:
+    """Whether the next event may meet a process that does not know what this one has found out."""
+    return SHARED and devices.wanted
+
+
 def start() -> None:
     """Once the page is laid out: load what is offered, on the GPU; afterwards only children may use a shared one."""
     for name in view.offered().values() if SHARED else ():
@@ -136,7 +141,7 @@ def _listed(function: Callable) -> int:
 
 def _enter(given: bytes) -> list:
     """What a child does first; the arguments of its call."""
-    devices.allowed = True
+    devices.allowed = devices.wanted = True
     args, results = pickle.loads(given)
     _take(results)
     return args

@@ -10,7 +10,7 @@ from torch import Tensor
 from panda_core.images import to_pil
 from panda_core.recipes import Edit, parse_recipe
 
-from . import view
+from . import gpu, view
 from .page import Page, answer, current, figure, heading, plainly, sent, sentence, whole
 from .region import choose_parts
 from .session import Session
@@ -93,7 +93,7 @@ def coverings(session: Session) -> list[Edit]:
     Raises: ValueError if nothing in the picture could cover it.
     """
     recipe, layer, factors_id, region = session.recipe, session.layer, session.factors_id, session.region()
-    if region is None or not view.renderer.knows_background(recipe, factors_id):
+    if region is None or not (gpu.forgets() or view.renderer.knows_background(recipe, factors_id)):
         return []
     key = ("coverings", view.origin(recipe), layer, factors_id, region)
     return view.kept.get(key, lambda: view.renderer.coverings(recipe, layer, factors_id, region, COVERS))
