@@ -89,8 +89,6 @@ TABLE: dict[str, list | dict] = {
     "rewrite.open_tried": {"index": 1},
     "rewrite.rewrite": [RECIPE, 1, 2, 1.0],
     "edits.settle": [1.0],
-    "generators.fetch": ["portraits"],
-    "generators.use": ["portraits"],
     "gallery.publish_card": [],
     "gallery.open_card": {"index": 0, "of": "filled in below"},
     "gallery.show_newest": [],

@@ -227,7 +227,8 @@ def rename(session: Session, kind: str, name: str) -> Session:
 
 def open_files(session: Session, paths: list[str] | None, layer: int, report) -> dict:
     """Our file, a pair of .npy files, or recipe and factors; returns {"factors": [entries], "recipe": text or None}."""
-    files, recipe = [Path(path) for path in paths or []], session.recipe
+    given = paths if isinstance(paths, list) and all(isinstance(path, str) for path in paths) else []
+    files, recipe = [Path(path) for path in given], session.recipe
     endings = sorted(file.suffix.lower() for file in files)
     if endings == [".safetensors"]:
         return {"factors": [add_own(recipe, Factors.load(files[0]))], "recipe": None}
