@@ -64,6 +64,7 @@ def picture_panel(page: Page) -> tuple[Picture, gr.HTML]:
         dice = gr.Button("New picture", variant="primary", min_width=110, elem_id="dice")
         seed = gr.Number(label="Seed", precision=0, min_width=120, interactive=True, elem_id="seed")
     visited = Tiles(group="Pictures visited", elem_id="visited")
+    named_panel(page)
     with gr.Accordion("Picture settings", open=False, elem_id="settings"):
         layer = gr.Radio([], label="Size of the parts", elem_id="layer", interactive=True)
         psi = gr.Slider(0, 1, 0.8, step=0.05, label="Variety (ψ)", elem_id="psi", interactive=True, buttons=[])
@@ -245,7 +246,6 @@ with gr.Blocks(title="PandA: click a part, change it", analytics_enabled=False, 
                     rank_tab(page)
             edits_panel(page, picture, words)
             share_panel(page)
-            named_panel(page)
             others_panel(page)
             sweep_panel(page)
             refine_panel(page)

@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 from tests.browser import rows
 
 pytestmark = pytest.mark.browser
-FOLDS = ("Named edits", "On sixteen other seeds", "Sweep of the strength", "Parts refined to this picture")
+FOLDS = ("On sixteen other seeds", "Sweep of the strength", "Parts refined to this picture")
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +34,6 @@ def fit_quickly(page, samples: str = "32"):
 
 def test_a_named_edit_then_the_same_on_sixteen_seeds(visit):
     page = visit()
-    unfold(page, "Named edits")
     tiles = page.locator("#named .tiles button")
     expect(tiles.nth(15)).to_be_visible()
     name = tiles.nth(2).inner_text()

@@ -16,6 +16,8 @@ from .page import Page, current, sent
 from .session import Session
 from .widgets import Tiles
 
+LARGEST = 128  # pixels of a thumbnail that a CPU draws for every preset
+
 
 def named_panel(page: Page) -> None:
     with page.fold("Named edits", elem_id="named"):
@@ -30,20 +32,22 @@ def offered(session: Session) -> tuple[Preset, ...]:
 
 
 def named_tiles(session: Session) -> dict:
-    """This picture, edits in hand included, with each of the presets."""
-    found, recipe = offered(session), session.recipe
+    """This picture with each of the presets alone, so that they are drawn once a picture."""
+    found, recipe = offered(session), replace(session.recipe, edits=())
     if not found:
         return {"items": [], "note": "Nobody has named edits for this generator yet."}
-    images = view.kept.get(("named", view.origin(recipe), recipe.edits), lambda: pictures(recipe, found))
+    images = view.kept.get(("named", view.origin(recipe)), lambda: pictures(recipe, found))
     items = [{"image": image, "label": preset.name, "title": preset.note} for image, preset in zip(images, found)]
     return {"items": items, "note": "", "of": session.recipe.generator}
 
 
 @torch.inference_mode()
 def pictures(recipe: Recipe, found: tuple[Preset, ...]) -> list[str]:
-    """Thumbnails, those of one layer in one batch."""
+    """Thumbnails, those of one layer in one batch; large pictures on a CPU, which take too long, without the edit."""
     images: dict[str, Tensor] = {}
     base = F.avg_pool2d(view.renderer.base(recipe), 2)
+    if base.shape[-1] > LARGEST and base.device.type == "cpu":
+        return [small(base)] * len(found)
     for layer in {edit.layer for preset in found for edit in preset.edits}:
         group = [preset for preset in found if {edit.layer for edit in preset.edits} == {layer}]
         if not group:

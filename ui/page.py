@@ -19,7 +19,7 @@ from panda_core.images import to_pil
 from panda_core.recipes import Recipe, decode_link, parse_recipe
 
 from . import gpu, view
-from .session import Session
+from .session import OPEN_FOLDS, Session
 
 QUIET = {"show_progress": "hidden", "api_visibility": "private"}
 BUDGETS = Budgets()
@@ -164,7 +164,7 @@ class Page:
     @contextmanager
     def fold(self, name: str, **more) -> Iterator[None]:
         """What is laid out inside is in an accordion, and follows the session only while that is open."""
-        with gr.Accordion(name, open=False, **more) as fold:
+        with gr.Accordion(name, open=name in OPEN_FOLDS, **more) as fold:
             self._fold = name
             yield
             self._fold = None

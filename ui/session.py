@@ -7,6 +7,7 @@ from panda_core.recipes import Edit, Mask, Recipe, Region, parse_recipe
 
 UNDO_STEPS = 60
 SEEDS_KEPT = 8
+OPEN_FOLDS = frozenset({"Named edits"})  # accordions that are open when the page is
 WHERE = ("parts", "piece", "painted", "all")  # the chosen parts, the painted piece of them, what is painted, everywhere
 T = TypeVar("T")
 
@@ -25,7 +26,7 @@ class Session:
     layer: int
     factors: tuple[tuple[str, int, str], ...]
     tab: str = "Edit"
-    folds: frozenset[str] = frozenset()
+    folds: frozenset[str] = OPEN_FOLDS
     where: str = "parts"
     parts: tuple[int, ...] = ()
     mask: Mask | None = None
