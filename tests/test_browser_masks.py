@@ -63,14 +63,14 @@ def test_another_concept_on_other_pictures(visit):
     expect(page.locator("#mask-view")).to_contain_text("Only less of concept 2")
     page.get_by_role("button", name="Other pictures").click()
     page.get_by_role("button", name="Try the mask on 16").click()
-    expect(page.locator("#others button")).to_have_count(16)
-    first = page.locator("#others img").first
+    expect(page.locator("#mask-sheet button")).to_have_count(16)
+    first = page.locator("#mask-sheet img").first
     shown = first.get_attribute("src")
     page.get_by_role("radio", name="The rest").check()
     expect(first).not_to_have_attribute("src", shown)  # the pictures are there already: their masks follow
-    page.locator("#others button").nth(2).click()
+    page.locator("#mask-sheet button").nth(2).click()
     expect(page.locator("#seed input")).to_have_value("10")
-    expect(page.locator("#others button").nth(2)).to_have_attribute("aria-pressed", "true")
+    expect(page.locator("#mask-sheet button").nth(2)).to_have_attribute("aria-pressed", "true")
 
 
 def test_a_zip_is_cancelled_and_then_made(visit, tmp_path):

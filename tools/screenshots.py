@@ -2,7 +2,8 @@
 
     python -m tools.screenshots [OUT]      # default: assets/screenshots
 
-edit.png (1440 px wide, a part under the pointer), brush.png (a painted region), dark.png, phone.png (390 px).
+edit.png (1440 px wide, a part under the pointer), brush.png (a painted region), dark.png, phone.png (390 px), and one of
+every other tab after the thing that it is for.
 """
 
 import argparse
@@ -45,6 +46,34 @@ def hover(page: Page, x: float, y: float) -> None:
     page.mouse.move(box["x"] + box["width"] * x, box["y"] + box["height"] * y)
 
 
+def remove(page: Page) -> None:
+    page.get_by_role("button", name="Remove it").click()
+    expect(page.locator("#covers button")).to_have_count(6, timeout=60_000)
+
+
+def masks(page: Page) -> None:
+    expect(page.locator("#mask-concepts button").first).to_be_visible(timeout=60_000)
+    expect(page.locator(".pair img").nth(1)).to_be_visible(timeout=60_000)
+
+
+def rewrite(page: Page) -> None:
+    for role, index in (("source", 0), ("target", 2)):
+        tile = page.locator(f"#rewrite-{role} button").nth(index)
+        tile.click()
+        expect(tile).to_have_attribute("aria-pressed", "true", timeout=60_000)
+    page.get_by_role("button", name="Rewrite", exact=True).click()
+    expect(page.locator("#edits li")).to_have_count(2, timeout=60_000)
+
+
+def rank(page: Page) -> None:
+    page.locator("#rank-concepts button").nth(2).click()
+    page.get_by_role("button", name="Order them").click()
+    expect(page.locator("#rank-most button")).to_have_count(12, timeout=120_000)
+
+
+TABS = {"Remove": remove, "Masks": masks, "Rewrite": rewrite, "Rank": rank}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("out", type=Path, nargs="?", default=OUT)
@@ -74,6 +103,13 @@ def main() -> None:
         page.locator("#looks button").nth(0).click()
         expect(page.locator("#looks button[aria-pressed=true]")).to_have_count(1)
         save(page.screenshot(full_page=True), args.out / "brush.png")
+        for tab, use in TABS.items():
+            page = open_page(browser, url, 1440, 1000)
+            page.get_by_role("tab", name=tab).click()
+            use(page)
+            page.mouse.move(2, 2)
+            page.wait_for_function("[...document.images].every(i => i.complete)")
+            save(page.screenshot(), args.out / f"{tab.lower()}.png")
         page = open_page(browser, url, 1440, 1000, color_scheme="dark")
         save(page.screenshot(full_page=True), args.out / "dark.png")
         page = open_page(browser, url, 390, 844, is_mobile=True, has_touch=True, device_scale_factor=2)

@@ -58,7 +58,7 @@ def masks_tab(page: Page) -> None:
     with gr.Accordion("Other pictures", open=False, elem_id="mask-others"):
         several = gr.Button(f"Try the mask on {OTHERS} other pictures", size="sm", elem_id="try-others")
         page.job(several.click, try_others, done=lambda session, after: put(session, after=after))
-        sheet = Tiles(group="The mask on other pictures", elem_id="others")
+        sheet = Tiles(group="The mask on other pictures", elem_id="mask-sheet")
         count = gr.Slider(16, MOST_PAIRS, 32, step=16, label="Pictures in a zip, each with its mask", buttons=[],
                           elem_id="pairs", interactive=True)  # fmt: skip
         pack = gr.Button("Make the zip", size="sm", elem_id="pack")
