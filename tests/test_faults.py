@@ -240,6 +240,7 @@ DAMAGE = {
 def test_damaged_factors_are_fitted_again(home, kind):
     name = "fit:3,8,4,32,0,1,all"
     made = Catalogue(load=load_tiny, home=home).factors("tiny", name)
+    made.save(made.path(home))
     (kept,) = (home / "factors").rglob("*.safetensors")
     kept.write_bytes(DAMAGE[kind](kept.read_bytes()))
     again = Catalogue(load=load_tiny, home=home).factors("tiny", name)

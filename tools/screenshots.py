@@ -2,8 +2,8 @@
 
     python -m tools.screenshots [OUT]      # default: assets/screenshots
 
-edit.png (1440 px wide, a part under the pointer), brush.png (a painted region), dark.png, phone.png (390 px), and one of
-every other tab after the thing that it is for.
+edit.png (1440 px wide, a part under the pointer), brush.png (a painted region), dark.png, phone.png (390 px), and one
+of every other tab after the thing that it is for.
 """
 
 import argparse
