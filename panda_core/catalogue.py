@@ -191,15 +191,31 @@ class Catalogue:
         """
         digest = factors.digest()
         self.add(name, f"local:{digest}", factors)
-        folder = (self._home or user_folder()) / "factors" / "local"
+        self._write(self._passing("local", digest), factors)
+        return f"local:{digest}"
+
+    def add_fit(self, name: str, factors: Factors) -> str:
+        """Make known what was fitted for a visitor; its fit: id. Written down too, so that no process fits it again."""
+        found = fit_id(factors)
+        self.add(name, found, factors)
+        self._write(self._fit_file(factors.info.weights, found), factors)
+        return found
+
+    def _passing(self, kind: str, stem: str) -> Path:
+        return (self._home or user_folder()) / "factors" / kind / f"{stem}.safetensors"
+
+    def _fit_file(self, weights: str, factors_id: str) -> Path:
+        return self._passing("fits", hashlib.sha256(f"{weights} {factors_id}".encode()).hexdigest()[:16])
+
+    def _write(self, target: Path, factors: Factors) -> None:
+        """Save what a visitor made; the oldest of its kind go once there is more than MOST_DISK."""
         with suppress(OSError):  # where nothing can be written, memory must do
-            factors.save(folder / f"{digest}.safetensors")
+            factors.save(target)
             total = 0
-            for path in sorted(folder.glob("*.safetensors"), key=lambda p: p.stat().st_mtime, reverse=True):
+            for path in sorted(target.parent.glob("*.safetensors"), key=lambda p: p.stat().st_mtime, reverse=True):
                 total += path.stat().st_size
                 if total > MOST_DISK:
                     path.unlink()
-        return f"local:{digest}"
 
     def _forget(self) -> None:
         """Past MOST_MEMORY let go of what was used longest ago: it can be read or fitted again. What ships stays."""
@@ -314,7 +330,7 @@ class Catalogue:
         if scheme == "bundled":
             path = self.spec(name).factors_folder(loaded.weights) / f"{rest}.safetensors"
         elif scheme == "local":
-            path = (self._home or user_folder()) / "factors" / "local" / f"{rest}.safetensors"
+            path = self._passing("local", rest)
         elif scheme == "hub":
             for pair in () if self._fetch else self.spec(name).pairs:
                 if pair.id == factors_id:
@@ -331,8 +347,8 @@ class Catalogue:
     def _fit_again(self, name: str, loaded: Loaded, given: str, report) -> Factors:
         layer, R_C, R_S, samples, seed, psi, cls = given.split(",")
         loaded.generator.check_layer(int(layer))
-        kept = self._factors_folder(name) / f"l{layer}-c{cls}-psi{float(psi):g}-{R_C}x{R_S}.safetensors"
-        if kept.is_file():
+        by_key = self._factors_folder(name) / f"l{layer}-c{cls}-psi{float(psi):g}-{R_C}x{R_S}.safetensors"
+        for kept in filter(Path.is_file, (self._fit_file(loaded.weights, f"fit:{given}"), by_key)):
             with suppress(ValueError):
                 factors = Factors.load(kept)
                 if (samples == "auto" and str(factors.info.seed) == seed) or fit_id(factors) == f"fit:{given}":

@@ -48,7 +48,7 @@ def test_remove_an_object_try_another_cover_undo(tab):
 
 def test_removing_everything_is_one_sentence(tab):
     page = tab("Edit")
-    page.get_by_role("button", name="More").click()
+    page.locator("#details > button").click()
     page.get_by_role("button", name="Change the whole picture").click()
     page.get_by_role("tab", name="Remove").click()
     page.get_by_role("button", name="Remove it").click()

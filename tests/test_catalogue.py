@@ -57,6 +57,14 @@ def test_a_fit_id_fits_the_same_factors_again(home):
     assert torch.equal(again.appearances, factors.appearances)
 
 
+def test_what_was_fitted_for_a_visitor_is_not_fitted_again_nor_offered_to_others(home, monkeypatch):
+    found = Catalogue(load=load_tiny).add_fit("tiny", fit_tiny(3, R_C=5))
+    monkeypatch.setattr(catalogue_module, "fit_layer", lambda *_: pytest.fail("fitted again"))
+    other = Catalogue(load=load_tiny)
+    assert torch.equal(other.factors("tiny", found).parts, fit_tiny(3, R_C=5).parts)
+    assert list((home / "factors").glob("*/*")) == list((home / "factors" / "fits").glob("*"))
+
+
 def test_local_factors_lie_in_the_users_folder(home):
     factors = fit_tiny(3)
     factors.save(home / "draft.safetensors")

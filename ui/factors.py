@@ -151,7 +151,7 @@ def fitted(recipe: Recipe, layer, parts, appearances, samples, seed, report) -> 
         class_index,
         report,
     )
-    view.renderer.catalogue.add(name, fit_id(factors), factors)
+    view.renderer.catalogue.add_fit(name, factors)
     return factors
 
 
