@@ -1,7 +1,9 @@
 """What the browser tests share: waiting, clicking a part, reading the canvas. The fixtures are in conftest.py."""
 
+import json
 import re
 
+from axe_playwright_python import sync_playwright as axe
 from playwright.sync_api import expect
 
 PATIENCE = 40_000  # ms; two cores, often busy with something else
@@ -50,3 +52,11 @@ def no_pointer(page):
 
 def rows(page):
     return page.locator("#edits li")
+
+
+def serious(page) -> str:
+    """What axe finds serious on the page, as JSON; nothing is an empty text."""
+    page.wait_for_function("document.getAnimations().every(a => a.playState !== 'running')")  # half-faded text is pale
+    found = axe.Axe().run(page).response["violations"]
+    bad = [[v["id"], [n["html"][:200] for n in v["nodes"]]] for v in found if v["impact"] in ("serious", "critical")]
+    return json.dumps(bad, indent=1) if bad else ""

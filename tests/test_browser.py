@@ -1,13 +1,11 @@
 """The page in headless Chromium, as a person uses it. Waits on conditions only: a busy machine makes it slow."""
 
-import json
 import re
 
 import pytest
-from axe_playwright_python import sync_playwright as axe
 from playwright.sync_api import expect
 
-from .browser import PIXELS_JS, click_part, no_pointer, pixels, rows
+from .browser import PIXELS_JS, click_part, no_pointer, pixels, rows, serious
 
 pytestmark = pytest.mark.browser
 
@@ -195,6 +193,4 @@ def test_axe_finds_nothing_serious(visit, scheme):
         page.locator(f"#{fold} > button").click()
     page.get_by_role("button", name="Change the whole picture").click()
     expect(page.get_by_role("radio", name="Everywhere")).to_be_checked()
-    found = axe.Axe().run(page).response["violations"]
-    serious = [v for v in found if v["impact"] in ("serious", "critical")]
-    assert not serious, json.dumps([[v["id"], [n["html"][:200] for n in v["nodes"]]] for v in serious], indent=1)
+    assert not serious(page)

@@ -1,14 +1,12 @@
 """The Edit tab's accordions and the Factors panel in headless Chromium, as a person uses them."""
 
-import json
 import re
 import zipfile
 
 import pytest
-from axe_playwright_python import sync_playwright as axe
 from playwright.sync_api import expect
 
-from tests.browser import rows
+from .browser import rows, serious
 
 pytestmark = pytest.mark.browser
 FOLDS = ("On sixteen other seeds", "Sweep of the strength", "Parts refined to this picture")
@@ -139,6 +137,4 @@ def test_axe_finds_nothing_serious_and_a_phone_does_not_scroll_sideways(visit, s
     page.get_by_role("radio", name="Refined among neighbours").click()
     expect(page.locator("#refine figure")).to_have_count(2)
     assert page.evaluate("document.documentElement.scrollWidth") == 390
-    found = axe.Axe().run(page).response["violations"]
-    serious = [v for v in found if v["impact"] in ("serious", "critical")]
-    assert not serious, json.dumps([[v["id"], [n["html"][:200] for n in v["nodes"]]] for v in serious], indent=1)
+    assert not serious(page)

@@ -1,16 +1,14 @@
 """The Masks tab in headless Chromium, as a person uses it."""
 
-import json
 import re
 import zipfile
 
 import numpy as np
 import pytest
-from axe_playwright_python import sync_playwright as axe
 from PIL import Image
 from playwright.sync_api import expect
 
-from .browser import no_pointer, rows
+from .browser import no_pointer, rows, serious
 
 pytestmark = pytest.mark.browser
 
@@ -108,6 +106,4 @@ def test_nothing_kept_is_a_mistake_in_one_sentence_and_the_tab_reads_well(visit)
     expect(page.locator("#mask-words p")).not_to_contain_text("painted area now")
     page.locator(".toast-body button").first.click()
     no_pointer(page)
-    found = axe.Axe().run(page).response["violations"]
-    serious = [v for v in found if v["impact"] in ("serious", "critical")]
-    assert not serious, json.dumps([[v["id"], [n["html"][:200] for n in v["nodes"]]] for v in serious], indent=1)
+    assert not serious(page)

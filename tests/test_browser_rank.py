@@ -1,15 +1,13 @@
 """The Rank tab in headless Chromium, as a person uses it."""
 
-import json
 import re
 
 import pytest
-from axe_playwright_python import sync_playwright as axe
 from playwright.sync_api import expect
 
 from ui import rank, view
 
-from .browser import click_part, rows
+from .browser import click_part, rows, serious
 
 pytestmark = pytest.mark.browser
 
@@ -93,9 +91,7 @@ def test_a_sum_its_mistake_and_the_phone(visit):
     order(page)
     expect(page.locator("#rank-asked")).to_contain_text("In order of the sum.")
     assert page.evaluate("document.documentElement.scrollWidth") == 390
-    found = axe.Axe().run(page).response["violations"]
-    serious = [v for v in found if v["impact"] in ("serious", "critical")]
-    assert not serious, json.dumps([[v["id"], [n["html"][:200] for n in v["nodes"]]] for v in serious], indent=1)
+    assert not serious(page)
     page.get_by_role("button", name=f"Remove: -0.5 × {concept}").click()
     expect(page.locator("#rank-terms li")).to_have_count(0)
     expect(page.locator("#rank-asked")).to_contain_text(f"In order of {concept}")

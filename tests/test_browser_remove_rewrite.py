@@ -1,13 +1,11 @@
 """The Remove and Rewrite tabs in headless Chromium, as a person uses them."""
 
-import json
 import re
 
 import pytest
-from axe_playwright_python import sync_playwright as axe
 from playwright.sync_api import expect
 
-from tests.browser import PIXELS_JS, click_part, no_pointer, pixels, rows
+from .browser import PIXELS_JS, click_part, no_pointer, pixels, rows, serious
 
 pytestmark = pytest.mark.browser
 
@@ -95,6 +93,4 @@ def test_phone_width_dark_and_axe(tab, name):
     if name == "Rewrite":
         choose(page, 2, 5)
     assert page.evaluate("document.documentElement.scrollWidth") == 390
-    found = axe.Axe().run(page).response["violations"]
-    serious = [v for v in found if v["impact"] in ("serious", "critical")]
-    assert not serious, json.dumps([[v["id"], [n["html"][:200] for n in v["nodes"]]] for v in serious], indent=1)
+    assert not serious(page)
