@@ -75,6 +75,8 @@ TABLE: dict[str, list | dict] = {
     "named.choose_named": {"index": 0},
     "further.try_others": [],
     "further.sweep": [],
+    "further.sweep_as_webp": [],
+    "further.sweep_as_gif": [],
     "further.choose_other": {"index": 1},
     "further.set_refine": ["dense", 32],
     "further.refine": [RECIPE, 5, "dense"],

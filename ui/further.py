@@ -135,9 +135,9 @@ def sweep_panel(page: Page) -> None:
             files = [gr.Button(f"Download {kind}", size="sm", min_width=120) for kind in ("WebP", "GIF")]
         page.follow(go, lambda s: gr.Button(interactive=s.active is not None))
         page.follow(shown, show_sweep)
-        for kind, button in zip(("WEBP", "GIF"), files):
+        for save, button in zip((sweep_as_webp, sweep_as_gif), files):
             page.follow(button, lambda s: gr.Button(interactive=swept(s) is not None))
-            page.save(button.click, lambda s, kind=kind: view.as_file(*sweep_file(current(s), kind)))
+            page.save(button.click, save)
 
 
 def sweep(session: Session, report) -> tuple:
@@ -179,6 +179,14 @@ def show_sweep(session: Session) -> str:
 def figure(source: str, caption: str) -> str:
     """caption: HTML."""
     return f'<figure><img src="{source}" alt="{caption}"><figcaption>{caption}</figcaption></figure>'
+
+
+def sweep_as_webp(session: Session | None) -> str:
+    return view.as_file(*sweep_file(current(session), "WEBP"))
+
+
+def sweep_as_gif(session: Session | None) -> str:
+    return view.as_file(*sweep_file(current(session), "GIF"))
 
 
 def sweep_file(session: Session, kind: str) -> tuple[str, bytes]:
