@@ -53,6 +53,9 @@ PIL.Image.MAX_IMAGE_PIXELS = 4_000_000  # a visitor's picture; Pillow refuses tw
 COPY = "navigator.clipboard?.writeText({}).catch(() => {{}});"
 SHARE_JS = f"""(r) => {{ const u = new URL(window.location); u.search = ''; u.hash = ''; u.searchParams.set('r', r);
   history.replaceState(null, '', u); {COPY.format("u.toString()")} return u.toString(); }}"""
+ADDRESS_JS = """(r) => { const u = new URL(window.location);
+  if (r) u.searchParams.set('r', r); else u.searchParams.delete('r');
+  history.replaceState(null, '', u); }"""
 COPY_JS = f"(text) => {{ {COPY.format('text')} return text; }}"
 
 
@@ -106,6 +109,11 @@ def share_panel(page: Page) -> None:
     shown = gr.Textbox(label="Copied (or copy it from here)", visible=False, lines=1, max_lines=12, buttons=["copy"],
                        interactive=False, elem_id="copied")  # fmt: skip
 
+    address = gr.Textbox(visible="hidden", elem_id="address")
+    page.follow(address, view.address)
+    page.follow(shown, lambda s: gr.Textbox(visible=False))  # it holds what the page was when it was copied
+    address.change(None, address, None, js=ADDRESS_JS)
+
     def offer(button: gr.Button, make, js: str) -> None:
         done = button.click(reading(make), page.visit, given, **QUIET).success(None, given, shown, js=js)
         done.success(lambda: gr.Textbox(visible=True), None, shown, **QUIET)
@@ -121,7 +129,7 @@ def roll(session: Session | None) -> Session:
 
 
 def go_to_seed(session: Session | None, seed: float | None) -> Session:
-    return current(session).go_to(number("seed", seed, 0, 2**32 - 1, whole=True))
+    return current(session).go_to(number("Seed", seed, 0, 2**32 - 1, whole=True))
 
 
 def go_back(session: Session | None, evt: gr.EventData) -> Session:

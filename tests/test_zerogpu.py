@@ -35,6 +35,7 @@ TABLE: dict[str, list | dict] = {
     "page.open_tab": [],
     "page.open_page": [{"r": "1broken"}],
     "page.show_later": [],
+    "page.show_now": [],
     "region.pick": {"part": 2},
     "region.paint": {"rle": SHARED},
     "region.choose_parts": [[1]],

@@ -44,8 +44,8 @@ def factors_panel(page: Page) -> None:
         parts = gr.Slider(2, view.MOST_PARTS, 8, step=1, label="Parts", interactive=True, min_width=120, buttons=[])
     with gr.Accordion("How they are learned", open=False), gr.Row():
         empty = {"precision": 0, "interactive": True, "value": None, "min_width": 140}
-        appearances = gr.Number(label="Appearances", placeholder="as many as there are", **empty)
-        samples = gr.Number(label="Pictures to learn from", placeholder="as many as needed", **empty)
+        appearances = gr.Number(label="Appearances (0: as many as there are)", **empty)
+        samples = gr.Number(label="Pictures to learn from (0: as needed)", **empty)
         seed = gr.Number(label="Seed of the samples", **empty | {"value": 0})
         class_index = gr.Number(label="Class", placeholder="all of them", visible=False, **empty)
     learn_button = gr.Button("Learn parts", size="sm", elem_id="fit")

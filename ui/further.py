@@ -42,6 +42,7 @@ def others_panel(page: Page) -> None:
         go = gr.Button("Try these edits on sixteen other pictures", size="sm", elem_id="try")
         page.job(go.click, try_others, done=lambda session, key: keep(session, others=key))
         words, tiles = gr.HTML(), Tiles(group="The same edits on other seeds")
+        page.follow(go, lambda s: gr.Button(interactive=bool(s.recipe.ordered())))
         page.follow(words, others_words)
         page.follow(tiles, others_tiles)
         page.on(tiles.choose, choose_other)

@@ -50,6 +50,7 @@ def gallery_panel(page: Page) -> None:
         newest = gr.Button("Newest", size="sm", min_width=90, scale=0)
         shuffle = gr.Button("Shuffle", size="sm", min_width=90, scale=0)
     page.follow(cards, show_cards, later=True)
+    page.follow(publish, lambda s: gr.Button(interactive=bool(s.recipe.ordered())))
     page.on(cards.choose, open_card)
     page.on(publish.click, publish_card)
     page.on(newest.click, show_newest)

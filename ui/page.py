@@ -146,6 +146,7 @@ class Page:
         self._fold: str | None = None
         self._followers: list[Follower] = []
         self._events: list[tuple[Any, Callable, list, dict]] = []
+        self._failures: list = []  # events after which the page is shown as it was
 
     @contextmanager
     def tab(self, name: str) -> Iterator[None]:
@@ -209,7 +210,13 @@ class Page:
         ran = begun.then(run, [self.visit, *inputs], [result, line, row], **QUIET, **JOBS)
         self.on(ran.success, finish, result)
         ran.success(lambda: ("", gr.Row(visible=False)), None, [line, row], queue=False, **QUIET)
-        cancel.click(lambda: ("", gr.Row(visible=False)), None, [line, row], cancels=[ran], queue=False, **QUIET)
+        self._failures.append(ran.failure)
+
+        def stopped() -> tuple:
+            gr.Info("Cancelled. The picture is as it was.", title="Stopped")
+            return "", gr.Row(visible=False)
+
+        cancel.click(stopped, None, [line, row], cancels=[ran], queue=False, **QUIET)
 
     def save(self, event, make: Callable[[Session], str]) -> None:
         """When `event` happens, the browser saves a file; make(session) -> what view.as_file makes of it."""
@@ -220,6 +227,13 @@ class Page:
         for event, change, inputs, options in self._events:
             self._connect(event, change, [self.visit, *inputs], options)
         self._connect(demo.load, open_page, [self.visit], {})
+        now = [f for f in self._followers if not f.later]
+
+        def show_now(session: Session | None) -> list:
+            return shown(now, session or view.start())
+
+        for failure in self._failures:  # a field with a wrong number shows the right one again
+            failure(reading(show_now), self.visit, [f.component for f in now], **QUIET)
 
     def _connect(self, event, change: Callable, inputs: list, options: dict) -> None:
         now = [f for f in self._followers if not f.later]
@@ -233,6 +247,8 @@ class Page:
         # "always_last": while one runs, the latest waits. "multiple" where each counts, one after the other.
         options = {"trigger_mode": "always_last", "concurrency_limit": 1} | options
         done = event(changing(first), inputs, [self.visit, *[f.component for f in now]], **QUIET, **options)
+
+        self._failures.append(done.failure)
 
         def show_later(session: Session | None) -> list:
             return shown(later, session or view.start())
@@ -273,7 +289,8 @@ def number(what: str, given, low: float, high: float, whole: bool = False) -> fl
     fits = type(given) in (int, float) and low <= given <= high and (not whole or given == int(given))
     if not fits:
         kind = "whole number" if whole else "number"
-        raise ValueError(f"{what} is {given!r:.20}; it must be a {kind} from {low:.10g} to {high:.10g}.")
+        found = "empty" if given is None else f"{given!r:.20}"
+        raise ValueError(f"{what} is {found}; it must be a {kind} from {low:.10g} to {high:.10g}.")
     return int(given) if whole else float(given)
 
 

@@ -20,11 +20,17 @@ def region_panel(page: Page, picture: Picture) -> None:
     where = gr.Radio(WHERE, label="Where it goes", value="parts", visible=False, elem_id="where", interactive=True)
 
     page.follow(parts, lambda s: gr.CheckboxGroup(choices=part_choices(s), value=view.chosen_parts(s)))
-    page.follow(where, lambda s: gr.Radio(value=s.where, visible=s.mask is not None or s.where != "parts"))
+    page.follow(where, show_where)
     page.on(picture.pick, pick)
     page.on(picture.paint, paint)
     page.on(parts.input, choose_parts, parts)
     page.on(where.input, choose_where, where)
+
+
+def show_where(session: Session):
+    empty = session.where in ("painted", "piece") and session.mask is None
+    info = "Nothing is painted yet: take the brush, and paint in the picture." if empty else ""
+    return gr.Radio(value=session.where, visible=session.mask is not None or session.where != "parts", info=info)
 
 
 def part_choices(session: Session) -> list[tuple[str, int]]:

@@ -13,7 +13,10 @@ function render() {
         b.addEventListener(on, () => { im.src = item.before; }); b.addEventListener(off, () => { im.src = item.image; });
       }
     }
-    b.addEventListener('click', () => trigger('choose', {index: i, of: v.of}));
+    b.addEventListener('click', () => {
+      trigger('choose', {index: i, of: v.of});
+      if (element.closest('#gallery')) window.scrollTo({top: 0, behavior: 'smooth'});
+    });
     return b;
   }));
   if (v.note) { const p = document.createElement('p'); p.textContent = v.note; box.append(p); }

@@ -21,6 +21,7 @@ from panda_core.factors import Factors, scale_parts
 from panda_core.generators.registry import GENERATORS, GeneratorSpec
 from panda_core.generators.split import SplitGenerator
 from panda_core.images import PALETTE, difference, heat_map, png_bytes, to_pil
+from panda_core.presets import presets
 from panda_core.recipes import Edit, Mask, Recipe, Region, encode_link, parse_recipe
 from panda_core.rendering import Renderer, edit_alpha
 
@@ -431,14 +432,28 @@ def concept_words(factors: Factors, appearance: int) -> str:
 
 def edit_rows(session: Session) -> dict:
     """The list of edits."""
-    rows = []
+    rows, named = [], named_edits(session.recipe)
     for i, edit in enumerate(session.recipe.edits):
+        name = named.get(what_and_where(edit))
         row = {
-            "title": region_words(session, edit),
+            "title": f"{name}: {region_words(session, edit)}" if name else region_words(session, edit),
             "look": f"{look_words(session, edit)}, {strength_of(session, edit):+.1f}",
         }
         rows.append(row | {"on": edit.on, "active": i == session.active})
     return {"rows": rows, "undo": len(session.past), "redo": len(session.future)}
+
+
+def named_edits(recipe: Recipe) -> dict[tuple, str]:
+    """What and where -> name, of the named edits that are in the recipe as a whole."""
+    found = presets(recipe.generator, renderer.catalogue.generator(recipe.generator).weights)
+    there = {what_and_where(edit) for edit in recipe.edits}
+    whole = [preset for preset in found if {what_and_where(edit) for edit in preset.edits} <= there]
+    return {what_and_where(edit): preset.name for preset in whole for edit in preset.edits}
+
+
+def what_and_where(edit: Edit) -> tuple:
+    size = edit.alpha if edit.strength is None else edit.strength
+    return edit.op, edit.layer, edit.factors, edit.region, edit.appearance, size > 0
 
 
 def details(session: Session) -> str:
@@ -498,6 +513,14 @@ def history(session: Session) -> dict:
 
 
 # ---- taking it away ----
+
+
+def address(session: Session) -> str:
+    """What the page's address says after ?r=, so that a reload loses nothing; nothing on the start page."""
+    try:
+        return "" if session.recipe == start().recipe else link(session)
+    except ValueError:  # with factors of one's own there is no link
+        return ""
 
 
 def link(session: Session) -> str:
