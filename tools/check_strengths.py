@@ -64,7 +64,7 @@ def measure_ends(renderer: Renderer, name: str, factors: Factors, factors_id: st
             replace(base, appearance=j, strength=sign * s) for j in tried for s in STEPS for sign in (-1, 1)
         ]  # fmt: skip
         recipes = [Recipe(name, None, None, seed, factors.info.psi, (base,)) for seed in seeds]
-        measured = [measure(renderer, recipe, edits, half_size=True)[:2] for recipe in recipes]
+        measured = [measure(renderer, recipe, edits)[:2] for recipe in recipes]
         visible, over = (torch.stack([m[i] for m in measured]).mean(0).view(len(tried), -1, 2) for i in (0, 1))
         works = []
         for row, j in enumerate(tried):
