@@ -114,7 +114,7 @@ def test_a_mistake_is_one_sentence_and_changes_nothing(visit):
     label = page.locator("#picture canvas").get_attribute("aria-label")
     page.locator("#seed input").fill("-5")
     page.locator("#seed input").press("Enter")
-    expect(page.locator(".toast-body").first).to_contain_text("seed is -5")
+    expect(page.locator(".toast-body").first).to_contain_text("Seed is -5")
     assert page.locator("#picture canvas").get_attribute("aria-label") == label
 
 

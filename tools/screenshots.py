@@ -18,7 +18,7 @@ from playwright.sync_api import Page, expect, sync_playwright
 
 OUT = Path(__file__).parents[1] / "assets" / "screenshots"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
-LIMIT = 500_000  # bytes of one file
+LIMIT = 900_000  # bytes of one file
 
 
 def save(data: bytes, path: Path) -> None:

@@ -207,7 +207,8 @@ class Page:
 
         run.__name__, run.__module__ = work.__name__, work.__module__
         begun = event(lambda: (waiting(), gr.Row(visible=True)), None, [line, row], queue=False, **QUIET)
-        ran = begun.then(run, [self.visit, *inputs], [result, line, row], **QUIET, **JOBS)
+        # "multiple": what was begun again right after Cancel is not taken for the one that is just ending
+        ran = begun.then(run, [self.visit, *inputs], [result, line, row], trigger_mode="multiple", **QUIET, **JOBS)
         self.on(ran.success, finish, result)
         ran.success(lambda: ("", gr.Row(visible=False)), None, [line, row], queue=False, **QUIET)
         self._failures.append(ran.failure)
