@@ -217,7 +217,7 @@ class Page:
             gr.Info("Cancelled. The picture is as it was.", title="Stopped")
             return "", gr.Row(visible=False)
 
-        cancel.click(stopped, None, [line, row], cancels=[ran], queue=False, **QUIET)
+        cancel.click(stopped, None, [line, row], cancels=[ran], **QUIET)  # in the queue: else nobody sees its words
 
     def save(self, event, make: Callable[[Session], str]) -> None:
         """When `event` happens, the browser saves a file; make(session) -> what view.as_file makes of it."""
