@@ -11,6 +11,7 @@ import io
 import os
 import shutil
 import socket
+import tempfile
 from pathlib import Path
 
 from PIL import Image
@@ -80,6 +81,7 @@ def main() -> None:
     parser.add_argument("--chromium", default=os.environ.get("CHROMIUM") or shutil.which("chromium"))
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
+    os.environ["PANDA_HOME"] = tempfile.mkdtemp()  # nothing ranked or published before
     import app
 
     with socket.socket() as free:
