@@ -23,7 +23,7 @@ from .generators.registry import GENERATORS, GeneratorSpec, HubFile, PublishedPa
 from .generators.split import SplitGenerator
 from .hub import user_folder
 from .loading import Loaded
-from .published import SAMPLES, read_pair
+from .published import info_of_pair, read_pair
 from .ranking import RankingIndex, Table
 
 MOST_MEMORY = 2**28  # bytes of factors kept, apart from those that ship with a generator
@@ -373,8 +373,7 @@ class Catalogue:
         generator.check_layer(pair.layer)
         paths = [hub.download((file,), report) for file in (pair.parts, pair.appearances)]
         _, H, W = shape = generator.layers[pair.layer]
-        info = FactorsInfo(name, weights, pair.layer, H, W, psi=spec.default_psi, samples=SAMPLES, is_raw=True,
-                           solver="the authors', as published", sign_rule="as published")  # fmt: skip
+        info = info_of_pair(name, weights, pair.layer, (H, W), spec.default_psi)
         draw = feature_source(generator, pair.layer, spec.default_psi)
         factors = read_pair(*paths, draw, batch_for(shape), generator.frame(pair.layer), info)
         named = [[e.appearance for e in spec.edits if (e.layer, e.part) == (pair.layer, k)]

@@ -33,7 +33,7 @@ class ConceptMask:
             raise ValueError(f"appearance is {self.appearance!r:.20}; it must be a whole number.")
         if self.sign not in (1, -1) or not isinstance(self.rest, bool):
             raise ValueError("A mask is of more (1) or less (-1) of an appearance; it keeps that, or the rest.")
-        if not isinstance(self.offset, int | float) or not -REACH <= self.offset <= REACH:  # NaN is in no range
+        if type(self.offset) not in (int, float) or not -REACH <= self.offset <= REACH:  # NaN is in no range
             raise ValueError(f"threshold is {self.offset!r:.20}; it must be a number from {-REACH:g} to {REACH:g}.")
 
     def above(self, renderer: Renderer, recipe: Recipe, layer: int, factors_id: str) -> Tensor:

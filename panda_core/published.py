@@ -13,6 +13,12 @@ from .moments import ChannelMoments, FeatureStore
 SAMPLES = 100  # for z̄, the second moment and σ, which the files do not hold
 
 
+def info_of_pair(generator: str, weights: str, layer: int, grid: tuple[int, int], psi: float) -> FactorsInfo:
+    """What is said of factors that were read from the authors' files; grid: H, W."""
+    return FactorsInfo(generator, weights, layer, *grid, psi=psi, samples=SAMPLES, is_raw=True,
+                       solver="the authors', as published", sign_rule="as published")  # fmt: skip
+
+
 def read_pair(parts: Path, appearances: Path, draw, batch: int, frame, info: FactorsInfo) -> Factors:
     """P and A as they are, sign, order and scale kept, with what is missing measured on 100 samples.
 

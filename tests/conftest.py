@@ -1,15 +1,21 @@
-"""The page in headless Chromium, for every test_browser*.py."""
+"""The page in headless Chromium, for every test_browser*.py, and hypothesis with the same examples in every run.
+
+`pytest --hypothesis-profile=default` draws others.
+"""
 
 import os
 import shutil
 import socket
 import tempfile
 
+import hypothesis
 import pytest
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or "chromium is not installed"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync"]  # fmt: skip
+hypothesis.settings.register_profile("same", derandomize=True)
+hypothesis.settings.load_profile("same")
 TEMP = tempfile.TemporaryDirectory(prefix="panda-tests-")
 os.environ["GRADIO_TEMP_DIR"] = TEMP.name  # components read it when app.py is imported, whichever test does so
 

@@ -150,7 +150,7 @@ def test_the_endpoint_refines_the_edits_of_a_layer(edited):
 
 
 def test_named_edits_are_appended_in_one_step(edited):
-    found = named.offered(edited)
+    found = view.presets_of(edited.recipe.generator)
     tiles = named.named_tiles(edited)
     assert [item["label"] for item in tiles["items"]] == [preset.name for preset in found]
     assert len(found) >= 16

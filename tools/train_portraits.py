@@ -3,7 +3,8 @@
     python -m tools.train_portraits --minutes 8        # again and again: it goes on where the last slice stopped
 
 Fitting. The world knows which portrait belongs to which latent, so G is first fitted to (z, render) pairs, at 32, then
-64, then 128 pixels: an L1 with more weight on eyes, brows, nose and mouth, on image differences, and at a quarter size.
+64, then 128 pixels: an L1 with more weight on eyes, mouth and other fine parts, on image differences, and at a quarter
+size.
 
 Local swaps. An edit must change a thing, not tint it. So every portrait z comes with a partner that differs from it in
 the factors of one part only, and with the picture of a point t between them. Inside the region where that picture
@@ -35,8 +36,9 @@ from panda_core.images import grid
 from tools import portraits
 from tools.adversary import Adversary
 
-FINE = [portraits.PARTS.index(name) for name in ("eyes", "brows", "nose", "mouth")]
-SWAPPED = ("background", "skin", "hair", "eyes", "brows", "nose", "mouth", "clothes", "glasses", "hat", "object")
+FINE = [portraits.PARTS.index(name) for name in ("eyes", "brows", "nose", "mouth", "glasses", "object")]
+SWAPPED = {"eyes": 3, "mouth": 2, "glasses": 2, "background": 1, "skin": 1, "hair": 1, "brows": 1, "nose": 1,
+           "clothes": 1, "hat": 1, "object": 1}  # part -> how often; few pixels learn slowly  # fmt: skip
 
 
 @dataclass
@@ -89,7 +91,8 @@ def swapped_latents(z: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor, Te
     unit = z * (z.square().mean(dim=1, keepdim=True) + 1e-8).rsqrt()
     c = unit @ M.t()
     rest = unit - c @ M
-    parts = torch.randint(len(SWAPPED), (B,), generator=rng)
+    often = torch.tensor([float(n) for n in SWAPPED.values()])
+    parts = torch.multinomial(often, B, replacement=True, generator=rng)
     belongs = torch.tensor([[factor.part == part for factor in portraits.FACTORS] for part in SWAPPED]).to(z.device)
     drawn = torch.where(belongs[parts], torch.randn(c.shape, generator=rng).to(z), c)
     t = (0.35 + 0.8 * torch.rand(B, generator=rng)).to(z)

@@ -9,13 +9,13 @@ import gradio as gr
 
 from panda_core.catalogue import batch_for, feature_source, fit_id, fit_layer
 from panda_core.factorization import Cancelled, Progress
-from panda_core.factors import LONGEST_NAME, Factors, FactorsInfo
-from panda_core.published import SAMPLES, read_pair
+from panda_core.factors import LONGEST_NAME, Factors
+from panda_core.published import SAMPLES, info_of_pair, read_pair
 from panda_core.recipes import Recipe, parse_recipe
 
 from . import bundle, view
-from .further import figure, parts_picture, tell
-from .page import Page, current, plainly, read_recipe
+from .further import parts_picture, tell
+from .page import Page, current, figure, number, plainly, read_recipe
 from .session import Session
 
 SAME = 0.9  # |cos| from which a part that other samples give is the same
@@ -138,27 +138,21 @@ def fitted(recipe: Recipe, layer, parts, appearances, samples, seed, report) -> 
     C, H, W = loaded.generator.layers[int(layer)]
     class_index = recipe.class_index if n_classes else None
     if class_index is not None:
-        class_index = whole("class", class_index, 0, n_classes - 1)
+        class_index = number("class", class_index, 0, n_classes - 1, whole=True)
     factors = fit_layer(
         name,
         loaded,
         int(layer),
-        whole("appearances", appearances, 1, C) if appearances else None,
-        whole("parts", parts, 1, min(view.MOST_PARTS, H * W)),
-        whole("samples", samples, 2, view.MOST_SAMPLES) if samples else None,
-        whole("seed", seed or 0, 0, 2**31 - 1),
+        number("appearances", appearances, 1, C, whole=True) if appearances else None,
+        number("parts", parts, 1, min(view.MOST_PARTS, H * W), whole=True),
+        number("samples", samples, 2, view.MOST_SAMPLES, whole=True) if samples else None,
+        number("seed", seed or 0, 0, 2**31 - 1, whole=True),
         recipe.psi,
         class_index,
         report,
     )
     view.renderer.catalogue.add_fit(name, factors)
     return factors
-
-
-def whole(what: str, given, low: int, high: int) -> int:
-    if not isinstance(given, int | float) or not low <= given <= high or given != int(given):
-        raise ValueError(f"{what} is {given!r:.20}; it must be a whole number from {low} to {high}.")
-    return int(given)
 
 
 def so_far(session: Session, layer, *others) -> str:
@@ -275,8 +269,7 @@ def read_npy(recipe: Recipe, files: list[Path], layer: int, report) -> Factors:
         tell(report, "sampling", min(first + count, SAMPLES), SAMPLES)
         return draw(first, count)
 
-    info = FactorsInfo(recipe.generator, weights, layer, H, W, psi=recipe.psi, samples=SAMPLES, is_raw=True,
-                       solver="the authors', as published", sign_rule="as published")  # fmt: skip
+    info = info_of_pair(recipe.generator, weights, layer, (H, W), recipe.psi)
     return read_pair(*parts, *appearances, telling, batch_for(generator.layers[layer]), generator.frame(layer), info)
 
 

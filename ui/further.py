@@ -1,7 +1,6 @@
-"""Under the Edit tab's looks: the edits on other pictures, a sweep of the strength, parts refined to this picture."""
+"""Folded away under every tab: the edits on other pictures, a sweep of the strength, parts refined to this picture."""
 
 import base64
-import html
 import io
 from dataclasses import dataclass, replace
 
@@ -18,7 +17,7 @@ from panda_core.recipes import Recipe
 from panda_core.rendering import Renderer
 
 from . import view
-from .page import Page, current, plainly, read_recipe, sent, sentence
+from .page import Page, current, figure, plainly, read_recipe, sent, sentence
 from .session import Session
 from .widgets import Tiles
 
@@ -65,9 +64,9 @@ def try_others(session: Session, report) -> tuple:
 def on_others(recipe: Recipe, report) -> list[dict]:
     """Before and after of the OTHERS seeds that follow, and whether the edits can be seen there."""
     renderer, made = Renderer(view.renderer.catalogue, cached=8), []  # a cache of its own: other visitors keep theirs
-    for i in range(OTHERS):
+    for i, seed in enumerate(view.seeds_from(recipe.seed + 1, OTHERS)):
         tell(report, "Trying other pictures", i, OTHERS)
-        other = replace(recipe, seed=(recipe.seed + 1 + i) % 2**32)
+        other = replace(recipe, seed=seed)
         before, after = renderer.base(other), renderer.image(other)
         change = difference(after, before)[0].cpu()
         where = [renderer.region_map(other, recipe.edits[k]).cpu() for k in recipe.ordered()]
@@ -173,13 +172,7 @@ def show_sweep(session: Session) -> str:
     data = swept(session)
     if data is None:
         return "<p>From one end of the slider to the other, as a moving picture. Choose a look first.</p>"
-    picture, title = base64.b64encode(data).decode(), html.escape(session.aside(Made).sweep[3])
-    return figure(f"data:image/webp;base64,{picture}", title)
-
-
-def figure(source: str, caption: str) -> str:
-    """caption: HTML."""
-    return f'<figure><img src="{source}" alt="{caption}"><figcaption>{caption}</figcaption></figure>'
+    return figure(f"data:image/webp;base64,{base64.b64encode(data).decode()}", session.aside(Made).sweep[3])
 
 
 def sweep_as_webp(session: Session | None) -> str:

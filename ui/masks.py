@@ -220,10 +220,6 @@ def mask_file(session: Session | None) -> str:
 # ---- other pictures ----
 
 
-def seeds_from(first: int, count: int) -> list[int]:
-    return [(first + i) % 2**32 for i in range(count)]
-
-
 def others_key(session: Session, after: int) -> tuple:
     recipe = replace(session.recipe, seed=after)
     return "others", view.origin(recipe), recipe.edits, session.layer, session.factors_id, masking(session).appearance
@@ -232,7 +228,7 @@ def others_key(session: Session, after: int) -> tuple:
 def try_others(session: Session, report) -> int:
     """Pictures and maps of the seeds after this one, held for `others`; returns this seed."""
     after, plain = session.recipe.seed, ConceptMask(masking(session).appearance)
-    where = session.recipe, session.layer, session.factors_id, seeds_from(after + 1, OTHERS)
+    where = session.recipe, session.layer, session.factors_id, view.seeds_from(after + 1, OTHERS)
     made = [(small(image, THUMBNAIL), grid) for _, image, grid in picture_masks(plain, view.renderer, *where, report)]
     held.put(others_key(session, after), made)
     return after
@@ -245,7 +241,7 @@ def others(session: Session) -> dict:
     if not made:
         return {"items": [], "note": "" if after is None else "The edits or the concept have changed; try it again."}
     items = []
-    for seed, (picture, grid) in zip(seeds_from(after + 1, OTHERS), made):
+    for seed, (picture, grid) in zip(view.seeds_from(after + 1, OTHERS), made):
         mask = chosen.of(enlarged(session, chosen.sign * grid - chosen.offset))
         image = view.jpeg(on_checkerboard(picture, mask))
         items.append({"image": image, "label": f"Seed {seed}", "on": seed == session.recipe.seed})
@@ -259,7 +255,7 @@ def open_other(session: Session | None, evt: gr.EventData) -> Session | None:
         return None  # the click met pictures that have been replaced
     if type(index) is not int or not 0 <= index < OTHERS:
         raise ValueError(f"The picture to open is {index!r:.20}; there are {OTHERS}.")
-    return session.go_to(seeds_from(after + 1, OTHERS)[index])
+    return session.go_to(view.seeds_from(after + 1, OTHERS)[index])
 
 
 def most_pairs(recipe: Recipe) -> int:
@@ -277,7 +273,7 @@ def pack_pairs(session: Session, count: int, report) -> str:
     folder = Path(tempfile.mkdtemp(prefix="panda-masks-", dir=root))
     path, where = folder / f"panda-{recipe.generator}-masks.zip", (recipe, session.layer, session.factors_id)
     try:
-        write_pairs(path, masking(session), view.renderer, *where, seeds_from(recipe.seed, int(count)), report)
+        write_pairs(path, masking(session), view.renderer, *where, view.seeds_from(recipe.seed, int(count)), report)
     except BaseException:
         shutil.rmtree(folder)
         raise

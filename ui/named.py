@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from panda_core.presets import Preset, presets
+from panda_core.presets import Preset
 from panda_core.recipes import Recipe
 
 from . import view
@@ -26,14 +26,9 @@ def named_panel(page: Page) -> None:
         page.on(tiles.choose, choose_named)
 
 
-def offered(session: Session) -> tuple[Preset, ...]:
-    weights = view.renderer.catalogue.generator(session.recipe.generator).weights
-    return presets(session.recipe.generator, weights)
-
-
 def named_tiles(session: Session) -> dict:
     """This picture with each of the presets alone, so that they are drawn once a picture."""
-    found, recipe = offered(session), replace(session.recipe, edits=())
+    found, recipe = view.presets_of(session.recipe.generator), replace(session.recipe, edits=())
     if not found:
         return {"items": [], "note": "Nobody has named edits for this generator yet."}
     images = view.kept.get(("named", view.origin(recipe)), lambda: pictures(recipe, found))
@@ -43,7 +38,10 @@ def named_tiles(session: Session) -> dict:
 
 @torch.inference_mode()
 def pictures(recipe: Recipe, found: tuple[Preset, ...]) -> list[str]:
-    """Thumbnails, those of one layer in one batch; large pictures on a CPU, which take too long, without the edit."""
+    """Thumbnails of a recipe without edits with each preset, those of one layer in one batch.
+
+    Large pictures on a CPU take too long, and stay as they are.
+    """
     images: dict[str, Tensor] = {}
     base = F.avg_pool2d(view.renderer.base(recipe), 2)
     if base.shape[-1] > LARGEST and base.device.type == "cpu":
@@ -53,14 +51,13 @@ def pictures(recipe: Recipe, found: tuple[Preset, ...]) -> list[str]:
         if not group:
             continue
         still = group[0].edits[0].with_strength(0.0)
-        more, index = replace(recipe, edits=(*recipe.edits, still)), len(recipe.edits)
-        shown = view.renderer.variants(more, index, [preset.edits for preset in group], half_size=True)
-        # what the picture has in full and half of its network leaves out, the same for all
-        plain = view.renderer.variants(replace(recipe, edits=(still,)), 0, [still], half_size=True)
-        images |= {preset.name: image for preset, image in zip(group, shown + base - plain)}
+        trials = [still, *(preset.edits for preset in group)]
+        plain, *shown = view.renderer.variants(view.with_last(recipe, still), 0, trials, half_size=True)
+        # base - plain: what the picture has in full and half of its network leaves out, the same for all
+        images |= {preset.name: image + base[0] - plain for preset, image in zip(group, shown)}
     for preset in found:
         if preset.name not in images:  # of several layers
-            whole = view.renderer.image(replace(recipe, edits=(*recipe.edits, *preset.edits)))
+            whole = view.renderer.image(replace(recipe, edits=preset.edits))
             images[preset.name] = F.avg_pool2d(whole, 2)[0]
     return [small(images[preset.name][None]) for preset in found]
 
@@ -68,7 +65,7 @@ def pictures(recipe: Recipe, found: tuple[Preset, ...]) -> list[str]:
 def choose_named(session: Session | None, evt: gr.EventData) -> Session:
     """The edits of a preset, after those that there are."""
     session, index = current(session), sent(evt, "index")
-    found = offered(session)
+    found = view.presets_of(session.recipe.generator)
     if sent(evt, "of") not in (None, session.recipe.generator):
         return session  # the click met tiles of another generator
     if type(index) is not int or not 0 <= index < len(found):

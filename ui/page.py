@@ -146,7 +146,7 @@ class Page:
         self._fold: str | None = None
         self._followers: list[Follower] = []
         self._events: list[tuple[Any, Callable, list, dict]] = []
-        self._failures: list = []  # events after which the page is shown as it was
+        self._failures: list = []  # events with fields, after which the page shows what is, not what was typed
 
     @contextmanager
     def tab(self, name: str) -> Iterator[None]:
@@ -211,7 +211,8 @@ class Page:
         ran = begun.then(run, [self.visit, *inputs], [result, line, row], trigger_mode="multiple", **QUIET, **JOBS)
         self.on(ran.success, finish, result)
         ran.success(lambda: ("", gr.Row(visible=False)), None, [line, row], queue=False, **QUIET)
-        self._failures.append(ran.failure)
+        if inputs:
+            self._failures.append(ran.failure)
 
         def stopped() -> tuple:
             gr.Info("Cancelled. The picture is as it was.", title="Stopped")
@@ -249,7 +250,8 @@ class Page:
         options = {"trigger_mode": "always_last", "concurrency_limit": 1} | options
         done = event(changing(first), inputs, [self.visit, *[f.component for f in now]], **QUIET, **options)
 
-        self._failures.append(done.failure)
+        if len(inputs) > 1:  # more than the visit: fields, which may hold something wrong now
+            self._failures.append(done.failure)
 
         def show_later(session: Session | None) -> list:
             return shown(later, session or view.start())

@@ -11,7 +11,6 @@ from panda_core.images import to_pil
 from panda_core.recipes import Edit, parse_recipe
 
 from . import gpu, view
-from .named import offered
 from .page import Page, answer, current, figure, heading, plainly, sent, sentence, whole
 from .region import choose_parts
 from .session import Session
@@ -49,7 +48,7 @@ def remove_tab(page: Page) -> None:
 def hint_words(session: Session) -> str:
     region = session.region()
     if region is None:
-        off = [preset.name for preset in offered(session) if preset.name.endswith(" off")]
+        off = [preset.name for preset in view.presets_of(session.recipe.generator) if preset.name.endswith(" off")]
         return NOTHING + (f" Named edits under the picture know: {', '.join(off)}." if off else "")
     named = view.region_words(session, Edit("add", session.layer, session.factors_id, region, appearance=0))
     more = " If the object reaches further, Shift-click its other parts too, or paint over all of it."

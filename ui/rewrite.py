@@ -5,14 +5,13 @@ from dataclasses import dataclass, replace
 import gradio as gr
 import PIL.Image
 import torch
-import torch.nn.functional as F
 
-from panda_core.factorization import Cancelled, Progress
 from panda_core.images import to_pil
 from panda_core.recipes import Edit, Recipe, Region
 
 from . import view
 from .concepts import check_concept, concept_name, concept_picture, concept_tiles, concepts_of
+from .further import resized, tell
 from .page import Page, answer, current, figure, heading, plainly, read_recipe, sent, sentence, whole
 from .session import Session
 from .widgets import Tiles
@@ -161,7 +160,7 @@ def try_elsewhere(session: Session, report) -> tuple:
 
 
 def seeds_after(recipe: Recipe) -> list[int]:
-    return [(recipe.seed + 1 + i) % 2**32 for i in range(OTHERS)]
+    return view.seeds_from(recipe.seed + 1, OTHERS)
 
 
 @torch.inference_mode()
@@ -169,12 +168,10 @@ def before_over_after(recipe: Recipe, report) -> list[str]:
     """Of each seed one picture: without the rewrite above, with it below."""
     made = []
     for i, seed in enumerate(seeds_after(recipe)):
-        if report(Progress("Making pictures", i, OTHERS)) is False:
-            raise Cancelled("The work was cancelled.")
+        tell(report, "Making pictures", i, OTHERS)
         other = replace(recipe, seed=seed)
-        both = torch.cat([view.renderer.base(other), view.renderer.image(other)]).cpu()
-        small = F.interpolate(both, (128, 128), mode="bicubic", antialias=True).clamp(-1, 1)
-        made.append(view.jpeg(to_pil(torch.cat([*small], dim=1)[None])[0]))
+        both = torch.cat([view.renderer.base(other), view.renderer.image(other)])
+        made.append(view.jpeg(to_pil(torch.cat([*resized(both, 128)], dim=1)[None])[0]))
     return made
 
 

@@ -21,7 +21,7 @@ from panda_core.factors import Factors, scale_parts
 from panda_core.generators.registry import GENERATORS, GeneratorSpec
 from panda_core.generators.split import SplitGenerator
 from panda_core.images import PALETTE, difference, heat_map, png_bytes, to_pil
-from panda_core.presets import presets
+from panda_core.presets import Preset, presets
 from panda_core.recipes import Edit, Mask, Recipe, Region, encode_link, parse_recipe
 from panda_core.rendering import Renderer, edit_alpha
 
@@ -443,9 +443,15 @@ def edit_rows(session: Session) -> dict:
     return {"rows": rows, "undo": len(session.past), "redo": len(session.future)}
 
 
+def presets_of(generator: str) -> tuple[Preset, ...]:
+    """The named edits of a generator, read from their file once: a slider's tick asks for them."""
+    weights = renderer.catalogue.generator(generator).weights
+    return kept.get(("presets", generator, weights), lambda: presets(generator, weights))
+
+
 def named_edits(recipe: Recipe) -> dict[tuple, str]:
     """What and where -> name, of the named edits that are in the recipe as a whole."""
-    found = presets(recipe.generator, renderer.catalogue.generator(recipe.generator).weights)
+    found = presets_of(recipe.generator)
     there = {what_and_where(edit) for edit in recipe.edits}
     whole = [preset for preset in found if {what_and_where(edit) for edit in preset.edits} <= there]
     return {what_and_where(edit): preset.name for preset in whole for edit in preset.edits}
@@ -566,6 +572,11 @@ def read_mask(given, session: Session) -> Mask | None:
     recipe = parse_recipe({"v": 1, "generator": "x", "edits": [{**edit, "region": region}]})
     mask = recipe.edits[0].region.mask
     return mask if "," in mask.rle else None
+
+
+def seeds_from(first: int, count: int) -> list[int]:
+    """`count` seeds from this one on; after the last one comes 0."""
+    return [(first + i) % 2**32 for i in range(count)]
 
 
 def with_last(recipe: Recipe, edit: Edit) -> Recipe:
