@@ -58,7 +58,17 @@ def test_one_step_of_the_threshold_is_one_standard_deviation_over_samples(render
 
 @pytest.mark.parametrize(
     "choice",
-    [(1.5,), (True,), (1, 0), (1, None), (1, 1, REACH + 0.1), (1, 1, float("nan")), (1, 1, "1"), (1, 1, True), (1, 1, 0.0, 1)],
+    [
+        (1.5,),
+        (True,),
+        (1, 0),
+        (1, None),
+        (1, 1, REACH + 0.1),
+        (1, 1, float("nan")),
+        (1, 1, "1"),
+        (1, 1, True),
+        (1, 1, 0.0, 1),
+    ],
 )
 def test_a_mask_that_cannot_be_is_refused_in_a_sentence(choice):
     with pytest.raises(ValueError, match=r"\.$"):
