@@ -187,7 +187,7 @@ def check_resolution(resolution: int) -> int:
     """The resolution, or a ValueError if no generator has it: a file could say anything."""
     if resolution not in (8, 16, 32, 64, 128, 256, 512, 1024, 2048):
         raise ValueError(f"resolution is {resolution}; it must be a power of two from 8 to 2048.")
-    return resolution
+    return int(resolution)
 
 
 def weights_hash(weights: nn.Module | Mapping[str, Tensor]) -> str:

@@ -44,7 +44,7 @@ def plan_bands(
         cutoff = first_cutoff * (resolution / 2 / first_cutoff) ** grown
         stopband = first_stopband * (resolution / 2 * last_stopband_rel / first_stopband) ** grown
         rate = int(2 ** math.ceil(math.log2(min(2 * stopband, resolution))))
-        size = resolution if i >= n_layers - 1 else rate + 2 * margin
+        size = int(resolution if i >= n_layers - 1 else rate + 2 * margin)  # a file's numbers may be 10.0
         bands.append(Band(cutoff, max(stopband, rate / 2) - cutoff, rate, size))
         before = bands[max(i - 1, 0)].rate
         if not 1 <= before <= rate <= 16 * before:
