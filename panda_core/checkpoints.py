@@ -19,7 +19,7 @@ from torch import Tensor
 from .generators.registry import FAMILIES
 from .generators.split import SplitGenerator, weights_hash
 from .layouts import STYLEGAN3_OPTIONS, Converted, read_state
-from .unpickling import LEGACY_MAGIC, NVIDIA_ADMITTED, TENSORFLOW, Array, Module, load_torch, read_pickle
+from .unpickling import LEGACY_MAGIC, NVIDIA_ADMITTED, WHERE_ELSE, Array, Module, load_torch, read_pickle
 
 FORMAT = "panda-generator/1"
 
@@ -128,12 +128,7 @@ def read_foreign(path: Path) -> Converted:
             state, options = pick_torch_state(load_torch(file, size))
         elif start.startswith(b"\x80"):
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:
-                try:
-                    state, options = read_nvidia(read_pickle(view, NVIDIA_ADMITTED), size)
-                except ValueError as error:
-                    if str(error) == TENSORFLOW:
-                        raise ValueError(f"{TENSORFLOW}, which is not read; {WHERE_ELSE}") from error
-                    raise
+                state, options = read_nvidia(read_pickle(view, NVIDIA_ADMITTED), size)
         else:
             raise ValueError("it is neither safetensors, a torch file nor an NVIDIA pickle")
     if not all(isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in state.items()):
@@ -145,11 +140,6 @@ def read_foreign(path: Path) -> Converted:
     return read_state(state, options)
 
 
-WHERE_ELSE = (
-    "the same weights can be had for PyTorch: StyleGAN2 from huggingface.co/ZeqiangLai/StyleGAN2 (.pt) or NVIDIA's "
-    "catalogue ngc.nvidia.com (stylegan2, .pkl), ProgressiveGAN and StyleGAN1 from huggingface.co/huggan, BigGAN-deep "
-    "from s3.amazonaws.com/models.huggingface.co/biggan"
-)
 LEGACY_START = LEGACY_MAGIC.to_bytes(10, "little")  # in the first of the five pickles
 
 

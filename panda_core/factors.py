@@ -286,3 +286,8 @@ def fix_signs(appearances: Tensor) -> Tensor:
     """A with every column's sign chosen by SIGN_RULE, [C, R_C]."""
     largest = appearances.gather(0, appearances.abs().argmax(dim=0, keepdim=True))
     return appearances * torch.where(largest < 0, -1.0, 1.0).to(appearances)
+
+
+def suggest_by_size(sigma: Tensor) -> Tensor:
+    """For every part the 48 appearances that the data varies most there, [R_S, 48 or R_C]: a first guess by σ alone."""
+    return sigma.t().argsort(dim=1, descending=True)[:, :48].contiguous()
