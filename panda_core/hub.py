@@ -70,9 +70,8 @@ def _local(source: Source) -> Path | None:
             paths = [cached(source.repo, name) for name in (source.filename, *source.beside)]
             return Path(paths[0]) if all(isinstance(path, str) for path in paths) else None
         return None
-    path = _place(source) if isinstance(source, UrlFile) else source.path()
-    beside = source.beside if isinstance(source, UrlFile) else ()
-    return path if all(p.is_file() for p in (path, *(path.with_name(name) for name in beside))) else None
+    path = _place(source) if isinstance(source, UrlFile) else source.where
+    return path if all(p.is_file() for p in (path, *map(path.with_name, source.beside))) else None
 
 
 def _place(source: UrlFile) -> Path:
@@ -104,7 +103,7 @@ def download(sources: Sequence[Source], report: Report | None = None) -> Path:
                 if error.kind in ("offline", "disk"):  # the same for every other source
                     break
     if not faults:
-        raise HubError("missing", f"There is no file {sources[0].path().name}; check the path.")
+        raise HubError("missing", f"There is no file {sources[0].where.name}; check the path.")
     if len(faults) == 1 or faults[-1].kind in ("offline", "disk") or all(fault.kind == "network" for fault in faults):
         raise faults[-1]
     listed = "; ".join(f"({i}) {fault}".rstrip(".") for i, fault in enumerate(faults, 1))

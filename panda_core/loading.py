@@ -8,8 +8,7 @@ from typing import NamedTuple
 
 from . import devices, hub
 from .checkpoints import load_generator
-from .generators import registry
-from .generators.registry import GeneratorSpec, HubFile, LocalFile
+from .generators.registry import GENERATORS, GeneratorSpec, HubFile, LocalFile
 from .generators.split import SplitGenerator, weights_hash
 from .recent import Recent
 
@@ -38,8 +37,13 @@ def find_spec(name: str, own: bool = False) -> GeneratorSpec:
 
     Raises: ValueError, before anything was looked for, if the name is neither listed nor allowed; HubError.
     """
-    if name in registry.GENERATORS or not re.search(r"[/\\.:]", name):
-        return registry.find_spec(name)
+    if name in GENERATORS:
+        return GENERATORS[name]
+    if not re.search(r"[/\\.:]", name):
+        raise ValueError(
+            f"generator is {name[:100]!r}; there are {next(iter(GENERATORS))} and {len(GENERATORS) - 1} more, which "
+            "python -m panda_core list shows."
+        )
     if not own:
         raise ValueError(
             f"generator is {name[:100]!r}, which is not listed; python -m panda_core takes any, this page only where "

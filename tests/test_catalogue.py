@@ -32,13 +32,13 @@ def home(tmp_path, monkeypatch):
 @pytest.fixture
 def registered(home, monkeypatch):
     """The tiny generator as the registry's "tiny", with bundled factors beside it."""
-    source = registry.BundledFile("tiny", "generator.safetensors")
+    source = registry.LocalFile(home / "assets" / "tiny" / "generator.safetensors")
     spec = registry.GeneratorSpec("tiny", "Tiny", "stylegan2", 32, (source,), "MIT", default_layer=3)
     monkeypatch.setattr(registry, "ASSETS", home / "assets")
     monkeypatch.setattr(loading, "shared", loading.Loader())
     monkeypatch.setitem(registry.GENERATORS, "tiny", spec)
-    source.path().parent.mkdir(parents=True)
-    save_generator(GENERATOR, source.path())
+    source.where.parent.mkdir(parents=True)
+    save_generator(GENERATOR, source.where)
     factors = fit_tiny(3)
     factors.save(spec.factors_folder(LOADED.weights) / f"{factors.stem()}.safetensors")
     return factors

@@ -135,7 +135,7 @@ def test_the_table_says_what_it_must():
         assert name == spec.name
         assert spec.family in FAMILIES
         assert spec.licence
-        assert spec.tried == all(isinstance(source, registry.BundledFile) for source in spec.sources)
+        assert spec.tried == all(isinstance(source, LocalFile) for source in spec.sources)
         for source in spec.sources:
             if isinstance(source, UrlFile):
                 assert source.url.startswith("https://")
