@@ -87,15 +87,11 @@ class Renderer:
         generator = self.generator(recipe)
         before = [i for i in recipe.ordered() if _position(recipe, i) < _position(recipe, index)]
         layer = recipe.edits[index].layer
-        generator.check_layer(layer)
         key = ("cut", *_origin(recipe), layer, tuple(recipe.edits[i] for i in before))
 
         def make() -> Cut:
-            if not before:
-                return generator.advance(self._start(recipe), layer)
-            cut = self.prepare(recipe, before[-1])
-            step = self.step(recipe, before[-1])
-            return generator.advance(cut.with_features(step.apply(cut.features)), layer)
+            cut = self.prepare(recipe, before[-1]) if before else self._start(recipe)
+            return generator.advance(self._edit(cut, recipe, before[-1:]), layer)
 
         return self._cache.get(key, make)
 
@@ -103,11 +99,14 @@ class Renderer:
     def finish(self, cut: Cut, recipe: Recipe, index: int) -> Tensor:
         """From `prepare(recipe, index)` to the picture: edit `index`, those after it, and the tail. A slider's tick."""
         rest = [i for i in recipe.ordered() if _position(recipe, i) >= _position(recipe, index)]
-        generator = self.generator(recipe)
-        for i in rest:
-            cut = generator.advance(cut, recipe.edits[i].layer)
+        return self._tail(recipe, self._edit(cut, recipe, rest))
+
+    def _edit(self, cut: Cut, recipe: Recipe, numbers: Sequence[int]) -> Cut:
+        """From a cut on, with these edits done, which are in the order of their layers."""
+        for i in numbers:
+            cut = self.generator(recipe).advance(cut, recipe.edits[i].layer)
             cut = cut.with_features(self.step(recipe, i).apply(cut.features))
-        return self._tail(recipe, cut)
+        return cut
 
     @torch.inference_mode()
     def variants(
@@ -134,11 +133,8 @@ class Renderer:
                     if e.on:
                         features = self.step(recipe.with_edit(index, e), index).apply(features)
                 batch.append(features)
-            batch = cut.with_features(torch.cat(batch))
-            for i in rest:
-                batch = generator.advance(batch, recipe.edits[i].layer)
-                batch = batch.with_features(self.step(recipe, i).apply(batch.features))
-            return (generator.preview(batch) if half_size else generator.tail(batch)).cpu()
+            edited = self._edit(cut.with_features(torch.cat(batch)), recipe, rest)
+            return (generator.preview(edited) if half_size else generator.tail(edited)).cpu()
 
         return in_batches(some, len(edits), self._batch_size(generator))
 
@@ -154,7 +150,7 @@ class Renderer:
 
         return in_batches(some, len(seeds), self._batch_size(generator))
 
-    def suggestions(self, recipe: Recipe, template: Edit, count: int = 12, strength: float = 3.0) -> list[Edit]:
+    def suggestions(self, recipe: Recipe, template: Edit, count: int = 12) -> list[Edit]:
         """What can change at the template's region: `count` edits with the appearances suggested for its first part.
 
         To show them: append the template to the recipe and pass the edits to `variants`.
@@ -162,10 +158,8 @@ class Renderer:
         factors = self.factors(recipe, template)
         part = template.region.parts[0] if template.region.parts else 0
         factors.check_choice(0, [part])
-        return [
-            replace(template, op="add", appearance=j, strength=strength, alpha=None, on=True)
-            for j in factors.offered(part, count)
-        ]
+        template = replace(template, op="add", strength=3.0, alpha=None, on=True)
+        return [replace(template, appearance=j) for j in factors.offered(part, count)]
 
     def removal(self, recipe: Recipe, layer: int, factors_id: str, region: Region) -> Edit:
         """The edit that covers what is in the region with this picture's background: an ordinary one, with raw α.
@@ -281,12 +275,7 @@ class Renderer:
 
     def features(self, recipe: Recipe, layer: int) -> Cut:
         """The cut of the picture without edits."""
-        generator = self.generator(recipe)
-        generator.check_layer(layer)
-        origin = replace(recipe, edits=())
-        return self._cache.get(
-            ("cut", *_origin(recipe), layer, ()), lambda: generator.advance(self._start(origin), layer)
-        )
+        return self.edited_features(replace(recipe, edits=()), layer)
 
     @torch.inference_mode()
     def part_maps(self, recipe: Recipe, layer: int, factors_id: str, refine: str = "none", k: int = 32) -> Tensor:

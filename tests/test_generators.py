@@ -13,7 +13,7 @@ from panda_core.generators.split import weights_hash
 from panda_core.generators.stylegan3 import StyleGAN3
 
 TINY = {family: cls.tiny(0) for family, cls in FAMILIES.items()}
-TINY["stylegan3-r"] = StyleGAN3.tiny(0, is_rotating=True)
+TINY["stylegan3-r"] = StyleGAN3.tiny(0, kernel=1, is_radial=True)
 EVERY_LAYER = [(name, layer) for name, generator in TINY.items() for layer in generator.layers]
 PSI = 0.7
 
