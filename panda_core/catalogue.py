@@ -250,12 +250,12 @@ class Catalogue:
         return found
 
     def ranking(
-        self, name: str, factors_id: str, psi: float, class_index: int | None = None, appearances: int = INDEXED
+        self, name: str, factors_id: str, psi: float, class_index: int | None = None
     ) -> tuple[RankingIndex, Callable[[int, int], Tensor]]:
         """The index of the pictures 0, 1, 2, ... (their seeds) at ψ, as far as it has grown, and what it grows by.
 
-        `index.grow(draw, upto)` adds pictures. It holds the leading `appearances` at every part and everywhere, in the
-        user's data folder.
+        `index.grow(draw, upto)` adds pictures. It holds the leading INDEXED appearances at every part and everywhere,
+        in the user's data folder.
         """
         generator, weights = self.generator(name)
         factors = self.factors(name, factors_id)
@@ -263,7 +263,7 @@ class Catalogue:
         top, left, bottom, right = generator.frame(layer)
         frame = torch.zeros(shape)
         frame[top:bottom, left:right] = 1
-        A = factors.appearances[:, :appearances]
+        A = factors.appearances[:, :INDEXED]
         table = Table.of(A, factors.parts, factors.mean, factors.second_moment, frame.flatten())
         about = {"generator": name, "weights": weights, "layer": layer, "psi": psi, "class": class_index}
         digest = hashlib.sha256(json.dumps([table.digest(), about]).encode()).hexdigest()[:16]

@@ -116,10 +116,6 @@ class Loader:
             devices.place(generator)
             return self._kept.put(spec.name, loaded)
 
-    def names(self) -> list[str]:
-        """What is kept, the one used last at the end."""
-        return [name for name, _ in self._kept.items()]
-
     def leave_gpu(self) -> None:
         """Everything that is kept goes to the CPU, and stays there."""
         devices.full = True
