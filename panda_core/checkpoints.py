@@ -20,6 +20,7 @@ from .generators.registry import FAMILIES
 from .generators.split import SplitGenerator, weights_hash
 from .layouts import STYLEGAN3_OPTIONS, Converted, read_state
 from .unpickling import LEGACY_MAGIC, NVIDIA_ADMITTED, WHERE_ELSE, Array, Module, load_torch, read_pickle
+from .whole import whole
 
 FORMAT = "panda-generator/1"
 
@@ -34,7 +35,7 @@ def save_generator(
 
     Args:
         generator: of any family.
-        path: the file; its folder must exist.
+        path: the file; it appears whole or not at all.
         metadata: what else to note (licence, source): text by name; the names that this function sets are taken.
         dtype: of the tensors on disk; float16 halves the file and costs 3 to 4 digits.
     Raises: ValueError if a weight does not fit into `dtype`, or a metadata name is taken.
@@ -53,7 +54,8 @@ def save_generator(
     }
     if taken := own.keys() & (metadata or {}).keys():
         raise ValueError(f"metadata has {', '.join(sorted(taken))}; these names are set from the generator itself.")
-    save_file(tensors, path, {**(metadata or {}), **own})
+    with whole(Path(path)) as part:
+        save_file(tensors, part, {**(metadata or {}), **own})
 
 
 def read_metadata(path: str | Path) -> dict[str, str]:

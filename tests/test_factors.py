@@ -1,5 +1,6 @@
 import dataclasses
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import safetensors.torch
@@ -182,3 +183,16 @@ def test_the_digest_is_of_everything(factors):
     ]
     assert len({factors.digest(), *(f.digest() for f in other)}) == 4
     assert dataclasses.replace(factors, parts=factors.parts.clone()).digest() == factors.digest()
+
+
+def test_who_saves_the_same_factors_at_once_never_leaves_half_of_them(factors, tmp_path):
+    path = tmp_path / "a.safetensors"
+    factors.save(path)
+
+    def save_and_read(_) -> bool:
+        factors.save(path)
+        return Factors.load(path).info == factors.info
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(save_and_read, range(80)))
+    assert [p.name for p in tmp_path.iterdir()] == ["a.safetensors"]
