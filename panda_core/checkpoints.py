@@ -18,7 +18,7 @@ from torch import Tensor
 
 from .generators.registry import FAMILIES
 from .generators.split import SplitGenerator, weights_hash
-from .layouts import STYLEGAN3_OPTIONS, Converted, read_state
+from .layouts import LAYOUTS, Converted, read_state
 from .unpickling import LEGACY_MAGIC, NVIDIA_ADMITTED, WHERE_ELSE, Array, Module, load_torch, read_pickle
 from .whole import whole
 
@@ -176,7 +176,7 @@ def read_nvidia(value: Any, size: int) -> tuple[dict[str, Tensor], dict[str, Any
             for name, tensor in module.state[part].items():
                 if tensor is None:
                     continue
-                left -= len(tensor.payload.data)
+                left -= len(tensor.data)
                 if left < 0:
                     raise ValueError("its tensors claim more data than it holds")
                 state[f"{prefix}{name[:200]}"] = tensor.load()
@@ -192,8 +192,8 @@ def read_nvidia(value: Any, size: int) -> tuple[dict[str, Tensor], dict[str, Any
     if any(layer.get("activation", "lrelu") not in ("lrelu", "linear") for layer in layers):
         raise ValueError("its layers have an activation other than lrelu")
     given = {**synthesis.get("_init_kwargs", {}), **synthesis}
-    wanted = (*STYLEGAN3_OPTIONS.values(), "lrelu_upsampling")
-    options = {key: plain_number(given[key]) for key in wanted if key in given}
+    wanted = {*LAYOUTS["stylegan3-nvidia"]["options"].values(), "lrelu_upsampling"} & given.keys() - {"conv_clamp"}
+    options = {key: plain_number(given[key]) for key in wanted}
     options["bands"] = [
         [plain_number(layer[key]) for key in ("out_cutoff", "out_half_width", "out_sampling_rate", "out_size")]
         for layer in layers

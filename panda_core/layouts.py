@@ -46,6 +46,8 @@ def read_state(state: Mapping[str, Tensor], options: Options = None) -> Converte
 def convert(name: str, state: Mapping[str, Tensor], options: Options) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Config and tensors of a state dict in the layout of this name; every entry is used, once."""
     layout = LAYOUTS[name]
+    if options is None and "needs" in layout:
+        raise ValueError(layout["needs"])
     tensors: dict[str, Tensor] = {}
     constants = 0
     for theirs, tensor in read_numbers(state).items():
@@ -57,7 +59,10 @@ def convert(name: str, state: Mapping[str, Tensor], options: Options) -> tuple[d
         if ours:
             tensors[ours] = tensor
         constants += not ours
-    config = CONFIGS[name](tensors, options) | layout.get("settings", {})
+    options = options or {}
+    stated = {ours: options[theirs] for ours, theirs in layout.get("options", {}).items() if theirs in options}
+    config = CONFIGS[name](tensors, options) | layout.get("settings", {}) | stated
+    check_bands(config, options.get("bands"))
     a, b = layout.get("constants", (0, 0))
     if constants != a * len(config.get("channels", ())) + b:
         raise ValueError("it lacks a constant that is in all published networks, or has one too many")
@@ -154,20 +159,22 @@ def configure_genforce_mapping(tensors: dict[str, Tensor]) -> dict[str, Any]:
     return config
 
 
-def configure_pggan(tensors: dict[str, Tensor], options: Options) -> dict[str, Any]:
+def keep_last_rgb(tensors: dict[str, Tensor]) -> list[int]:
+    """The channels at every resolution. Only the last RGB layer is looked through; the others must be sound as well."""
     channels = [len(tensors[f"convs.{2 * k}.bias"]) for k in range(count(tensors, "rgb.{}.weight"))]
-    for k, n in enumerate(channels):  # only the last one is looked through; the others must be sound all the same
-        weight, bias = tensors.pop(f"rgb.{k}.weight"), tensors.pop(f"rgb.{k}.bias")
-        if weight.shape != (3, n) or bias.shape != (3,):
+    for k, n in enumerate(channels):
+        tensors["rgb_weight"], tensors["rgb_bias"] = (tensors.pop(f"rgb.{k}.{name}") for name in ("weight", "bias"))
+        if tensors["rgb_weight"].shape != (3, n) or tensors["rgb_bias"].shape != (3,):
             raise ValueError(f"its RGB layer {k} is not one of {n} channels")
-        tensors |= {"rgb_weight": weight, "rgb_bias": bias}
-    return {"channels": channels, "z_dim": tensors["convs.0.weight"].shape[1]}
+    return channels
 
 
-def configure_stylegan1(tensors: dict[str, Tensor], options: Options) -> dict[str, Any]:
-    tensors["convs.0.weight"] = tensors["const"][None]  # where the others have theirs
-    config = configure_pggan(tensors, options) | configure_genforce_mapping(tensors)
-    del tensors["convs.0.weight"]
+def configure_pggan(tensors: dict[str, Tensor], options: Mapping[str, Any]) -> dict[str, Any]:
+    return {"channels": keep_last_rgb(tensors), "z_dim": tensors["convs.0.weight"].shape[1]}
+
+
+def configure_stylegan1(tensors: dict[str, Tensor], options: Mapping[str, Any]) -> dict[str, Any]:
+    config = {"channels": keep_last_rgb(tensors)} | configure_genforce_mapping(tensors)
     for k, n in list(enumerate(config["channels"]))[1:]:
         blur = square_of([1.0, 2.0, 1.0]).expand(n, 1, 3, 3)
         check_constant(f"the blur of layer {2 * k}", tensors.pop(f"convs.{2 * k}.blur"), blur)
@@ -181,22 +188,21 @@ def configure_stylegan2(tensors: dict[str, Tensor]) -> dict[str, Any]:
     return {"channels": [n for _, n in shapes]}
 
 
-def configure_genforce(tensors: dict[str, Tensor], options: Options) -> dict[str, Any]:
+def configure_genforce(tensors: dict[str, Tensor], options: Mapping[str, Any]) -> dict[str, Any]:
     config = configure_stylegan2(tensors) | configure_genforce_mapping(tensors)
     for i in range(1, 2 * len(config["channels"]) - 1, 2):
         tensors[f"convs.{i}.weight"] = tensors[f"convs.{i}.weight"].flip(2, 3)  # TensorFlow's orientation
     return config
 
 
-def configure_nvidia(tensors: dict[str, Tensor], options: Options) -> dict[str, Any]:
+def configure_nvidia(tensors: dict[str, Tensor], options: Mapping[str, Any]) -> dict[str, Any]:
     if "to_rgb.0.weight" not in tensors:
         raise ValueError("it is a StyleGAN2 of architecture 'orig' or 'resnet'; only 'skip' is read")
-    config = configure_stylegan2(tensors) | configure_mapping(tensors)
-    return config | {"conv_clamp": need_options(options)["conv_clamp"]}
+    return configure_stylegan2(tensors) | configure_mapping(tensors)
 
 
-def configure_rosinality(tensors: dict[str, Tensor], options: Options) -> dict[str, Any]:
-    latent_avg = (options or {}).get("latent_avg")
+def configure_rosinality(tensors: dict[str, Tensor], options: Mapping[str, Any]) -> dict[str, Any]:
+    latent_avg = options.get("latent_avg")
     tensors["w_avg"] = measure_mean(tensors) if latent_avg is None else latent_avg.float().flatten()
     return configure_stylegan2(tensors) | configure_mapping(tensors)
 
@@ -214,51 +220,35 @@ def measure_mean(tensors: Mapping[str, Tensor]) -> Tensor:
     return x.mean(dim=0).float()
 
 
-def configure_stylegan3(tensors: dict[str, Tensor], options: Options) -> dict[str, Any]:
-    options = need_options(options)
+def configure_stylegan3(tensors: dict[str, Tensor], options: Mapping[str, Any]) -> dict[str, Any]:
     if options.get("lrelu_upsampling", 2) != 2:
         raise ValueError("it is a StyleGAN3 with another lrelu_upsampling than 2, which no published one has")
     config = configure_mapping(tensors)
     del config["mapping_width"]  # always w_dim, and the embedding too
     config.pop("embed_dim", None)
     weights = [tensors[f"entries.{i}.weight"] for i in range(count(tensors, "entries.{}.weight"))]
-    config |= {
+    return config | {
         "channels": [len(weight) for weight in weights[:-1]] + [weights[-1].shape[1]],
         "kernel": weights[0].shape[2],
         "is_radial": tensors["entries.0.down_filter"].ndim == 2,
         "filter_size": len(tensors["entries.0.up_filter"]) // 2,
-        "conv_clamp": options["conv_clamp"],
     }
-    config |= {ours: options[theirs] for ours, theirs in STYLEGAN3_OPTIONS.items() if theirs in options}
-    check_bands(config, options.get("bands"))
-    return config
 
 
 def check_bands(config: Mapping[str, Any], stored: list[list[float]] | None) -> None:
     """Raise a ValueError unless the geometry that a pickle's layers keep is what our code makes of the options."""
+    if not stored:
+        return
     geometry = ("n_critical", "first_cutoff", "first_stopband", "last_stopband_rel", "margin")
     options = {name: config[name] for name in geometry if name in config}
     bands = plan_bands(config["resolution"], len(config["channels"]) - 1, **options)
-    for ours, theirs in zip(bands, stored or [], strict=bool(stored)):
+    for ours, theirs in zip(bands, stored, strict=True):
         pairs = zip((ours.cutoff, ours.half_width, ours.rate, ours.size), theirs)
         if not all(math.isclose(a, b, rel_tol=1e-6) for a, b in pairs):
             raise ValueError("its layers have a geometry that its settings do not lead to")
 
 
-STYLEGAN3_OPTIONS = {
-    "resolution": "img_resolution",
-    "n_critical": "num_critical",
-    "first_cutoff": "first_cutoff",
-    "first_stopband": "first_stopband",
-    "last_stopband_rel": "last_stopband_rel",
-    "margin": "margin_size",
-    "output_scale": "output_scale",
-}
-
-
-def configure_biggan(tensors: dict[str, Tensor], options: Options) -> dict[str, Any]:
-    if options is None:
-        raise ValueError("it is a BigGAN-deep, which needs its config.json beside it in the same folder")
+def configure_biggan(tensors: dict[str, Tensor], options: Mapping[str, Any]) -> dict[str, Any]:
     blocks = [[bool(upsamples), int(n_in), int(n_out)] for upsamples, n_in, n_out in options["layers"]]
     resolution = 4 * 2 ** sum(upsamples for upsamples, _, _ in blocks)
     if options["output_dim"] != resolution:
@@ -267,15 +257,7 @@ def configure_biggan(tensors: dict[str, Tensor], options: Options) -> dict[str, 
         raise ValueError("generator.conv_to_rgb.bias is not one number per channel")
     for name in ("to_rgb.weight", "to_rgb.bias"):
         tensors[name] = tensors[name][:3]  # more are made, three are shown
-    return {
-        "blocks": blocks,
-        "attention_at": options["attention_layer_position"],
-        "width": options["channel_width"],
-        "z_dim": options["z_dim"],
-        "n_classes": options["num_classes"],
-        "n_stats": options["n_stats"],
-        "eps": options["eps"],
-    }
+    return {"blocks": blocks}
 
 
 def count(tensors: Mapping[str, Tensor], pattern: str) -> int:
@@ -286,13 +268,7 @@ def count(tensors: Mapping[str, Tensor], pattern: str) -> int:
     return n
 
 
-def need_options(options: Options) -> Mapping[str, Any]:
-    if options is None:
-        raise ValueError("it is NVIDIA's state dict without its configuration; use the .pkl that it was taken from")
-    return options
-
-
-CONFIGS: dict[str, Callable[[dict[str, Tensor], Options], dict[str, Any]]] = {
+CONFIGS: dict[str, Callable[[dict[str, Tensor], Mapping[str, Any]], dict[str, Any]]] = {
     "biggan": configure_biggan,
     "stylegan3-nvidia": configure_stylegan3,
     "stylegan2-nvidia": configure_nvidia,

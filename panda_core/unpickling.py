@@ -314,26 +314,18 @@ class Module:
 
 
 @dataclass(frozen=True)
-class Payload:
-    """The bytes of one storage, a legacy torch file in itself; read only if its tensor is wanted."""
+class LazyTensor:
+    """A tensor and the bytes of its storage, a legacy torch file in itself; read only if it is wanted."""
 
     data: bytes
-
-    def load(self) -> tuple[torch.UntypedStorage, torch.dtype]:
-        check_legacy(BytesIO(self.data))
-        storage = torch.load(BytesIO(self.data), map_location="cpu", weights_only=True)
-        return storage._untyped_storage, storage.dtype
-
-
-@dataclass(frozen=True)
-class LazyTensor:
-    payload: Payload
     offset: int
     size: tuple[int, ...]
     stride: tuple[int, ...]
 
     def load(self) -> Tensor:
-        storage, dtype = self.payload.load()
+        check_legacy(BytesIO(self.data))
+        typed = torch.load(BytesIO(self.data), map_location="cpu", weights_only=True)
+        dtype, storage = typed.dtype, typed._untyped_storage
         check_extent(Storage("", dtype, storage.nbytes() // dtype.itemsize), self.offset, self.size, self.stride)
         return torch.empty(0, dtype=dtype).set_(storage, self.offset, self.size, self.stride)
 
@@ -344,10 +336,10 @@ def keep_module(meta: Any) -> Module:
     return Module(meta["state"])
 
 
-def keep_tensor(payload: Any, offset: Any, size: Any, stride: Any, *_: Any) -> LazyTensor:
-    if not isinstance(payload, Payload) or not isinstance(size, tuple) or not isinstance(stride, tuple):
+def keep_tensor(data: Any, offset: Any, size: Any, stride: Any, *_: Any) -> LazyTensor:
+    if not isinstance(data, bytes) or not isinstance(size, tuple) or not isinstance(stride, tuple):
         raise ValueError("it has a tensor without data")
-    return LazyTensor(payload, offset, size, stride)
+    return LazyTensor(data, offset, size, stride)
 
 
 class Dtype:
@@ -383,7 +375,7 @@ NVIDIA_ADMITTED: Admitted = {
     ("torch_utils.persistence", "_reconstruct_persistent_obj"): keep_module,
     ("torch._utils", "_rebuild_parameter"): lambda tensor, *_: tensor,
     ("torch._utils", "_rebuild_tensor_v2"): keep_tensor,
-    ("torch.storage", "_load_from_bytes"): Payload,
+    ("torch.storage", "_load_from_bytes"): lambda data: data,
     ("collections", "OrderedDict"): empty_table,
     ("dnnlib.util", "EasyDict"): lambda: Record(),
     ("builtins", "set"): lambda items: items,
