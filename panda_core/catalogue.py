@@ -198,13 +198,11 @@ class Catalogue:
     def bundled(self, name: str) -> dict[int, str]:
         """Layer -> id of the factors that ship with a generator, coarse layers first; the largest set of each layer."""
         folder = self.spec(name).factors_folder(self.generator(name).weights)
-        found: dict[int, tuple[int, str]] = {}
-        for path in sorted(folder.glob("*.safetensors")):
-            factors = self.factors(name, f"bundled:{path.stem}")
-            rank = factors.sigma.numel()
-            if rank > found.get(factors.info.layer, (0, ""))[0]:
-                found[factors.info.layer] = rank, f"bundled:{path.stem}"
-        return {layer: found[layer][1] for layer in sorted(found)}
+        found = []
+        for factors_id in (f"bundled:{path.stem}" for path in folder.glob("*.safetensors")):
+            factors = self.factors(name, factors_id)
+            found.append((factors.info.layer, factors.sigma.numel(), factors_id))
+        return {layer: factors_id for layer, _, factors_id in sorted(found)}  # of a layer the last one stays
 
     def available(self, name: str) -> dict[int, str]:
         """Layer -> id of factors that need no fit: bundled, else fitted here before, else published; coarse first."""

@@ -10,6 +10,7 @@ from argparse import Namespace
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from io import BytesIO
+from itertools import islice
 from pickletools import genops
 from typing import Any, BinaryIO
 
@@ -241,11 +242,8 @@ def announce_storage(storages: dict[str, Storage], pid: Any) -> Storage:
 def check_zip(file: BinaryIO, size: int) -> None:
     """Raise a ValueError unless the file is a zip of torch.save that holds all that its pickle announces."""
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:
-        position = -1
-        for _ in range(MAX_RECORDS + 1):  # before zipfile makes an object of each
-            if (position := view.find(b"PK\x01\x02", position + 1)) < 0:
-                break
-        else:
+        records = islice(re.finditer(rb"PK\x01\x02", view), MAX_RECORDS + 1)
+        if sum(1 for _ in records) > MAX_RECORDS:  # before zipfile makes an object of each
             raise ValueError(f"it is a zip archive of more than {MAX_RECORDS} parts, which no generator has")
     archive = zipfile.ZipFile(file)
     records = {info.filename: info for info in archive.infolist()}

@@ -82,13 +82,9 @@ def upsample_axis(x: Tensor, taps: Tensor, factor: int, lo: int, n_out: int, axi
     N, C, H, W = x.shape
     phases = taps.view(-1, factor).t().flip(1) * factor  # [factor, taps / factor], as a correlation
     reach = phases.shape[1] - 1
-    x = x.reshape(N * C, 1, H, W)
-    if axis == 2:
-        x = F.conv2d(x, phases[:, None, :, None], padding=(reach, 0))  # [NC, factor, H + reach, W]
-        x = x.transpose(1, 2).reshape(N, C, -1, W)
-    else:
-        x = F.conv2d(x, phases[:, None, None, :], padding=(0, reach))  # [NC, factor, H, W + reach]
-        x = x.permute(0, 2, 3, 1).reshape(N, C, H, -1)
+    along, padding = ((-1, 1), (reach, 0)) if axis == 2 else ((1, -1), (0, reach))
+    x = F.conv2d(x.reshape(N * C, 1, H, W), phases.view(factor, 1, *along), padding=padding)  # [NC, factor, ...]
+    x = x.movedim(1, axis).flatten(axis - 1, axis).unflatten(0, (N, C))
     skip = len(taps) - 1 - lo  # values of the full convolution before the first one that is wanted
     pad = (-skip, n_out + skip - x.shape[axis])
     return F.pad(x, (0, 0, *pad) if axis == 2 else pad)
