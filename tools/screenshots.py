@@ -3,7 +3,7 @@
     python -m tools.screenshots [OUT]      # default: assets/screenshots
 
 edit.png (1440 px wide, a part under the pointer), brush.png (a painted region), dark.png, phone.png (390 px), one of
-every other tab after the thing that it is for, and demo.webp: a part, a look, a drag, a named edit, as a moving picture.
+every other tab after the thing that it is for, and demo.webp, a moving picture: a part, a look, a drag, a named edit.
 """
 
 import argparse
