@@ -96,9 +96,6 @@ class Factors:
     def part_name(self, part: int) -> str:
         return self.info.part_names.get(part, f"part {part + 1}")  # people count from one
 
-    def appearance_name(self, appearance: int) -> str:
-        return self.info.appearance_names.get(appearance, f"appearance {appearance}")
-
     def reach(self, appearance: int, part: int | None) -> float:
         """The strength, in units, at which a slider for this choice ends; 4 where nobody measured."""
         return self.info.reach.get(f"{part},{appearance}", DEFAULT_REACH)

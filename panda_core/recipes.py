@@ -349,8 +349,7 @@ _REGIONS = {
     "mask": {"mask": _mask},
     "all": {"all": lambda what, given: _word(what, given, True)},
 }
-_RUNS = r"\d{1,7}(,\d{1,7})*"
 _MASK = {
     "size": _size,
-    "rle": partial(_text, pattern=re.compile(_RUNS, re.ASCII), wanted="run lengths such as '12,3,241'", most=MAX_RLE),
+    "rle": partial(_text, pattern=r"(?a)\d{1,7}(,\d{1,7})*", wanted="run lengths such as '12,3,241'", most=MAX_RLE),
 }
