@@ -25,6 +25,11 @@ class Loaded(NamedTuple):
         return sum(tensor.nbytes for tensor in (*self.generator.parameters(), *self.generator.buffers()))
 
 
+def read_generator(path: Path) -> Loaded:
+    generator = load_generator(path)
+    return Loaded(generator, weights_hash(generator))
+
+
 def own_allowed() -> bool:
     """Whether the page may load what is not in the table: only if its owner says so."""
     return os.environ.get("PANDA_OWN_GENERATORS") == "1"
@@ -93,28 +98,19 @@ class Loader:
         limit = limit or float(os.environ.get("PANDA_LOADED_GB", LIMIT / 1e9)) * 1e9
         self._kept = Recent(limit, lambda name, loaded: loaded.nbytes, least=1)
         self._turns: dict[str, threading.Lock] = {}  # one load of a name at a time; other names do not wait
-        self._lock = threading.Lock()
 
     def load(self, spec: GeneratorSpec, report: hub.Report | None = None) -> Loaded:
         """The generator of a row, downloaded and read if it is not kept.
 
         Raises: HubError, Cancelled, and ValueError for a file that does not hold a generator.
         """
-        kept = self._kept.get(spec.name)
-        if kept is not None:
-            devices.place(kept.generator)
-            return kept
-        path = hub.download(spec.sources, report)
-        with self._lock:
-            turn = self._turns.setdefault(spec.name, threading.Lock())
-        with turn:
-            kept = self._kept.get(spec.name)
-            if kept is not None:
-                return kept
-            generator = load_generator(path)
-            loaded = Loaded(generator, weights_hash(generator))
-            devices.place(generator)
-            return self._kept.put(spec.name, loaded)
+        loaded = self._kept.get(spec.name)
+        if loaded is None:
+            path = hub.download(spec.sources, report)
+            with self._turns.setdefault(spec.name, threading.Lock()):
+                loaded = self._kept.get(spec.name, lambda: read_generator(path))
+        devices.place(loaded.generator)
+        return loaded
 
     def leave_gpu(self) -> None:
         """Everything that is kept goes to the CPU, and stays there."""
