@@ -32,15 +32,12 @@ class TruncatedStatistics(nn.Module):
         Between two rows the published networks weigh them the wrong way round, and in double precision 0.58 falls
         below row 29: the weights were made to work with this, so both are kept.
         """
-        rows = []
-        for statistic in (self.means, self.variances):
-            fraction, row = np.modf(psi / (1.0 / (len(statistic) - 1)))
-            row = int(row)
-            if fraction:
-                rows.append(statistic[row] * fraction + statistic[row + 1] * (1 - fraction))
-            else:
-                rows.append(statistic[row])
-        return rows[0], rows[1]
+        fraction, row = np.modf(psi / (1.0 / (len(self.means) - 1)))
+        low = int(row)
+        if not fraction:
+            return self.means[low], self.variances[low]
+        mean, variance = (s[low] * fraction + s[low + 1] * (1 - fraction) for s in (self.means, self.variances))
+        return mean, variance
 
 
 class ConditionalNorm(TruncatedStatistics):

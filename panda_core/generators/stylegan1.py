@@ -78,8 +78,8 @@ class StyleGAN1(SplitGenerator):
         self.z_dim, self.n_classes = z_dim, n_classes
         self.resolution = check_resolution(4 * 2 ** (len(channels) - 1))
         widths = z_dim, w_dim, mapping_layers, mapping_width
-        labels = n_classes, embed_dim or z_dim, True
-        self.mapping = Mapping(*widths, *labels, gain=1.0, weight_gain=math.sqrt(2.0))
+        gains = {"gain": 1.0, "weight_gain": math.sqrt(2.0)}
+        self.mapping = Mapping(*widths, n_classes, embed_dim or z_dim, joint_norm=True, **gains)
         self.register_buffer("w_avg", torch.zeros(w_dim))
         self.const = nn.Parameter(torch.randn(channels[0], 4, 4))
         convs = [StyledConv(None, channels[0], 4, w_dim, False)]
