@@ -381,11 +381,10 @@ def list_files(repo: str, revision: str = "main", repo_type: str = "model") -> l
         about = client.HfApi().repo_info(repo, revision=revision, repo_type=repo_type, timeout=10)
         return [file.rfilename for file in about.siblings or ()]
     except Exception as error:
-        cached = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=repo, repo_type=repo_type)
-        mark = cached / "refs" / revision
-        if _status(error) is None and mark.is_file():  # no network
-            folder = cached / "snapshots" / mark.read_text()
-            return [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
+        if _status(error) is None:  # no network
+            with suppress(errors.LocalEntryNotFoundError):
+                here = client.snapshot_download(repo, revision=revision, repo_type=repo_type, local_files_only=True)
+                return [path.relative_to(here).as_posix() for path in Path(here).rglob("*") if path.is_file()]
         _explain(error, repo, revision=revision, repo_type=repo_type)
 
 

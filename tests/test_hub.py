@@ -36,7 +36,7 @@ from panda_core.generators.registry import FAMILIES, GENERATORS, HubFile, LocalF
 from panda_core.generators.split import weights_hash
 from panda_core.generators.stylegan2 import StyleGAN2
 from panda_core.generators.stylegan3 import plan_bands
-from panda_core.hub import HubError, download, find_local
+from panda_core.hub import HubError, download, find_local, list_files
 from panda_core.recipes import Recipe, encode_link, parse_recipe
 from tests.helpers import LOADED, fit_tiny
 from tests.hub_server import HubServer
@@ -444,6 +444,16 @@ def test_no_network_is_said(hub, kind, monkeypatch):
     assert caught.value.kind == "network"
     text = "127.0.0.1:9 cannot be reached; check the network, and HF_ENDPOINT or a proxy if set."
     assert str(caught.value) == text
+
+
+def test_without_a_network_the_files_that_are_here_are_listed(hub, monkeypatch):
+    hub.put("me/mine", "a/w.safetensors", DATA)
+    download((HubFile("me/mine", "a/w.safetensors"),))
+    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "http://127.0.0.1:9")  # nothing listens at port 9
+    assert list_files("me/mine") == ["a/w.safetensors"]
+    for repo, revision in (("me/other", "main"), ("me/mine", "v2")):
+        with pytest.raises(HubError, match="cannot be reached"):
+            list_files(repo, revision)
 
 
 @both
