@@ -10,7 +10,7 @@ from .factors import fix_signs, scale_parts
 from .moments import ChannelMoments, FeatureStore, SpatialMoments
 from .solver import Affinity, Solution, minimise_parts, parts_objective
 
-TRIAL, ITERATIONS = 40, 400  # steps of every start, and of the best one, at most
+TRIAL, ITERATIONS = 60, 600  # steps of every start, and of the best one, at most
 NEARLY_EQUAL = 0.2  # eigenvalues that differ by less are one: their vectors still mix at 1,000 samples
 LEADING = 32  # appearances that must have settled before the fit stops drawing
 HELD_OUT_GAP = 2e-3  # share of the energy that other samples may still be worth
