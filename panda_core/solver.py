@@ -65,18 +65,17 @@ def minimise_parts(
     The bound on the columns is derived, and idle where W = ΣXᵀX (there the best p has length 1 at most): where some
     p >= 0 has pᵀWp < 0, as a masked W_i can, f falls for ever along p, and the objective of II Eq. 10 has no minimum.
 
-    Projected gradient with momentum (Polyak's): P⁺ = project(P + β(P - P₋) - t/m ∇f(P)). A step that would raise f is
-    not taken; the next one is shorter and has no momentum. So f never rises, and W may be indefinite. m_k = |Wp_k|/|p_k|
-    gives every part a step of its own (parts of little energy would crawl at the pace of the strongest: half the steps
-    on real features), measured again whenever f would have risen. t is measured too: it grows by 2 % per step that
-    falls, and is halved at one that does not; 1/4 is right at once, twice what a step without momentum bears.
-    There is no rate to tune.
+    Projected gradient with momentum (Polyak's): P⁺ = project(P + β(P - P₋) - (t/m) ∇f(P)). A step that would raise f is
+    not taken; the next is half as long, without momentum. So f never rises, and W may be indefinite. m_k = |Wp_k|/|p_k|
+    gives every part a length of its own (parts of little energy would crawl at the pace of the strongest: half the
+    steps on real features), measured again whenever f would have risen. t is measured too: 1/4 is right at once, and it
+    grows by 2 % per step. There is no rate to tune.
 
-    One picture's problem is so small that a step costs what its thirteen kernel launches do. Hence Polyak's momentum:
-    the gradient is taken at P itself, where f is known, by one product with W and one look at what depends on R alone.
-    Nesterov's with a step searched at every point took a fifth more steps, each of four times the time.
-    Pᵀ and PᵀW are held, [B, R, S]: products of a short wide matrix with a square one are up to six times as fast on
-    CPUs as those of a tall thin one.
+    One picture's problem is so small that a step costs what its launches of kernels cost, not their arithmetic. Hence
+    Polyak's momentum: the gradient is taken at P itself, where f is known, and all that f needs are R x R products.
+    Nesterov's, with a length searched for at every point, took a fifth more steps of four times the time each, and let
+    rounding grow more often. Pᵀ and PᵀW are held, [B, R, S]: products of a short wide matrix with a square one are up
+    to six times as fast on CPUs as those of a tall thin one.
 
     Steps of Barzilai and Borwein were as fast but chaotic: a change of 1e-6 in the features moved parts by up to 1.0 of
     their range after a hundred steps, this one's by 1e-5 (in float64). A recipe must give one picture on every machine.
@@ -125,7 +124,7 @@ def _measure(P: Tensor, Q: Tensor, eye: Tensor) -> tuple[Tensor, Tensor, Tensor]
 
 
 def _pace(P: Tensor, Q: Tensor) -> Tensor:
-    """1/m, m_k = |Wp_k|/|p_k|, [B, R, 1]: the curvature of f in the column of part k, up to a factor that t measures."""
+    """1/m, [B, R, 1]; m_k = |Wp_k|/|p_k| is the curvature of f in the column of part k, up to a factor."""
     m = Q.norm(dim=2, keepdim=True) / P.norm(dim=2, keepdim=True).clamp_min(1e-30)
     return 1 / (m.clamp_min(1e-3 * m.amax(dim=1, keepdim=True)) + 1e-30)
 
