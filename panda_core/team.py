@@ -62,7 +62,7 @@ def join(lost: str) -> Iterator[Team]:
         return
 
     def stop(*_) -> None:
-        raise ValueError(lost)
+        raise ConnectionError("Another worker has ended.")
 
     before = signal.signal(signal.SIGTERM, stop)  # what torchrun sends to the others when one is gone
     own, here = torch.cuda.device_count(), int(os.environ.get("LOCAL_WORLD_SIZE", 1))
@@ -71,8 +71,10 @@ def join(lost: str) -> Iterator[Team]:
     try:
         distributed.init_process_group("cpu:gloo,cuda:nccl" if own >= here else "gloo")
         yield Team.here()
-        distributed.destroy_process_group()
     except (ConnectionError, distributed.DistError) as error:
+        before = signal.SIG_IGN  # it is ending already
         raise ValueError(lost) from error
     finally:
         signal.signal(signal.SIGTERM, before)
+        if distributed.is_initialized():
+            distributed.destroy_process_group()
