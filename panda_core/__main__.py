@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from . import deploy
@@ -60,26 +61,21 @@ def read_recipe(text: str):
     return decode_link(text.rpartition("?r=")[2])
 
 
-def fit(args: argparse.Namespace) -> None:
+def open_generator(args: argparse.Namespace) -> tuple[Catalogue, float]:
+    """A catalogue in which the generator that was named is loaded, and the ψ that was given, or its own."""
     catalogue = Catalogue(own=True)
-    loaded = catalogue.generator(args.generator, show)
-    spec = catalogue.spec(args.generator)
+    catalogue.generator(args.generator, show)
+    return catalogue, catalogue.spec(args.generator).default_psi if args.psi is None else args.psi
+
+
+def fit(args: argparse.Namespace) -> None:
+    catalogue, psi = open_generator(args)
     layer = catalogue.default_layer(args.generator) if args.layer is None else args.layer
-    psi = spec.default_psi if args.psi is None else args.psi
+    name, loaded = catalogue.spec(args.generator).name, catalogue.generator(args.generator)
+    options = args.appearances, args.parts, args.samples, args.seed, psi, args.class_index
     lost = "Another worker ended before the samples were drawn. Nothing was written; the same command starts again."
     with join(lost) as team:
-        factors = fit_layer(
-            spec.name,
-            loaded,
-            layer,
-            args.appearances,
-            args.parts,
-            args.samples,
-            args.seed,
-            psi,
-            args.class_index,
-            show if team.worker == 0 else None,
-        )
+        factors = fit_layer(name, loaded, layer, *options, show if team.worker == 0 else None)
     if team.worker > 0:
         return  # the first worker writes for all
     path = args.out or factors.path(user_folder())
@@ -90,10 +86,7 @@ def fit(args: argparse.Namespace) -> None:
 
 
 def rank(args: argparse.Namespace) -> None:
-    catalogue = Catalogue(own=True)
-    catalogue.generator(args.generator, show)
-    spec = catalogue.spec(args.generator)
-    psi = spec.default_psi if args.psi is None else args.psi
+    catalogue, psi = open_generator(args)
     index, draw = catalogue.ranking(args.generator, args.factors, psi, args.class_index)
     lost = (
         f"Another worker ended before its pictures were done. Finished shards are kept in {index.folder}; "
@@ -156,53 +149,53 @@ def show(progress: Progress) -> None:
     print(f"{progress.stage}: {text}   ", end="\r", file=sys.stderr)
 
 
-def main(arguments: list[str] | None = None) -> int:
+def read_arguments(given: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser("panda_core", description="Parts and appearances in generators, without the page.")
-    commands = parser.add_subparsers(required=True)
-    command = commands.add_parser("list", help="the generators there are")
-    command.set_defaults(run=list_generators)
-    command = commands.add_parser("convert", help="a published checkpoint as our safetensors, running nothing in it")
-    command.add_argument("source", type=Path)
-    command.add_argument("target", type=Path)
-    command.add_argument("--licence", default="unknown", help="of the weights; the file does not say it")
-    command.set_defaults(run=convert_file)
-    command = commands.add_parser("render", help="a recipe as a PNG picture")
-    command.add_argument("recipe", help="a JSON file, a PNG downloaded from the page, JSON text, or a link")
-    command.add_argument("out", type=Path)
-    command.set_defaults(run=render)
-    command = commands.add_parser("fit", help="learn the factors of one layer")
-    command.add_argument("--generator", default="portraits")
-    command.add_argument("--layer", type=int)
-    command.add_argument("--appearances", type=int, metavar="R_C", help="default: as many as channels")
-    command.add_argument("--parts", type=int, metavar="R_S", default=8)
-    command.add_argument("--samples", type=int, metavar="N", help="default: as many as needed")
-    command.add_argument("--seed", type=int, default=0)
-    command.add_argument("--psi", type=float)
-    command.add_argument("--class", type=int, dest="class_index", metavar="CLASS", help="default: all classes")
-    command.add_argument("--out", type=Path, help="default: its place in the user's data folder")
-    command.set_defaults(run=fit)
-    command = commands.add_parser("rank", help="order pictures by an appearance, anywhere or at a part")
-    command.add_argument("factors", help="a factors id, such as bundled:l5-call-psi0.8-128x8")
-    command.add_argument("--generator", default="portraits")
-    command.add_argument("--count", type=int, default=1000, help="pictures, of seeds 0, 1, 2, ...; the index is kept")
-    command.add_argument("--appearance", type=int, default=0)
-    command.add_argument("--part", type=int, help="default: anywhere")
-    command.add_argument("--psi", type=float)
-    command.add_argument("--class", type=int, dest="class_index", metavar="CLASS", help="default: all classes in turn")
-    command.add_argument("--show", type=int, default=12)
-    command.set_defaults(run=rank)
-    command = commands.add_parser("publish", help="factors, or a converted generator, to the Hub, with a card")
-    command.add_argument("file", type=Path, help="what fit or convert wrote")
-    command.add_argument("repo", help="owner/name, with HF_TOKEN set to a token that may write there")
-    command.add_argument("--private", action="store_true")
-    command.add_argument("--dry-run", action="store_true", help="only say what would be uploaded, and show the card")
-    command.set_defaults(run=publish)
-    command = commands.add_parser("deploy", help="the page as a Space on the Hub, new or brought up to date")
-    command.add_argument("space", metavar="OWNER/NAME")
-    command.add_argument("--dry-run", action="store_true", help="only say what would be done")
-    command.add_argument("--private", action="store_true", help="a new Space that only its owner sees")
-    command.set_defaults(run=deploy_space)
-    args = parser.parse_args(arguments)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(run: Callable, name: str, help: str, *parents: argparse.ArgumentParser) -> Callable:
+        made = commands.add_parser(name, help=help, parents=parents)
+        made.set_defaults(run=run)
+        return made.add_argument
+
+    sampled, sent = (argparse.ArgumentParser(add_help=False) for _ in range(2))
+    sampled.add_argument("--generator", default="portraits")
+    sampled.add_argument("--psi", type=float)
+    sampled.add_argument("--class", type=int, dest="class_index", metavar="CLASS", help="default: all of them")
+    sent.add_argument("--private", action="store_true", help="if it is made now, only its owner sees it")
+    sent.add_argument("--dry-run", action="store_true", help="only say what would be done")
+
+    command(list_generators, "list", "the generators there are")
+    add = command(convert_file, "convert", "a published checkpoint as our safetensors, running nothing in it")
+    add("source", type=Path)
+    add("target", type=Path)
+    add("--licence", default="unknown", help="of the weights; the file does not say it")
+    add = command(render, "render", "a recipe as a PNG picture")
+    add("recipe", help="a JSON file, a PNG downloaded from the page, JSON text, or a link")
+    add("out", type=Path)
+    add = command(fit, "fit", "learn the factors of one layer", sampled)
+    add("--layer", type=int)
+    add("--appearances", type=int, metavar="R_C", help="default: as many as channels")
+    add("--parts", type=int, metavar="R_S", default=8)
+    add("--samples", type=int, metavar="N", help="default: as many as needed")
+    add("--seed", type=int, default=0)
+    add("--out", type=Path, help="default: its place in the user's data folder")
+    add = command(rank, "rank", "order pictures by an appearance, anywhere or at a part", sampled)
+    add("factors", help="a factors id, such as bundled:l5-call-psi0.8-128x8")
+    add("--count", type=int, default=1000, help="pictures, of seeds 0, 1, 2, ...; the index is kept")
+    add("--appearance", type=int, default=0)
+    add("--part", type=int, help="default: anywhere")
+    add("--show", type=int, default=12)
+    add = command(publish, "publish", "factors, or a converted generator, to the Hub, with a card", sent)
+    add("file", type=Path, help="what fit or convert wrote")
+    add("repo", help="owner/name, with HF_TOKEN set to a token that may write there")
+    add = command(deploy_space, "deploy", "the page as a Space on the Hub, new or brought up to date", sent)
+    add("space", metavar="OWNER/NAME")
+    return parser.parse_args(given)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    args = read_arguments(arguments)
     keep_freed_memory()
     try:
         args.run(args)

@@ -4,8 +4,6 @@ import hashlib
 import json
 import platform
 import re
-import threading
-from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -18,17 +16,19 @@ from torch import Tensor
 from . import hub, loading
 from .devices import in_batches
 from .factorization import Progress, fit
-from .factors import Factors, FactorsInfo
+from .factors import Factors, FactorsInfo, suggest_by_size
 from .generators.registry import GENERATORS, GeneratorSpec, HubFile, PublishedPair
 from .generators.split import SplitGenerator
 from .hub import user_folder
 from .loading import Loaded
 from .published import info_of_pair, read_pair
 from .ranking import RankingIndex, Table
+from .recent import Recent
 
 MOST_MEMORY = 2**28  # bytes of factors kept, apart from those that ship with a generator
 MOST_DISK = 2**30  # bytes of visitors' own factors in the user's folder
 SAMPLE_SEEDS = 2**31  # samples of a fit take their seeds from here up, away from those that people choose
+SOLVER = "accelerated projected gradient, measured step, restarts"
 INDEXED = 64  # leading appearances that a ranking answers for
 
 
@@ -57,10 +57,10 @@ def feature_source(
     return lambda first, count: in_batches(lambda done, n: some(first + done, n), count, max(count, 1))
 
 
-def batch_for(shape: tuple[int, int, int], limit: int = 2**26) -> int:
-    """How many feature maps of this shape one batch takes: 1 to 32, at most `limit` bytes of float32."""
+def batch_for(shape: tuple[int, int, int]) -> int:
+    """How many feature maps of this shape one batch takes: 1 to 32, at most 64 MB of float32."""
     C, H, W = shape
-    return max(1, min(32, limit // (4 * C * H * W)))
+    return max(1, min(32, 2**26 // (4 * C * H * W)))
 
 
 def fit_layer(
@@ -80,70 +80,43 @@ def fit_layer(
     draw = feature_source(generator, layer, psi, class_index, seed)
     C, H, W = shape = generator.layers[layer]
     frame = generator.frame(layer)
-    learned = fit(
-        draw,
-        C if R_C is None else R_C,
-        R_S,
-        samples,
-        seed,
-        frame=None if frame == (0, 0, H, W) else frame,
-        batch=batch_for(shape),
-        report=report,
-    )
-    info = FactorsInfo(
-        name,
-        loaded.weights,
-        layer,
-        H,
-        W,
-        class_index,
-        psi,
-        learned.samples,
-        seed,
-        solver="accelerated projected gradient, measured step, restarts",
-        loss=learned.loss,
-        energy=learned.energy,
-        bound=learned.bound,
-        stability=learned.stability,
-        versions={
-            "torch": torch.__version__,
-            "safetensors": version("safetensors"),
-            "python": platform.python_version(),
-        },
-    )
+    inside = None if frame == (0, 0, H, W) else frame
+    ranks = C if R_C is None else R_C, R_S
+    learned = fit(draw, *ranks, samples, seed, frame=inside, batch=batch_for(shape), report=report)
+    made_with = {"torch": torch.__version__, "safetensors": version("safetensors"), "python": platform.python_version()}
+    measured = {key: getattr(learned, key) for key in ("samples", "loss", "energy", "bound", "stability")}
+    info = FactorsInfo(name, loaded.weights, layer, H, W, class_index, psi, seed=seed, solver=SOLVER,
+                       versions=made_with, **measured)  # fmt: skip
     tensors = (learned.appearances, learned.parts, learned.mean, learned.second_moment, learned.sigma)
-    return Factors(*(t.cpu() for t in tensors), suggest_by_size(learned).cpu(), info)
-
-
-def suggest_by_size(learned) -> Tensor:
-    """For every part the 48 appearances that the data varies most there, [R_S, 48 or R_C]: a first guess by σ alone."""
-    return learned.sigma.t().argsort(dim=1, descending=True)[:, :48].contiguous()
+    return Factors(*(t.cpu() for t in tensors), suggest_by_size(learned.sigma).cpu(), info)
 
 
 class Catalogue:
     """Finds generators by name and factors by id, and keeps what it found; safe to share between threads.
 
-    load: name -> (generator, hash), in place of the table and the user's own. fetch: "hub:..." -> path of a file with
-    factors, in place of the Hub. home: the user's folder. own: whether generators and factors that the table does not
-    name are looked for on the Hub and on this machine; None: only if the owner of the page says so. loader: what keeps
-    the generators; None: the one that this process shares.
+    load: name -> (generator, hash), in place of the table and the user's own. home: the user's folder. own: whether
+    generators and factors that the table does not name are looked for on the Hub and on this machine; None: only if the
+    owner of the page says so. loader: what keeps the generators; None: the one that this process shares.
     """
 
     def __init__(
         self,
         load: Callable[[str], tuple[SplitGenerator, str]] | None = None,
-        fetch: Callable[[str], Path] | None = None,
         home: Path | None = None,
         own: bool | None = None,
         loader: loading.Loader | None = None,
     ):
-        self._load, self._fetch, self._home, self._loader = load, fetch, home, loader or loading.shared
+        self._load, self._home, self._loader = load, home, loader or loading.shared
         self.own = loading.own_allowed() if own is None else own
         self._specs: dict[str, GeneratorSpec] = {}
         self._published: dict[str, dict[int, str]] = {}
         self._fitted: dict[tuple[str, Path, int], tuple[int, str]] = {}
-        self._factors: OrderedDict[tuple[str, str], Factors] = OrderedDict()
-        self._lock = threading.RLock()
+        # what ships stays; the rest can be read or fitted again
+        self._factors = Recent(MOST_MEMORY, lambda key, f: 0 if key[1].startswith("bundled:") else f.nbytes, least=1)
+
+    @property
+    def home(self) -> Path:
+        return self._home or user_folder()
 
     def spec(self, name: str) -> GeneratorSpec:
         """The row of a generator, listed or the user's own.
@@ -179,64 +152,43 @@ class Catalogue:
         """Make factors known under an id, once they fit the generator."""
         loaded = self.generator(name)
         factors.check_fits(loaded.weights, loaded.generator.layers)
-        with self._lock:
-            self._factors[name, factors_id] = factors
-            self._factors.move_to_end((name, factors_id))
-            self._forget()
+        self._factors.put((name, factors_id), factors)
 
     def add_own(self, name: str, factors: Factors) -> str:
-        """Make a visitor's own factors known; the id local:<digest> under which they are found again, here only.
-
-        They are written to the user's folder as well, whose oldest files go once there is more than MOST_DISK.
-        """
-        digest = factors.digest()
-        self.add(name, f"local:{digest}", factors)
-        self._write(self._passing("local", digest), factors)
-        return f"local:{digest}"
+        """Make a visitor's own factors known; the id local:<digest> under which they are found again, here only."""
+        return self._add_passing(name, f"local:{factors.digest()}", factors)
 
     def add_fit(self, name: str, factors: Factors) -> str:
         """Make known what was fitted for a visitor; its fit: id. Written down too, so that no process fits it again."""
-        found = fit_id(factors)
-        self.add(name, found, factors)
-        self._write(self._fit_file(factors.info.weights, found), factors)
-        return found
+        return self._add_passing(name, fit_id(factors), factors)
 
-    def _passing(self, kind: str, stem: str) -> Path:
-        return (self._home or user_folder()) / "factors" / kind / f"{stem}.safetensors"
-
-    def _fit_file(self, weights: str, factors_id: str) -> Path:
-        return self._passing("fits", hashlib.sha256(f"{weights} {factors_id}".encode()).hexdigest()[:16])
-
-    def _write(self, target: Path, factors: Factors) -> None:
-        """Save what a visitor made; the oldest of its kind go once there is more than MOST_DISK."""
+    def _add_passing(self, name: str, factors_id: str, factors: Factors) -> str:
+        """Also write it to the user's folder, where the oldest of its kind go once there is more than MOST_DISK."""
+        self.add(name, factors_id, factors)
+        target, total = self._passing(factors.info.weights, factors_id), 0
         with suppress(OSError):  # where nothing can be written, memory must do
             factors.save(target)
-            total = 0
             for path in sorted(target.parent.glob("*.safetensors"), key=lambda p: p.stat().st_mtime, reverse=True):
                 total += path.stat().st_size
                 if total > MOST_DISK:
                     path.unlink()
+        return factors_id
 
-    def _forget(self) -> None:
-        """Past MOST_MEMORY let go of what was used longest ago: it can be read or fitted again. What ships stays."""
-        passing = [key for key in self._factors if not key[1].startswith("bundled:")]
-        total = sum(self._factors[key].nbytes for key in passing)
-        for key in passing[:-1]:
-            if total <= MOST_MEMORY:
-                break
-            total -= self._factors.pop(key).nbytes
+    def _passing(self, weights: str, factors_id: str) -> Path:
+        scheme, _, stem = factors_id.partition(":")
+        if scheme == "fit":
+            stem = hashlib.sha256(f"{weights} {factors_id}".encode()).hexdigest()[:16]
+        return self.home / "factors" / ("fits" if scheme == "fit" else "local") / f"{stem}.safetensors"
 
     def factors(self, name: str, factors_id: str, report: Callable[[Progress], bool | None] | None = None) -> Factors:
         """The factors of this id, read, downloaded or fitted again, and checked against the generator.
 
         Raises: ValueError if there are none, or they do not fit.
         """
-        with self._lock:
-            if (name, factors_id) in self._factors:
-                self._factors.move_to_end((name, factors_id))
-                return self._factors[name, factors_id]
-        found = self._find(name, factors_id, report)
-        self.add(name, factors_id, found)
+        found = self._factors.get((name, factors_id))
+        if found is None:
+            found = self._find(name, factors_id, report)
+            self.add(name, factors_id, found)
         return found
 
     def knows(self, name: str, factors_id: str) -> bool:
@@ -246,13 +198,11 @@ class Catalogue:
     def bundled(self, name: str) -> dict[int, str]:
         """Layer -> id of the factors that ship with a generator, coarse layers first; the largest set of each layer."""
         folder = self.spec(name).factors_folder(self.generator(name).weights)
-        found: dict[int, tuple[int, str]] = {}
-        for path in sorted(folder.glob("*.safetensors")):
-            factors = self.factors(name, f"bundled:{path.stem}")
-            rank = factors.sigma.numel()
-            if rank > found.get(factors.info.layer, (0, ""))[0]:
-                found[factors.info.layer] = rank, f"bundled:{path.stem}"
-        return {layer: found[layer][1] for layer in sorted(found)}
+        found = []
+        for factors_id in (f"bundled:{path.stem}" for path in folder.glob("*.safetensors")):
+            factors = self.factors(name, factors_id)
+            found.append((factors.info.layer, factors.sigma.numel(), factors_id))
+        return {layer: factors_id for layer, _, factors_id in sorted(found)}  # of a layer the last one stays
 
     def available(self, name: str) -> dict[int, str]:
         """Layer -> id of factors that need no fit: bundled, else fitted here before, else published; coarse first."""
@@ -291,18 +241,19 @@ class Catalogue:
         found = self.available(name).get(layer)
         if found is None:
             factors = fit_layer(name, loaded, layer, psi=spec.default_psi, report=report)
+            with suppress(OSError):  # a disk that cannot be written to costs the next fit, not this one
+                factors.save(factors.path(self.home))
             found = fit_id(factors)
-            self._keep(factors)
             self.add(name, found, factors)
         return found
 
     def ranking(
-        self, name: str, factors_id: str, psi: float, class_index: int | None = None, appearances: int = INDEXED
+        self, name: str, factors_id: str, psi: float, class_index: int | None = None
     ) -> tuple[RankingIndex, Callable[[int, int], Tensor]]:
         """The index of the pictures 0, 1, 2, ... (their seeds) at ψ, as far as it has grown, and what it grows by.
 
-        `index.grow(draw, upto)` adds pictures. It holds the leading `appearances` at every part and everywhere, in the
-        user's data folder.
+        `index.grow(draw, upto)` adds pictures. It holds the leading INDEXED appearances at every part and everywhere,
+        in the user's data folder.
         """
         generator, weights = self.generator(name)
         factors = self.factors(name, factors_id)
@@ -310,19 +261,15 @@ class Catalogue:
         top, left, bottom, right = generator.frame(layer)
         frame = torch.zeros(shape)
         frame[top:bottom, left:right] = 1
-        A = factors.appearances[:, :appearances]
+        A = factors.appearances[:, :INDEXED]
         table = Table.of(A, factors.parts, factors.mean, factors.second_moment, frame.flatten())
         about = {"generator": name, "weights": weights, "layer": layer, "psi": psi, "class": class_index}
         digest = hashlib.sha256(json.dumps([table.digest(), about]).encode()).hexdigest()[:16]
-        folder = (self._home or user_folder()) / "rankings" / digest
+        folder = self.home / "rankings" / digest
         return RankingIndex(folder, table, about), feature_source(generator, layer, psi, class_index, seed=None)
 
     def _factors_folder(self, name: str) -> Path:
-        return (self._home or user_folder()) / "factors" / self.generator(name).weights
-
-    def _keep(self, factors: Factors) -> None:
-        with suppress(OSError):  # a disk that cannot be written to costs the next fit, not this one
-            factors.save(factors.path(self._home or user_folder()))
+        return self.home / "factors" / self.generator(name).weights
 
     def _find(self, name: str, factors_id: str, report) -> Factors:
         scheme, _, rest = factors_id.partition(":")
@@ -330,12 +277,12 @@ class Catalogue:
         if scheme == "bundled":
             path = self.spec(name).factors_folder(loaded.weights) / f"{rest}.safetensors"
         elif scheme == "local":
-            path = self._passing("local", rest)
+            path = self._passing(loaded.weights, factors_id)
         elif scheme == "hub":
-            for pair in () if self._fetch else self.spec(name).pairs:
+            for pair in self.spec(name).pairs:
                 if pair.id == factors_id:
                     return self._read_pair(name, pair, report)
-            path = self._fetch(factors_id) if self._fetch else self._download(name, rest, report)
+            path = self._download(name, rest, report)
         elif scheme == "fit":
             return self._fit_again(name, loaded, rest, report)
         else:
@@ -348,7 +295,7 @@ class Catalogue:
         layer, R_C, R_S, samples, seed, psi, cls = given.split(",")
         loaded.generator.check_layer(int(layer))
         by_key = self._factors_folder(name) / f"l{layer}-c{cls}-psi{float(psi):g}-{R_C}x{R_S}.safetensors"
-        for kept in filter(Path.is_file, (self._fit_file(loaded.weights, f"fit:{given}"), by_key)):
+        for kept in filter(Path.is_file, (self._passing(loaded.weights, f"fit:{given}"), by_key)):
             with suppress(ValueError):
                 factors = Factors.load(kept)
                 if (samples == "auto" and str(factors.info.seed) == seed) or fit_id(factors) == f"fit:{given}":

@@ -18,8 +18,9 @@ from torch import Tensor
 
 from .generators.registry import FAMILIES
 from .generators.split import SplitGenerator, weights_hash
-from .layouts import STYLEGAN3_OPTIONS, Converted, read_state
-from .unpickling import LEGACY_MAGIC, NVIDIA_ADMITTED, TENSORFLOW, Array, Module, load_torch, read_pickle
+from .layouts import LAYOUTS, Converted, read_state
+from .unpickling import LEGACY_MAGIC, NVIDIA_ADMITTED, WHERE_ELSE, Array, Module, load_torch, read_pickle
+from .whole import whole
 
 FORMAT = "panda-generator/1"
 
@@ -34,7 +35,7 @@ def save_generator(
 
     Args:
         generator: of any family.
-        path: the file; its folder must exist.
+        path: the file; it appears whole or not at all.
         metadata: what else to note (licence, source): text by name; the names that this function sets are taken.
         dtype: of the tensors on disk; float16 halves the file and costs 3 to 4 digits.
     Raises: ValueError if a weight does not fit into `dtype`, or a metadata name is taken.
@@ -53,7 +54,8 @@ def save_generator(
     }
     if taken := own.keys() & (metadata or {}).keys():
         raise ValueError(f"metadata has {', '.join(sorted(taken))}; these names are set from the generator itself.")
-    save_file(tensors, path, {**(metadata or {}), **own})
+    with whole(Path(path)) as part:
+        save_file(tensors, part, {**(metadata or {}), **own})
 
 
 def read_metadata(path: str | Path) -> dict[str, str]:
@@ -128,12 +130,7 @@ def read_foreign(path: Path) -> Converted:
             state, options = pick_torch_state(load_torch(file, size))
         elif start.startswith(b"\x80"):
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:
-                try:
-                    state, options = read_nvidia(read_pickle(view, NVIDIA_ADMITTED), size)
-                except ValueError as error:
-                    if str(error) == TENSORFLOW:
-                        raise ValueError(f"{TENSORFLOW}, which is not read; {WHERE_ELSE}") from error
-                    raise
+                state, options = read_nvidia(read_pickle(view, NVIDIA_ADMITTED), size)
         else:
             raise ValueError("it is neither safetensors, a torch file nor an NVIDIA pickle")
     if not all(isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in state.items()):
@@ -145,11 +142,6 @@ def read_foreign(path: Path) -> Converted:
     return read_state(state, options)
 
 
-WHERE_ELSE = (
-    "the same weights can be had for PyTorch: StyleGAN2 from huggingface.co/ZeqiangLai/StyleGAN2 (.pt) or NVIDIA's "
-    "catalogue ngc.nvidia.com (stylegan2, .pkl), ProgressiveGAN and StyleGAN1 from huggingface.co/huggan, BigGAN-deep "
-    "from s3.amazonaws.com/models.huggingface.co/biggan"
-)
 LEGACY_START = LEGACY_MAGIC.to_bytes(10, "little")  # in the first of the five pickles
 
 
@@ -184,7 +176,7 @@ def read_nvidia(value: Any, size: int) -> tuple[dict[str, Tensor], dict[str, Any
             for name, tensor in module.state[part].items():
                 if tensor is None:
                     continue
-                left -= len(tensor.payload.data)
+                left -= len(tensor.data)
                 if left < 0:
                     raise ValueError("its tensors claim more data than it holds")
                 state[f"{prefix}{name[:200]}"] = tensor.load()
@@ -200,8 +192,8 @@ def read_nvidia(value: Any, size: int) -> tuple[dict[str, Tensor], dict[str, Any
     if any(layer.get("activation", "lrelu") not in ("lrelu", "linear") for layer in layers):
         raise ValueError("its layers have an activation other than lrelu")
     given = {**synthesis.get("_init_kwargs", {}), **synthesis}
-    wanted = (*STYLEGAN3_OPTIONS.values(), "lrelu_upsampling")
-    options = {key: plain_number(given[key]) for key in wanted if key in given}
+    wanted = {*LAYOUTS["stylegan3-nvidia"]["options"].values(), "lrelu_upsampling"} & given.keys() - {"conv_clamp"}
+    options = {key: plain_number(given[key]) for key in wanted}
     options["bands"] = [
         [plain_number(layer[key]) for key in ("out_cutoff", "out_half_width", "out_sampling_rate", "out_size")]
         for layer in layers

@@ -40,10 +40,8 @@ def plan(repo: str, root: Path = ROOT) -> Plan:
     missing = [name for name in TAKEN if not (root / name).exists()]
     if missing:
         raise ValueError(f"{root} lacks {', '.join(missing)}; deploy from a whole copy of the project.")
-    paths = [
-        p for name in TAKEN for p in ([root / name] if (root / name).is_file() else sorted((root / name).rglob("*")))
-    ]
-    names = {p.relative_to(root).as_posix(): p for p in paths if p.is_file()}
+    paths = [p for name in TAKEN for p in (root / name, *sorted((root / name).rglob("*"))) if p.is_file()]
+    names = {p.relative_to(root).as_posix(): p for p in paths}
     files: dict[str, Path | bytes] = {
         name: path for name, path in names.items() if not re.search(r"(^|/)(\.|__pycache__)|\.(pyc|part)$", name)
     }

@@ -112,13 +112,8 @@ def logged(event: str) -> Iterator[None]:
         outcome = "refused"
         raise
     finally:
-        line = {
-            "id": uuid4().hex[:12],
-            "event": event,
-            "ms": round(1e3 * (time.monotonic() - began), 1),
-            "outcome": outcome,
-        }
-        log.info("%s", json.dumps({"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), **line}))
+        now, ms = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), round(1e3 * (time.monotonic() - began), 1)
+        log.info(json.dumps({"time": now, "id": uuid4().hex[:12], "event": event, "ms": ms, "outcome": outcome}))
 
 
 def memory_mb() -> int:

@@ -80,10 +80,8 @@ def removal_alpha(
     top, left, bottom, right = frame
     inside = torch.zeros(H, W, dtype=torch.bool)
     inside[top:bottom, left:right] = True
-    m, p = (
-        torch.einsum("c,chw->hw", appearance.to(features), features[0]).flatten().double(),
-        region.double().to(features.device),
-    )
+    m = torch.einsum("c,chw->hw", appearance.to(features), features[0]).flatten().double()
+    p = region.double().to(features.device)
     outside = (p < 0.5) & inside.flatten().to(p.device) & (m >= threshold)
     if float(p.sum()) <= 0:
         raise ValueError("The region to remove is empty; choose a part or draw one.")

@@ -13,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from .shapes import check_shape
+from .whole import whole
 
 FORMAT = 1
 DEFAULT_REACH = 4.0  # units of strength
@@ -94,9 +95,6 @@ class Factors:
 
     def part_name(self, part: int) -> str:
         return self.info.part_names.get(part, f"part {part + 1}")  # people count from one
-
-    def appearance_name(self, appearance: int) -> str:
-        return self.info.appearance_names.get(appearance, f"appearance {appearance}")
 
     def reach(self, appearance: int, part: int | None) -> float:
         """The strength, in units, at which a slider for this choice ends; 4 where nobody measured."""
@@ -189,11 +187,9 @@ class Factors:
     def save(self, path: Path) -> None:
         """Write one safetensors file, whole or not at all."""
         tensors = {key: getattr(self, name).contiguous() for key, name in _TENSORS.items()}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part")
         info = json.dumps(asdict(self.info), sort_keys=True, allow_nan=False)
-        safetensors.torch.save_file(tensors, part, {"format": str(FORMAT), "info": info})
-        part.replace(path)
+        with whole(path) as part:
+            safetensors.torch.save_file(tensors, part, {"format": str(FORMAT), "info": info})
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -232,12 +228,12 @@ _TENSORS = {  # name in the file -> field, in the order of the fields
 
 
 def _read_tensor(key: str, tensor: Tensor) -> Tensor:
-    whole = key == "suggested"
-    if tensor.is_floating_point() == whole or tensor.is_complex() or tensor.dtype == torch.bool:
-        raise ValueError(f"{key} holds {tensor.dtype}; it must hold {'whole' if whole else 'real'} numbers.")
+    counts = key == "suggested"
+    if tensor.is_floating_point() == counts or tensor.is_complex() or tensor.dtype == torch.bool:
+        raise ValueError(f"{key} holds {tensor.dtype}; it must hold {'whole' if counts else 'real'} numbers.")
     if tensor.ndim != (1 if key == "mean" else 2):  # check_shape lets leading dimensions pass
         raise ValueError(f"{key} has shape {list(tensor.shape)}; it must have {1 if key == 'mean' else 2} dimensions.")
-    return tensor.long() if whole else tensor.float()
+    return tensor.long() if counts else tensor.float()
 
 
 def _no_constant(name: str):
@@ -286,3 +282,8 @@ def fix_signs(appearances: Tensor) -> Tensor:
     """A with every column's sign chosen by SIGN_RULE, [C, R_C]."""
     largest = appearances.gather(0, appearances.abs().argmax(dim=0, keepdim=True))
     return appearances * torch.where(largest < 0, -1.0, 1.0).to(appearances)
+
+
+def suggest_by_size(sigma: Tensor) -> Tensor:
+    """For every part the 48 appearances that the data varies most there, [R_S, 48 or R_C]: a first guess by σ alone."""
+    return sigma.t().argsort(dim=1, descending=True)[:, :48].contiguous()

@@ -1,13 +1,13 @@
 """Published recipes: a folder with one small JSON file each, named by when it came and by what is in it."""
 
 import hashlib
-import os
 import random
 import re
 import time
 from pathlib import Path
 
 from .recipes import Recipe, parse_recipe
+from .whole import whole
 
 MOST = 500  # recipes; the oldest make room
 NAME = re.compile(r"\d{10}-[0-9a-f]{16}", re.ASCII)  # seconds since 1970, hash of the recipe
@@ -33,17 +33,9 @@ class Gallery:
         there = [name for name in self.names() if name.endswith(digest)]
         if there:
             return there[0]
-        self.folder.mkdir(parents=True, exist_ok=True)
         name = f"{int(time.time()):010}-{digest}"
-        part = self.folder / f"{name}.{os.getpid()}.part"
-        try:
-            with part.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(self._path(name))
-        finally:
-            part.unlink(missing_ok=True)
+        with whole(self._path(name)) as part:
+            part.write_bytes(data)
         for old in self.names()[self._most :]:
             self.delete(old)
         return name

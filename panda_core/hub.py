@@ -33,6 +33,7 @@ from .generators.registry import HubFile, Source, UrlFile
 PIECE = 2**18  # bytes
 TRIES = 5  # of a transfer that breaks off; one that brought a megabyte counts anew
 PAUSE = 1.0  # seconds before the next of them
+MINUTES = 10  # between two commits of a folder that is kept
 Report = Callable[[Progress], bool | None]
 
 
@@ -70,9 +71,8 @@ def _local(source: Source) -> Path | None:
             paths = [cached(source.repo, name) for name in (source.filename, *source.beside)]
             return Path(paths[0]) if all(isinstance(path, str) for path in paths) else None
         return None
-    path = _place(source) if isinstance(source, UrlFile) else source.path()
-    beside = source.beside if isinstance(source, UrlFile) else ()
-    return path if all(p.is_file() for p in (path, *(path.with_name(name) for name in beside))) else None
+    path = _place(source) if isinstance(source, UrlFile) else source.where
+    return path if all(p.is_file() for p in (path, *map(path.with_name, source.beside))) else None
 
 
 def _place(source: UrlFile) -> Path:
@@ -104,7 +104,7 @@ def download(sources: Sequence[Source], report: Report | None = None) -> Path:
                 if error.kind in ("offline", "disk"):  # the same for every other source
                     break
     if not faults:
-        raise HubError("missing", f"There is no file {sources[0].path().name}; check the path.")
+        raise HubError("missing", f"There is no file {sources[0].where.name}; check the path.")
     if len(faults) == 1 or faults[-1].kind in ("offline", "disk") or all(fault.kind == "network" for fault in faults):
         raise faults[-1]
     listed = "; ".join(f"({i}) {fault}".rstrip(".") for i, fault in enumerate(faults, 1))
@@ -133,11 +133,9 @@ def _fetch(source: HubFile | UrlFile, report: Report | None) -> Path:
 def _fetch_hub(source: HubFile, tell: Callable[[int, int], None]) -> Path:
     where = {"repo_type": source.repo_type, "revision": source.revision}
     what = {"repo": source.repo, "file": source.filename, **where}
-    try:
+    with _explained(**what):
         address = client.hf_hub_url(source.repo, source.filename, **where)
         about = client.get_hf_file_metadata(address)
-    except Exception as error:
-        _explain(error, **what)
     if about.commit_hash is None or not re.fullmatch(r"[\w-]{1,128}", about.etag or ""):  # it becomes a file's name
         raise HubError("server", f"{constants.ENDPOINT} does not answer as the Hub does; check HF_ENDPOINT.")
     large = len(about.etag) == 64  # then it is the file's SHA-256
@@ -157,10 +155,8 @@ def _fetch_hub(source: HubFile, tell: Callable[[int, int], None]) -> Path:
     size = about.size if source.size is None else source.size
     _receive(stream, blob, cache / ".locks" / folder / f"{about.etag}.lock", size, about.etag if large else None, tell,
              what)  # fmt: skip
-    try:
+    with _explained(**what):
         return Path(client.hf_hub_download(source.repo, source.filename, **where))
-    except Exception as error:
-        _explain(error, **what)
 
 
 def _fetch_url(source: UrlFile, tell: Callable[[int, int], None]) -> Path:
@@ -356,6 +352,17 @@ def _explain(
     raise HubError(kind, text) from error
 
 
+@contextmanager
+def _explained(**what: Any) -> Iterator[None]:
+    """Every fault becomes a HubError; what: as for `_explain`."""
+    try:
+        yield
+    except RuntimeError as error:  # an LFS upload hides its fault in another
+        _explain(error.__cause__ or error, **what)
+    except Exception as error:
+        _explain(error, **what)
+
+
 # ---- what is there, and from here to there ----
 
 
@@ -370,10 +377,9 @@ def list_files(repo: str, revision: str = "main", repo_type: str = "model") -> l
     Raises: HubError.
     """
     try:
+        # unlike list_repo_files, no half minute of trying again
         about = client.HfApi().repo_info(repo, revision=revision, repo_type=repo_type, timeout=10)
-        return [
-            file.rfilename for file in about.siblings or ()
-        ]  # unlike list_repo_files, no half minute of trying again
+        return [file.rfilename for file in about.siblings or ()]
     except Exception as error:
         cached = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=repo, repo_type=repo_type)
         mark = cached / "refs" / revision
@@ -383,18 +389,14 @@ def list_files(repo: str, revision: str = "main", repo_type: str = "model") -> l
         _explain(error, repo, revision=revision, repo_type=repo_type)
 
 
-def read_text(repo: str, path: str, repo_type: str = "model") -> str | None:
-    """A text file as it is there now; None if there is none.
+def read_text(repo: str, path: str) -> str | None:
+    """A text file of a model repository as it is there now; None if there is none.
 
     Raises: HubError.
     """
-    try:
-        client.get_hf_file_metadata(client.hf_hub_url(repo, path, repo_type=repo_type))  # says at once what is wrong
-        return Path(client.hf_hub_download(repo, path, repo_type=repo_type)).read_text("utf-8")
-    except (errors.RemoteEntryNotFoundError, errors.RepositoryNotFoundError):
-        return None
-    except Exception as error:
-        _explain(error, repo, path, repo_type=repo_type)
+    with _explained(repo=repo, file=path), suppress(errors.RemoteEntryNotFoundError, errors.RepositoryNotFoundError):
+        client.get_hf_file_metadata(client.hf_hub_url(repo, path))  # says at once what is wrong
+        return Path(client.hf_hub_download(repo, path)).read_text("utf-8")
 
 
 def upload(
@@ -415,34 +417,27 @@ def upload(
     operations = [client.CommitOperationAdd(path, data if isinstance(data, bytes) else str(data))
                   for path, data in files.items()]  # fmt: skip
     operations += [client.CommitOperationDelete(path) for path in gone]
-    try:
+    with _explained(repo=repo, repo_type=repo_type, writing=True):
         api.create_repo(repo, repo_type=repo_type, exist_ok=True, **create)
         return api.create_commit(repo, operations, commit_message=message, repo_type=repo_type).commit_url
-    except RuntimeError as error:  # an LFS upload hides its fault in another
-        _explain(error.__cause__ or error, repo, repo_type=repo_type, writing=True)
-    except Exception as error:
-        _explain(error, repo, repo_type=repo_type, writing=True)
 
 
-def keep_folder(repo: str, folder: Path, minutes: float = 10) -> client.CommitScheduler:
+def keep_folder(repo: str, folder: Path) -> client.CommitScheduler:
     """Keep a folder of JSON files in a data set: what is there comes here now, what is added here goes there in turn.
 
     Raises: HubError.
     """
-    try:
-        client.HfApi().create_repo(repo, repo_type="dataset", private=True, exist_ok=True)
+    what = {"repo_type": "dataset", "private": True}
+    with _explained(repo=repo, repo_type="dataset", writing=True):
+        client.HfApi().create_repo(repo, exist_ok=True, **what)
         client.snapshot_download(repo, repo_type="dataset", allow_patterns=f"{folder.name}/*.json",
                                  local_dir=folder.parent)  # fmt: skip
         folder.mkdir(parents=True, exist_ok=True)
-        return client.CommitScheduler(repo_id=repo, repo_type="dataset", folder_path=folder, path_in_repo=folder.name,
-                                      every=minutes, allow_patterns="*.json", private=True)  # fmt: skip
-    except Exception as error:
-        _explain(error, repo, repo_type="dataset", writing=True)
+        return client.CommitScheduler(repo_id=repo, folder_path=folder, path_in_repo=folder.name, every=MINUTES,
+                                      allow_patterns="*.json", **what)  # fmt: skip
 
 
 def delete_file(repo: str, path: str, repo_type: str = "dataset") -> None:
     """Raises: HubError."""
-    try:
+    with _explained(repo=repo, file=path, repo_type=repo_type, writing=True):
         client.HfApi().delete_file(path, repo, repo_type=repo_type)
-    except Exception as error:
-        _explain(error, repo, path, repo_type=repo_type, writing=True)

@@ -3,15 +3,14 @@
 import os
 import re
 import threading
-from collections import OrderedDict
 from pathlib import Path
 from typing import NamedTuple
 
 from . import devices, hub
 from .checkpoints import load_generator
-from .generators import registry
-from .generators.registry import GeneratorSpec, HubFile, LocalFile
+from .generators.registry import GENERATORS, GeneratorSpec, HubFile, LocalFile
 from .generators.split import SplitGenerator, weights_hash
+from .recent import Recent
 
 LIMIT = 4 * 10**9  # bytes of generators kept; PANDA_LOADED_GB sets another
 ENDINGS = (".safetensors", ".pt", ".pth", ".pkl", ".bin")  # of files that may be generators, most welcome first
@@ -20,6 +19,15 @@ ENDINGS = (".safetensors", ".pt", ".pth", ".pkl", ".bin")  # of files that may b
 class Loaded(NamedTuple):
     generator: SplitGenerator
     weights: str  # hash
+
+    @property
+    def nbytes(self) -> int:
+        return sum(tensor.nbytes for tensor in (*self.generator.parameters(), *self.generator.buffers()))
+
+
+def read_generator(path: Path) -> Loaded:
+    generator = load_generator(path)
+    return Loaded(generator, weights_hash(generator))
 
 
 def own_allowed() -> bool:
@@ -34,8 +42,13 @@ def find_spec(name: str, own: bool = False) -> GeneratorSpec:
 
     Raises: ValueError, before anything was looked for, if the name is neither listed nor allowed; HubError.
     """
-    if name in registry.GENERATORS or not re.search(r"[/\\.:]", name):
-        return registry.find_spec(name)
+    if name in GENERATORS:
+        return GENERATORS[name]
+    if not re.search(r"[/\\.:]", name):
+        raise ValueError(
+            f"generator is {name[:100]!r}; there are {next(iter(GENERATORS))} and {len(GENERATORS) - 1} more, which "
+            "python -m panda_core list shows."
+        )
     if not own:
         raise ValueError(
             f"generator is {name[:100]!r}, which is not listed; python -m panda_core takes any, this page only where "
@@ -82,60 +95,28 @@ class Loader:
     """
 
     def __init__(self, limit: int | None = None):
-        self._limit = limit
-        self._kept: OrderedDict[str, tuple[Loaded, int]] = OrderedDict()
+        limit = limit or float(os.environ.get("PANDA_LOADED_GB", LIMIT / 1e9)) * 1e9
+        self._kept = Recent(limit, lambda name, loaded: loaded.nbytes, least=1)
         self._turns: dict[str, threading.Lock] = {}  # one load of a name at a time; other names do not wait
-        self._lock = threading.Lock()
 
     def load(self, spec: GeneratorSpec, report: hub.Report | None = None) -> Loaded:
         """The generator of a row, downloaded and read if it is not kept.
 
         Raises: HubError, Cancelled, and ValueError for a file that does not hold a generator.
         """
-        kept = self._find(spec.name)
-        if kept is not None:
-            devices.place(kept.generator)
-            return kept
-        path = hub.download(spec.sources, report)
-        with self._lock:
-            turn = self._turns.setdefault(spec.name, threading.Lock())
-        with turn:
-            kept = self._find(spec.name)
-            if kept is not None:
-                return kept
-            generator = load_generator(path)
-            loaded = Loaded(generator, weights_hash(generator))
-            devices.place(generator)
-            self._keep(spec.name, loaded)
-            return loaded
-
-    def names(self) -> list[str]:
-        """What is kept, the one used last at the end."""
-        with self._lock:
-            return list(self._kept)
+        loaded = self._kept.get(spec.name)
+        if loaded is None:
+            path = hub.download(spec.sources, report)
+            with self._turns.setdefault(spec.name, threading.Lock()):
+                loaded = self._kept.get(spec.name, lambda: read_generator(path))
+        devices.place(loaded.generator)
+        return loaded
 
     def leave_gpu(self) -> None:
         """Everything that is kept goes to the CPU, and stays there."""
         devices.full = True
-        with self._lock:
-            for loaded, _ in self._kept.values():
-                loaded.generator.cpu()
-
-    def _find(self, name: str) -> Loaded | None:
-        with self._lock:
-            if name not in self._kept:
-                return None
-            self._kept.move_to_end(name)
-            return self._kept[name][0]
-
-    def _keep(self, name: str, loaded: Loaded) -> None:
-        tensors = (*loaded.generator.parameters(), *loaded.generator.buffers())
-        size = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
-        limit = self._limit or float(os.environ.get("PANDA_LOADED_GB", LIMIT / 1e9)) * 1e9
-        with self._lock:
-            self._kept[name] = loaded, size
-            while len(self._kept) > 1 and sum(size for _, size in self._kept.values()) > limit:
-                self._kept.popitem(last=False)
+        for _, loaded in self._kept.items():
+            loaded.generator.cpu()
 
 
 shared = Loader()

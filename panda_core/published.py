@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from .factorization import coefficient_deviation
-from .factors import Factors, FactorsInfo
+from .factors import Factors, FactorsInfo, suggest_by_size
 from .moments import ChannelMoments, FeatureStore
 
 SAMPLES = 100  # for z̄, the second moment and σ, which the files do not hold
@@ -34,8 +34,7 @@ def read_pair(parts: Path, appearances: Path, draw, batch: int, frame, info: Fac
     sums = [ChannelMoments.of(Z[:, :, top:bottom, left:right]) for Z in store.batches(0, SAMPLES)]
     total = sum(sums[1:], sums[0])
     sigma = coefficient_deviation(store, A.double(), P.double(), SAMPLES).float()
-    order = sigma.t().argsort(dim=1, descending=True)[:, :48].contiguous()
-    return Factors(A, P, total.mean.float(), total.second_moment.float(), sigma, order, info)
+    return Factors(A, P, total.mean.float(), total.second_moment.float(), sigma, suggest_by_size(sigma), info)
 
 
 def read_array(path: Path, rows: int) -> Tensor:

@@ -1,6 +1,5 @@
 """What `publish` puts on the Hub: factors, or a converted generator, with a card that shows them."""
 
-import io
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from . import hub
 from .catalogue import Catalogue
 from .checkpoints import load_generator, read_metadata
 from .factors import Factors
-from .images import grid, overlay_parts, to_pil
+from .images import grid, overlay_parts, png_bytes, to_pil
 from .recipes import Recipe
 from .rendering import Renderer
 
@@ -70,29 +69,21 @@ def prepare_generator(file: Path, metadata: Mapping[str, str], repo: str) -> dic
     section = (CARDS / "generator.md").read_text("utf-8").format(name=file.name, repo=repo, **known)
     text = "An image generator that can be cut at any layer, for editing by parts and appearances (PandA, ICLR 2023)."
     card = add_section(hub.read_text(repo, "README.md"), licence, text, section)
-    return {file.name: file, "samples.png": png(grid(images, 4)), "README.md": card}
+    return {file.name: file, "samples.png": png_bytes(grid(images, 4)), "README.md": card}
 
 
-def draw_parts(catalogue: Catalogue, factors: Factors, count: int = 4) -> bytes:
+def draw_parts(catalogue: Catalogue, factors: Factors) -> bytes:
     """Pictures of the first seeds, and under each its parts in their colours: a PNG."""
     info, renderer = factors.info, Renderer(catalogue, cached=0)
-    classes = catalogue.generator(info.generator).generator.n_classes
-    sheet = None
-    for seed in range(count):
-        recipe = Recipe(info.generator, None, (info.class_index or 0) if classes else None, seed, info.psi)
+    generator = catalogue.generator(info.generator).generator
+    side = min(SIDE, generator.resolution)
+    sheet = Image.new("RGB", (4 * side, 2 * side))
+    for seed in range(4):
+        recipe = Recipe(info.generator, None, (info.class_index or 0) if generator.n_classes else None, seed, info.psi)
         base, maps = renderer.base(recipe), renderer.part_maps(recipe, info.layer, "local:published")
-        column = [to_pil(base)[0], overlay_parts(base, maps)]
-        side = min(SIDE, base.shape[-1])
-        sheet = sheet or Image.new("RGB", (count * side, 2 * side))
-        for row, picture in enumerate(column):
+        for row, picture in enumerate((to_pil(base)[0], overlay_parts(base, maps))):
             sheet.paste(picture.resize((side, side), Image.Resampling.LANCZOS), (seed * side, row * side))
-    return png(sheet)
-
-
-def png(picture: Image.Image) -> bytes:
-    out = io.BytesIO()
-    picture.save(out, "PNG")
-    return out.getvalue()
+    return png_bytes(sheet)
 
 
 def add_section(card: str | None, licence: str, text: str, section: str) -> bytes:

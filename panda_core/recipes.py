@@ -5,7 +5,9 @@ import binascii
 import json
 import re
 import zlib
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, fields, is_dataclass, replace
+from functools import partial
 from typing import Any, Self
 
 import torch
@@ -112,7 +114,7 @@ class Recipe:
 
     def to_dict(self) -> dict[str, Any]:
         head = {"v": VERSION, "generator": self.generator, "weights": self.weights, "class": self.class_index}
-        return head | {"seed": self.seed, "psi": self.psi, "edits": [_edit_dict(e) for e in self.edits]}
+        return head | {"seed": self.seed, "psi": self.psi, "edits": _plain(self.edits)}
 
     def to_json(self) -> str:
         return json.dumps(self.to_dict(), separators=(",", ":"), allow_nan=False)
@@ -127,24 +129,12 @@ def parse_recipe(given: str | bytes | dict) -> Recipe:
         if len(given) > MAX_JSON:
             raise ValueError(f"The recipe is {len(given)} characters long; at most {MAX_JSON} are accepted.")
         given = _read_json(given)
-    fields = _fields(
-        "the recipe", given, {"v", "generator"}, {"weights", "class", "seed", "psi", "edits"}, version_field="v"
-    )
-    edits = fields.get("edits", [])
-    if not isinstance(edits, list) or len(edits) > MAX_EDITS:
-        raise ValueError(f"edits is {_show(edits)}; it must be a list of at most {MAX_EDITS} edits.")
-    weights = fields.get("weights")
-    if weights is not None and not (isinstance(weights, str) and re.fullmatch(r"[0-9a-f]{12}", weights)):
-        raise ValueError(f"weights is {_show(weights)}; it must be a generator's hash of 12 hex digits, or null.")
-    class_index = fields.get("class")
-    return Recipe(
-        _name("generator", fields["generator"], _GENERATOR),
-        weights,
-        None if class_index is None else _whole("class", class_index, 0, 999_999),
-        _whole("seed", fields.get("seed", 0), 0, 2**32 - 1),
-        _number("psi", fields.get("psi", 0.8), 0, 2),
-        tuple(_edit(f"edit {i + 1}", e) for i, e in enumerate(edits)),
-    )
+    if isinstance(given, dict) and "v" in given:  # before the field names: a newer version may have others
+        version = _whole("v", given["v"], 1, 10**6)
+        if version > VERSION:
+            raise ValueError(f"The recipe has version {version}; this page reads up to {VERSION}.")
+    found = _read("the recipe", "", given, _RECIPE, {"v", "generator"})
+    return Recipe(**{_RENAMED.get(key, key): value for key, value in found.items() if key != "v"})
 
 
 def encode_link(recipe: Recipe) -> str:
@@ -185,32 +175,14 @@ def decode_link(text: str) -> Recipe:
     return parse_recipe(plain)
 
 
-def _edit_dict(edit: Edit) -> dict[str, Any]:
-    out: dict[str, Any] = {"op": edit.op, "layer": edit.layer, "factors": edit.factors}
-    out["region"] = _region_dict(edit.region)
-    for key in ("appearance", "source", "target", "strength", "alpha"):
-        if getattr(edit, key) is not None:
-            out[key] = getattr(edit, key)
-    return out | {"on": edit.on}
-
-
-def _region_dict(region: Region) -> dict[str, Any]:
-    if region.all:
-        return {"all": True}
-    if region.mask is not None:
-        return {"mask": _mask_dict(region.mask)}
-    out: dict[str, Any] = {"parts": list(region.parts)}
-    if region.refine != "none":
-        out["refine"] = region.refine
-    if region.refine == "graph":
-        out["k"] = region.k
-    if region.keep is not None:
-        out["keep"] = _mask_dict(region.keep)
-    return out
-
-
-def _mask_dict(mask: Mask) -> dict[str, Any]:
-    return {"size": list(mask.size), "rle": mask.rle}
+def _plain(value: Any) -> Any:
+    """An edit, a region or a mask as JSON has it, without what is as it always is."""
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    if not is_dataclass(value):
+        return value
+    held = [(field.name, getattr(value, field.name), field.default) for field in fields(value)]
+    return {name: _plain(item) for name, item, default in held if item != default or name == "on"}
 
 
 def _read_json(text: str | bytes) -> Any:
@@ -237,86 +209,69 @@ def _read_json(text: str | bytes) -> Any:
         raise ValueError("The recipe is nested too deeply; a recipe has five levels.") from error
 
 
-def _edit(where: str, given: Any) -> Edit:
-    if not isinstance(given, dict):
-        raise ValueError(f"{where} is {_show(given)}; it must be an object with op, layer, factors and region.")
-    op = given.get("op")
-    numbers = {"add": ("appearance",), "rewrite": ("source", "target")}
-    if not isinstance(op, str) or op not in numbers:
-        raise ValueError(f"op of {where} is {_show(op)}; it must be 'add' or 'rewrite'.")
-    needed = {"op", "layer", "factors", "region", *numbers[op]}
-    fields = _fields(where, given, needed, {"strength", "alpha", "on"})
-    if ("strength" in fields) == ("alpha" in fields):
-        raise ValueError(f"{where} has {'both' if 'alpha' in fields else 'neither'}; it takes strength or alpha.")
-    on = fields.get("on", True)
-    if not isinstance(on, bool):
-        raise ValueError(f"on of {where} is {_show(on)}; it must be true or false.")
-    chosen = {key: _whole(f"{key} of {where}", fields[key], 0, 65_535) for key in numbers[op]}
-    if op == "rewrite" and chosen["source"] == chosen["target"]:
-        raise ValueError(f"source and target of {where} are both {chosen['source']}; they must differ.")
-    size = {"strength": 100.0, "alpha": 1e6}
-    return Edit(
-        op,
-        _whole(f"layer of {where}", fields["layer"], 0, 99),
-        _name(f"factors of {where}", fields["factors"], _FACTORS_ID),
-        _region(f"region of {where}", fields["region"]),
-        **chosen,
-        **{key: _number(f"{key} of {where}", fields[key], -top, top) for key, top in size.items() if key in fields},
-        on=on,
-    )
+def _read(where: str, behind: str, given: Any, readers: dict[str, Callable], needed: set[str]) -> dict[str, Any]:
+    """The fields of an object that are there, each through its reader(what it is called, value).
 
-
-def _region(where: str, given: Any) -> Region:
-    kinds = {"parts", "mask", "all"} & set(given) if isinstance(given, dict) else set()
-    if len(kinds) != 1:
-        raise ValueError(f"{where} is {_show(given)}; it must name one of parts, mask and all.")
-    if "all" in kinds:
-        if _fields(where, given, {"all"}, set())["all"] is not True:
-            raise ValueError(f"all in {where} is {_show(given['all'])}; it must be true.")
-        return Region(all=True)
-    if "mask" in kinds:
-        return Region(mask=_mask(f"mask in {where}", _fields(where, given, {"mask"}, set())["mask"]))
-    fields = _fields(where, given, {"parts"}, {"refine", "k", "keep"})
-    parts = fields["parts"]
-    if not isinstance(parts, list) or not 1 <= len(parts) <= 256:
-        raise ValueError(f"parts in {where} is {_show(parts)}; it must be a list of 1 to 256 part numbers.")
-    numbers = tuple(_whole(f"a part in {where}", p, 0, 65_535) for p in parts)
-    if len(set(numbers)) < len(numbers):
-        raise ValueError(f"parts in {where} is {_show(parts)}; it must name each part once.")
-    refine = fields.get("refine", "none")
-    if not isinstance(refine, str) or refine not in ("none", "dense", "graph"):
-        raise ValueError(f"refine in {where} is {_show(refine)}; it must be 'none', 'dense' or 'graph'.")
-    keep = _mask(f"keep in {where}", fields["keep"]) if "keep" in fields else None
-    return Region(numbers, refine, _whole(f"k in {where}", fields.get("k", 32), 1, 65_535), keep)
-
-
-def _mask(where: str, given: Any) -> Mask:
-    fields = _fields(where, given, {"size", "rle"}, set())
-    size, rle = fields["size"], fields["rle"]
-    if not isinstance(size, list) or len(size) != 2:
-        raise ValueError(f"size of {where} is {_show(size)}; it must be [height, width].")
-    height, width = (_whole(f"size of {where}", n, 1, MAX_SIDE) for n in size)
-    if not isinstance(rle, str) or len(rle) > MAX_RLE or not re.fullmatch(r"\d{1,7}(,\d{1,7})*", rle, re.ASCII):
-        raise ValueError(f"rle of {where} is {_show(rle)}; it must be run lengths such as '12,3,241'.")
-    covered = sum(int(n) for n in rle.split(","))
-    if covered != height * width:
-        raise ValueError(f"rle of {where} covers {covered} cells; a {height} x {width} mask has {height * width}.")
-    return Mask((height, width), rle)
-
-
-def _fields(where: str, given: Any, needed: set[str], optional: set[str], version_field: str | None = None) -> dict:
+    where: what the object is called; behind: what stands behind a field's name to say where it is.
+    """
     if not isinstance(given, dict):
         raise ValueError(f"{where} is {_show(given)}; it must be an object with {', '.join(sorted(needed))}.")
-    if version_field in given:  # before the field names: a newer version may have others
-        version = _whole(version_field, given[version_field], 1, 10**6)
-        if version > VERSION:
-            raise ValueError(f"The recipe has version {version}; this page reads up to {VERSION}.")
-    unknown = [key for key in given if key not in needed | optional]
+    unknown = [key for key in given if key not in readers]
     if unknown:
-        raise ValueError(f"{where} has a field {_show(unknown[0])}; it takes {', '.join(sorted(needed | optional))}.")
+        raise ValueError(f"{where} has a field {_show(unknown[0])}; it takes {', '.join(sorted(readers))}.")
     missing = sorted(needed - set(given))
     if missing:
         raise ValueError(f"{where} lacks {', '.join(missing)}.")
+    return {key: read(key + behind, given[key]) for key, read in readers.items() if key in given}
+
+
+def _edits(what: str, given: Any) -> tuple[Edit, ...]:
+    rows = _list(what, given, 0, MAX_EDITS, f"a list of at most {MAX_EDITS} edits")
+    return tuple(_edit(f"edit {i}", row) for i, row in enumerate(rows, 1))
+
+
+def _edit(where: str, given: Any) -> Edit:
+    op = _word(f"op of {where}", given.get("op"), *_NUMBERS) if isinstance(given, dict) else "add"
+    numbers = dict.fromkeys(_NUMBERS[op], partial(_whole, low=0, high=65_535))
+    found = _read(where, f" of {where}", given, _EDIT | numbers, {"op", "layer", "factors", "region", *numbers})
+    if ("strength" in found) == ("alpha" in found):
+        raise ValueError(f"{where} has {'both' if 'alpha' in found else 'neither'}; it takes strength or alpha.")
+    if op == "rewrite" and found["source"] == found["target"]:
+        raise ValueError(f"source and target of {where} are both {found['source']}; they must differ.")
+    return Edit(**found)
+
+
+def _region(where: str, given: Any) -> Region:
+    kinds = _REGIONS.keys() & given if isinstance(given, dict) else set()
+    if len(kinds) != 1:
+        raise ValueError(f"{where} is {_show(given)}; it must name one of parts, mask and all.")
+    return Region(**_read(where, f" in {where}", given, _REGIONS[min(kinds)], kinds))
+
+
+def _parts(what: str, given: Any) -> tuple[int, ...]:
+    _list(what, given, 1, 256, "a list of 1 to 256 part numbers")
+    numbers = tuple(_whole(f"a part{what.removeprefix('parts')}", part, 0, 65_535) for part in given)
+    if len(set(numbers)) < len(numbers):
+        raise ValueError(f"{what} is {_show(given)}; it must name each part once.")
+    return numbers
+
+
+def _mask(where: str, given: Any) -> Mask:
+    mask = Mask(**_read(where, f" of {where}", given, _MASK, {"size", "rle"}))
+    covered, (height, width) = sum(int(n) for n in mask.rle.split(",")), mask.size
+    if covered != height * width:
+        raise ValueError(f"rle of {where} covers {covered} cells; a {height} x {width} mask has {height * width}.")
+    return mask
+
+
+def _size(what: str, given: Any) -> tuple[int, int]:
+    height, width = _list(what, given, 2, 2, "[height, width]")
+    return _whole(what, height, 1, MAX_SIDE), _whole(what, width, 1, MAX_SIDE)
+
+
+def _list(what: str, given: Any, low: int, high: int, wanted: str) -> list:
+    if not isinstance(given, list) or not low <= len(given) <= high:
+        raise ValueError(f"{what} is {_show(given)}; it must be {wanted}.")
     return given
 
 
@@ -332,12 +287,20 @@ def _number(what: str, given: Any, low: float, high: float) -> float:
     return float(given)
 
 
-def _name(what: str, given: Any, pattern: str | re.Pattern) -> str:
-    if not isinstance(given, str) or len(given) > 500 or not re.fullmatch(pattern, given):
-        raise ValueError(
-            f"{what} is {_show(given)}; it must be a name as in 'portraits' or 'bundled:l5-call-psi0.8-512x8'."
-        )
+def _text(what: str, given: Any, pattern: str | re.Pattern, wanted: str, most: int = 500) -> str:
+    if not isinstance(given, str) or len(given) > most or not re.fullmatch(pattern, given):
+        raise ValueError(f"{what} is {_show(given)}; it must be {wanted}.")
     return given
+
+
+def _word(what: str, given: Any, *words: str | bool) -> Any:
+    if not any(type(given) is type(word) and given == word for word in words):  # 1 == True
+        raise ValueError(f"{what} is {_show(given)}; it must be {' or '.join(map(_show, words))}.")
+    return given
+
+
+def _or_null(reader: Callable) -> Callable:
+    return lambda what, given: None if given is None else reader(what, given)
 
 
 def _show(given: Any) -> str:
@@ -351,3 +314,42 @@ def _show(given: Any) -> str:
     if given is None or isinstance(given, bool | int | float):
         return "null" if given is None else str(given).lower()
     return f"a {type(given).__name__}"
+
+
+# What an object may hold, and who reads it.
+_NAME = "a name as in 'portraits' or 'bundled:l5-call-psi0.8-512x8'"
+_HASH = "a generator's hash of 12 hex digits, or null"
+_RECIPE = {
+    "v": lambda what, given: given,
+    "generator": partial(_text, pattern=_GENERATOR, wanted=_NAME),
+    "weights": _or_null(partial(_text, pattern=r"[0-9a-f]{12}", wanted=_HASH)),
+    "class": _or_null(partial(_whole, low=0, high=999_999)),
+    "seed": partial(_whole, low=0, high=2**32 - 1),
+    "psi": partial(_number, low=0, high=2),
+    "edits": _edits,
+}
+_RENAMED = {"class": "class_index"}  # `class` cannot name a field in Python
+_NUMBERS = {"add": ("appearance",), "rewrite": ("source", "target")}
+_EDIT = {
+    "op": lambda what, given: given,
+    "layer": partial(_whole, low=0, high=99),
+    "factors": partial(_text, pattern=_FACTORS_ID, wanted=_NAME),
+    "region": _region,
+    "strength": partial(_number, low=-100, high=100),
+    "alpha": partial(_number, low=-1e6, high=1e6),
+    "on": lambda what, given: _word(what, given, True, False),
+}
+_REGIONS = {
+    "parts": {
+        "parts": _parts,
+        "refine": lambda what, given: _word(what, given, "none", "dense", "graph"),
+        "k": partial(_whole, low=1, high=65_535),
+        "keep": _mask,
+    },
+    "mask": {"mask": _mask},
+    "all": {"all": lambda what, given: _word(what, given, True)},
+}
+_MASK = {
+    "size": _size,
+    "rle": partial(_text, pattern=r"(?a)\d{1,7}(,\d{1,7})*", wanted="run lengths such as '12,3,241'", most=MAX_RLE),
+}

@@ -1,8 +1,6 @@
 """Recipes -> pictures: heads shared between edits, variants in one batch, only the tail for a slider's tick."""
 
-import threading
-from collections import OrderedDict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -14,6 +12,7 @@ from .devices import in_batches
 from .editing import add_appearance, combine_parts, extend_from_frame, removal_alpha
 from .factors import Factors, scale_parts
 from .generators.split import Cut, SplitGenerator
+from .recent import Recent
 from .recipes import Edit, Recipe, Region
 from .refinement import refine_parts
 from .rewriting import rewrite_concept
@@ -47,9 +46,7 @@ class Renderer:
 
     def __init__(self, catalogue: Catalogue | None = None, memory: int = 2**25, cached: int = 16):
         self.catalogue = Catalogue() if catalogue is None else catalogue
-        self._memory, self._cached = memory, cached
-        self._cache: OrderedDict[Hashable, object] = OrderedDict()
-        self._lock = threading.Lock()
+        self._memory, self._cache = memory, Recent(cached)
         self._backgrounds: dict[Hashable, tuple[int, int]] = {}
 
     def generator(self, recipe: Recipe) -> SplitGenerator:
@@ -79,7 +76,7 @@ class Renderer:
         """The edited picture, [1, 3, h, w]; the head of the last edit that is on is kept for its next strength."""
         order = recipe.ordered()
         if not order:
-            return self._remember(("base", *_origin(recipe)), lambda: self._tail(recipe, self._start(recipe)))
+            return self._cache.get(("base", *_origin(recipe)), lambda: self._tail(recipe, self._start(recipe)))
         return self.finish(self.prepare(recipe, order[-1]), recipe, order[-1])
 
     @torch.inference_mode()
@@ -90,27 +87,26 @@ class Renderer:
         generator = self.generator(recipe)
         before = [i for i in recipe.ordered() if _position(recipe, i) < _position(recipe, index)]
         layer = recipe.edits[index].layer
-        generator.check_layer(layer)
         key = ("cut", *_origin(recipe), layer, tuple(recipe.edits[i] for i in before))
 
         def make() -> Cut:
-            if not before:
-                return generator.advance(self._start(recipe), layer)
-            cut = self.prepare(recipe, before[-1])
-            step = self.step(recipe, before[-1])
-            return generator.advance(cut.with_features(step.apply(cut.features)), layer)
+            cut = self.prepare(recipe, before[-1]) if before else self._start(recipe)
+            return generator.advance(self._edit(cut, recipe, before[-1:]), layer)
 
-        return self._remember(key, make)
+        return self._cache.get(key, make)
 
     @torch.inference_mode()
     def finish(self, cut: Cut, recipe: Recipe, index: int) -> Tensor:
         """From `prepare(recipe, index)` to the picture: edit `index`, those after it, and the tail. A slider's tick."""
         rest = [i for i in recipe.ordered() if _position(recipe, i) >= _position(recipe, index)]
-        generator = self.generator(recipe)
-        for i in rest:
-            cut = generator.advance(cut, recipe.edits[i].layer)
+        return self._tail(recipe, self._edit(cut, recipe, rest))
+
+    def _edit(self, cut: Cut, recipe: Recipe, numbers: Sequence[int]) -> Cut:
+        """From a cut on, with these edits done, which are in the order of their layers."""
+        for i in numbers:
+            cut = self.generator(recipe).advance(cut, recipe.edits[i].layer)
             cut = cut.with_features(self.step(recipe, i).apply(cut.features))
-        return self._tail(recipe, cut)
+        return cut
 
     @torch.inference_mode()
     def variants(
@@ -137,11 +133,8 @@ class Renderer:
                     if e.on:
                         features = self.step(recipe.with_edit(index, e), index).apply(features)
                 batch.append(features)
-            batch = cut.with_features(torch.cat(batch))
-            for i in rest:
-                batch = generator.advance(batch, recipe.edits[i].layer)
-                batch = batch.with_features(self.step(recipe, i).apply(batch.features))
-            return (generator.preview(batch) if half_size else generator.tail(batch)).cpu()
+            edited = self._edit(cut.with_features(torch.cat(batch)), recipe, rest)
+            return (generator.preview(edited) if half_size else generator.tail(edited)).cpu()
 
         return in_batches(some, len(edits), self._batch_size(generator))
 
@@ -157,7 +150,7 @@ class Renderer:
 
         return in_batches(some, len(seeds), self._batch_size(generator))
 
-    def suggestions(self, recipe: Recipe, template: Edit, count: int = 12, strength: float = 3.0) -> list[Edit]:
+    def suggestions(self, recipe: Recipe, template: Edit, count: int = 12) -> list[Edit]:
         """What can change at the template's region: `count` edits with the appearances suggested for its first part.
 
         To show them: append the template to the recipe and pass the edits to `variants`.
@@ -165,10 +158,8 @@ class Renderer:
         factors = self.factors(recipe, template)
         part = template.region.parts[0] if template.region.parts else 0
         factors.check_choice(0, [part])
-        return [
-            replace(template, op="add", appearance=j, strength=strength, alpha=None, on=True)
-            for j in factors.offered(part, count)
-        ]
+        template = replace(template, op="add", strength=3.0, alpha=None, on=True)
+        return [replace(template, appearance=j) for j in factors.offered(part, count)]
 
     def removal(self, recipe: Recipe, layer: int, factors_id: str, region: Region) -> Edit:
         """The edit that covers what is in the region with this picture's background: an ordinary one, with raw α.
@@ -280,16 +271,11 @@ class Renderer:
             A, P = factors.appearances.to(generator.device), factors.parts.to(generator.device)
             return refine_parts(cut.features, A, P, neighbours)[0]
 
-        return self._remember(key, make)
+        return self._cache.get(key, make)
 
     def features(self, recipe: Recipe, layer: int) -> Cut:
         """The cut of the picture without edits."""
-        generator = self.generator(recipe)
-        generator.check_layer(layer)
-        origin = replace(recipe, edits=())
-        return self._remember(
-            ("cut", *_origin(recipe), layer, ()), lambda: generator.advance(self._start(origin), layer)
-        )
+        return self.edited_features(replace(recipe, edits=()), layer)
 
     @torch.inference_mode()
     def part_maps(self, recipe: Recipe, layer: int, factors_id: str, refine: str = "none", k: int = 32) -> Tensor:
@@ -318,11 +304,6 @@ class Renderer:
         factors.check_choice(appearance, [])
         return saliency(self.edited_features(recipe, layer).features, factors.appearances[:, appearance]).flatten(1)
 
-    @torch.inference_mode()
-    def saliency_map(self, recipe: Recipe, layer: int, factors_id: str, appearance: int) -> Tensor:
-        """a_jᵀZ of the edited picture at image size, [h, w]."""
-        return self.to_image_size(recipe, layer, self.saliency(recipe, layer, factors_id, appearance))[0]
-
     def to_image_size(self, recipe: Recipe, layer: int, maps: Tensor) -> Tensor:
         """Maps on the grid, [n, S], cropped to the frame and enlarged bilinearly: [n, h, w]."""
         generator = self.generator(recipe)
@@ -344,21 +325,8 @@ class Renderer:
 
     def leave_gpu(self) -> None:
         """Go on without a GPU, whose memory is full: all that is kept on it is made again when it is asked for."""
-        with self._lock:
-            self._cache.clear()
+        self._cache.clear()
         self.catalogue.leave_gpu()
-
-    def _remember(self, key: Hashable, make: Callable):
-        with self._lock:
-            if key in self._cache:
-                self._cache.move_to_end(key)
-                return self._cache[key]
-        value = make()  # outside the lock: two threads may both make it, and neither waits for the other's network
-        with self._lock:
-            self._cache[key] = value
-            while len(self._cache) > self._cached:
-                self._cache.popitem(last=False)
-        return value
 
 
 def apply_recipe(recipe: Recipe, catalogue: Catalogue | None = None) -> Tensor:

@@ -10,6 +10,7 @@ from argparse import Namespace
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from io import BytesIO
+from itertools import islice
 from pickletools import genops
 from typing import Any, BinaryIO
 
@@ -20,7 +21,15 @@ from torch import Tensor
 MAX_OPERATIONS = 1_000_000  # a large published file has 100,000; each can cost some 100 bytes of memory
 MAX_RECORDS = 20_000  # parts of a zip archive; one per tensor
 CONSTANT = re.compile(r"BININT[12]?|LONG[14]|BINFLOAT|SHORT_BIN(UNICODE|BYTES)|BIN(UNICODE|BYTES)8?")
-TENSORFLOW = "it is a TensorFlow pickle"  # how the refusal of one starts
+MADE = {  # by operations without an argument; a set is kept as a list: nothing is hashed
+    **{"NONE": lambda: None, "NEWTRUE": lambda: True, "NEWFALSE": lambda: False},
+    **{"EMPTY_DICT": dict, "EMPTY_LIST": list, "EMPTY_SET": list, "EMPTY_TUPLE": tuple},
+}
+WHERE_ELSE = (
+    "the same weights can be had for PyTorch: StyleGAN2 from huggingface.co/ZeqiangLai/StyleGAN2 (.pt) or NVIDIA's "
+    "catalogue ngc.nvidia.com (stylegan2, .pkl), ProgressiveGAN and StyleGAN1 from huggingface.co/huggan, BigGAN-deep "
+    "from s3.amazonaws.com/models.huggingface.co/biggan"
+)
 
 
 @dataclass(frozen=True)
@@ -54,19 +63,30 @@ def read_pickle(stream: Any, admitted: Admitted, persistent: Callable[[Any], Any
     marks: list[int] = []
     memo: dict[int, Any] = {}
 
-    def since_mark() -> list[Any]:
-        start = marks.pop()
-        values = stack[start:]
-        del stack[start:]
+    def pop(count: int) -> list[Any]:
+        """The last so many values of the stack; they leave it."""
+        if count > len(stack):
+            raise ValueError("it takes more than it has")
+        values = stack[len(stack) - count :]
+        del stack[len(stack) - count :]
         return values
+
+    def pop_to_mark() -> list[Any]:
+        return pop(len(stack) - marks.pop())
 
     def plain(keys: list[Any]) -> list[Any]:
         if not all(isinstance(key, str | int | float) for key in keys):  # a nest of tuples takes forever to hash
             raise ValueError("it has a table whose keys are not names or numbers")
         return keys
 
-    def put(target: Any, pairs: list[Any]) -> None:
-        dict.update(target, zip(plain(pairs[::2]), pairs[1::2], strict=True))
+    def admit(module: Any, name: Any) -> Global:
+        if not isinstance(module, str) or not isinstance(name, str):
+            raise ValueError("it asks for something without a name")
+        if module.startswith(("dnnlib.tflib", "tfutil", "tensorflow")):
+            raise ValueError(f"it is a TensorFlow pickle, which is not read; {WHERE_ELSE}")
+        if (module, name) not in admitted:
+            raise ValueError(f"it asks for {module[:60]!r} {name[:60]!r}, which no generator's weights need")
+        return Global(module, name)
 
     def call(function: Any, arguments: Any) -> Any:
         if not isinstance(function, Global) or not isinstance(arguments, tuple):
@@ -81,68 +101,45 @@ def read_pickle(stream: Any, admitted: Admitted, persistent: Callable[[Any], Any
                 pass
             case "FRAME":
                 pass
-            case "NONE":
-                stack.append(None)
-            case "NEWTRUE" | "NEWFALSE":
-                stack.append(opcode.name == "NEWTRUE")
+            case name if name in MADE:
+                stack.append(MADE[name]())
             case name if CONSTANT.fullmatch(name):
                 stack.append(argument)
-            case "EMPTY_DICT":
-                stack.append({})
-            case "EMPTY_LIST" | "EMPTY_SET":  # a set is kept as a list: nothing is hashed
-                stack.append([])
-            case "EMPTY_TUPLE":
-                stack.append(())
             case "MARK":
                 marks.append(len(stack))
             case "TUPLE":
-                stack.append(tuple(since_mark()))
+                stack.append(tuple(pop_to_mark()))
             case "TUPLE1" | "TUPLE2" | "TUPLE3":
-                n = int(opcode.name[-1])
-                values = tuple(stack[len(stack) - n :])
-                del stack[len(stack) - n :]
-                stack.append(values)
-            case "APPEND":
-                value = stack.pop()
-                list.append(stack[-1], value)
-            case "APPENDS" | "ADDITEMS":
-                values = since_mark()
-                list.extend(stack[-1], values if opcode.name == "APPENDS" else plain(values))
-            case "SETITEM":
-                value, key = stack.pop(), stack.pop()
-                put(stack[-1], [key, value])
-            case "SETITEMS":
-                values = since_mark()
-                put(stack[-1], values)
+                stack.append(tuple(pop(int(opcode.name[-1]))))
+            case "APPEND" | "APPENDS":
+                values = pop(1) if opcode.name == "APPEND" else pop_to_mark()
+                list.extend(stack[-1], values)
+            case "ADDITEMS":
+                values = plain(pop_to_mark())
+                list.extend(stack[-1], values)
+            case "SETITEM" | "SETITEMS":
+                pairs = pop(2) if opcode.name == "SETITEM" else pop_to_mark()
+                dict.update(stack[-1], zip(plain(pairs[::2]), pairs[1::2], strict=True))
             case "BINPUT" | "LONG_BINPUT":
                 memo[argument] = stack[-1]  # a table, not an array: a huge index costs nothing
             case "MEMOIZE":
                 memo[len(memo)] = stack[-1]
             case "BINGET" | "LONG_BINGET":
                 stack.append(memo[argument])
-            case "GLOBAL" | "STACK_GLOBAL":
-                if opcode.name == "GLOBAL":
-                    module, name = argument.split(" ")
-                else:
-                    name, module = stack.pop(), stack.pop()
-                if not isinstance(module, str) or not isinstance(name, str):
-                    raise ValueError("it asks for something without a name")
-                if module.startswith(("dnnlib.tflib", "tfutil", "tensorflow")):
-                    raise ValueError(TENSORFLOW)
-                if (module, name) not in admitted:
-                    raise ValueError(f"it asks for {module[:60]!r} {name[:60]!r}, which no generator's weights need")
-                stack.append(Global(module, name))
+            case "GLOBAL":
+                stack.append(admit(*argument.split(" ")))
+            case "STACK_GLOBAL":
+                stack.append(admit(*pop(2)))
             case "REDUCE" | "NEWOBJ":
-                arguments, function = stack.pop(), stack.pop()
-                stack.append(call(function, arguments))
+                stack.append(call(*pop(2)))
             case "BUILD":
-                state = stack.pop()
+                (state,) = pop(1)
                 if hasattr(stack[-1], "build"):
                     stack[-1].build(state)
                 elif not isinstance(stack[-1], dict):  # what a state dict's BUILD adds is bookkeeping
                     raise ValueError("it gives a state to something that has none")
             case "BINPERSID" if persistent is not None:
-                stack.append(persistent(stack.pop()))
+                stack.append(persistent(*pop(1)))
             case "STOP":
                 (value,) = stack
                 return value
@@ -245,11 +242,8 @@ def announce_storage(storages: dict[str, Storage], pid: Any) -> Storage:
 def check_zip(file: BinaryIO, size: int) -> None:
     """Raise a ValueError unless the file is a zip of torch.save that holds all that its pickle announces."""
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:
-        position = -1
-        for _ in range(MAX_RECORDS + 1):  # before zipfile makes an object of each
-            if (position := view.find(b"PK\x01\x02", position + 1)) < 0:
-                break
-        else:
+        records = islice(re.finditer(rb"PK\x01\x02", view), MAX_RECORDS + 1)
+        if sum(1 for _ in records) > MAX_RECORDS:  # before zipfile makes an object of each
             raise ValueError(f"it is a zip archive of more than {MAX_RECORDS} parts, which no generator has")
     archive = zipfile.ZipFile(file)
     records = {info.filename: info for info in archive.infolist()}
@@ -318,26 +312,18 @@ class Module:
 
 
 @dataclass(frozen=True)
-class Payload:
-    """The bytes of one storage, a legacy torch file in itself; read only if its tensor is wanted."""
+class LazyTensor:
+    """A tensor and the bytes of its storage, a legacy torch file in itself; read only if it is wanted."""
 
     data: bytes
-
-    def load(self) -> tuple[torch.UntypedStorage, torch.dtype]:
-        check_legacy(BytesIO(self.data))
-        storage = torch.load(BytesIO(self.data), map_location="cpu", weights_only=True)
-        return storage._untyped_storage, storage.dtype
-
-
-@dataclass(frozen=True)
-class LazyTensor:
-    payload: Payload
     offset: int
     size: tuple[int, ...]
     stride: tuple[int, ...]
 
     def load(self) -> Tensor:
-        storage, dtype = self.payload.load()
+        check_legacy(BytesIO(self.data))
+        typed = torch.load(BytesIO(self.data), map_location="cpu", weights_only=True)
+        dtype, storage = typed.dtype, typed._untyped_storage
         check_extent(Storage("", dtype, storage.nbytes() // dtype.itemsize), self.offset, self.size, self.stride)
         return torch.empty(0, dtype=dtype).set_(storage, self.offset, self.size, self.stride)
 
@@ -348,10 +334,10 @@ def keep_module(meta: Any) -> Module:
     return Module(meta["state"])
 
 
-def keep_tensor(payload: Any, offset: Any, size: Any, stride: Any, *_: Any) -> LazyTensor:
-    if not isinstance(payload, Payload) or not isinstance(size, tuple) or not isinstance(stride, tuple):
+def keep_tensor(data: Any, offset: Any, size: Any, stride: Any, *_: Any) -> LazyTensor:
+    if not isinstance(data, bytes) or not isinstance(size, tuple) or not isinstance(stride, tuple):
         raise ValueError("it has a tensor without data")
-    return LazyTensor(payload, offset, size, stride)
+    return LazyTensor(data, offset, size, stride)
 
 
 class Dtype:
@@ -387,7 +373,7 @@ NVIDIA_ADMITTED: Admitted = {
     ("torch_utils.persistence", "_reconstruct_persistent_obj"): keep_module,
     ("torch._utils", "_rebuild_parameter"): lambda tensor, *_: tensor,
     ("torch._utils", "_rebuild_tensor_v2"): keep_tensor,
-    ("torch.storage", "_load_from_bytes"): Payload,
+    ("torch.storage", "_load_from_bytes"): lambda data: data,
     ("collections", "OrderedDict"): empty_table,
     ("dnnlib.util", "EasyDict"): lambda: Record(),
     ("builtins", "set"): lambda items: items,

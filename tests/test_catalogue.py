@@ -12,7 +12,7 @@ from PIL import Image
 
 from panda_core import __main__ as cli
 from panda_core import catalogue as catalogue_module
-from panda_core import loading
+from panda_core import hub, loading
 from panda_core.catalogue import Catalogue, batch_for, feature_source, fit_id, user_folder
 from panda_core.checkpoints import load_generator, save_generator
 from panda_core.factors import Factors
@@ -32,13 +32,13 @@ def home(tmp_path, monkeypatch):
 @pytest.fixture
 def registered(home, monkeypatch):
     """The tiny generator as the registry's "tiny", with bundled factors beside it."""
-    source = registry.BundledFile("tiny", "generator.safetensors")
+    source = registry.LocalFile(home / "assets" / "tiny" / "generator.safetensors")
     spec = registry.GeneratorSpec("tiny", "Tiny", "stylegan2", 32, (source,), "MIT", default_layer=3)
     monkeypatch.setattr(registry, "ASSETS", home / "assets")
     monkeypatch.setattr(loading, "shared", loading.Loader())
     monkeypatch.setitem(registry.GENERATORS, "tiny", spec)
-    source.path().parent.mkdir(parents=True)
-    save_generator(GENERATOR, source.path())
+    source.where.parent.mkdir(parents=True)
+    save_generator(GENERATOR, source.where)
     factors = fit_tiny(3)
     factors.save(spec.factors_folder(LOADED.weights) / f"{factors.stem()}.safetensors")
     return factors
@@ -73,21 +73,23 @@ def test_local_factors_lie_in_the_users_folder(home):
     assert Catalogue(load=load_tiny).factors("tiny", f"local:{digest}").info == factors.info
 
 
-def test_hub_factors_come_from_the_fetcher(tmp_path):
+def test_hub_factors_are_downloaded_once(registered, tmp_path, monkeypatch):
     factors = fit_tiny(3)
     factors.save(tmp_path / "a.safetensors")
     asked = []
-    catalogue = Catalogue(load=load_tiny, fetch=lambda name: (asked.append(name), tmp_path / "a.safetensors")[1])
+    monkeypatch.setattr(hub, "download", lambda files, report: (asked.append(files), tmp_path / "a.safetensors")[1])
+    catalogue = Catalogue(load=load_tiny, own=True)
     for _ in range(2):
-        catalogue.factors("tiny", "hub:me/mine@main/a.safetensors")
-    assert asked == ["hub:me/mine@main/a.safetensors"]
+        catalogue.factors("tiny", "hub:me/mine@v1/a.safetensors")
+    assert asked == [(registry.HubFile("me/mine", "a.safetensors", revision="v1"),)]
 
 
-def test_factors_of_other_weights_are_refused(tmp_path):
+def test_factors_of_other_weights_are_refused(registered, tmp_path, monkeypatch):
     factors = fit_tiny(3).with_info(weights="0" * 12)
     factors.save(tmp_path / "a.safetensors")
+    monkeypatch.setattr(hub, "download", lambda files, report: tmp_path / "a.safetensors")
     with pytest.raises(ValueError, match="learned from weights 000000000000"):
-        Catalogue(load=load_tiny, fetch=lambda name: tmp_path / "a.safetensors").factors("tiny", "hub:a/b@c/d")
+        Catalogue(load=load_tiny, own=True).factors("tiny", "hub:a/b@c/d")
 
 
 @pytest.mark.parametrize(

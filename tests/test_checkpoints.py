@@ -272,6 +272,47 @@ def test_every_entry_of_a_state_dict_is_accounted_for(name, damage):
             build(*read_state(broken, options))
 
 
+@pytest.mark.parametrize(
+    ("name", "extra", "like"),
+    [
+        ("stylegan1-genforce-128", "synthesis.layer0.weight", "synthesis.layer1.weight"),
+        ("biggan-deep-small-32", "generator.gen_z.weight", "generator.gen_z.weight_orig"),
+        ("stylegan2-rosinality-32", "style.01.weight", "style.1.weight"),
+    ],
+)
+def test_an_entry_that_only_looks_like_one_of_the_layout_is_refused(name, extra, like):
+    fixture, tensors = FIXTURES[name], load_file(DATA / FIXTURES[name]["file"])
+    state = {key.removeprefix("weights."): t for key, t in tensors.items() if key.startswith("weights.")}
+    options = {"latent_avg": tensors.get("ckpt.latent_avg"), **fixture["constructor"]["kwargs"]}
+    build(*read_state(state, options))
+    with pytest.raises(ValueError, match=r"under two names|has not"):
+        build(*read_state({**state, extra: state[like]}, options))
+
+
+@pytest.mark.parametrize("architecture", ["orig", "resnet"])
+def test_a_stylegan2_without_skips_of_rgb_is_refused_by_its_architecture(architecture):
+    tensors = load_file(DATA / FIXTURES["stylegan2-nvidia-64"]["file"])
+    state = {key.removeprefix("weights."): t for key, t in tensors.items() if key.startswith("weights.")}
+    state = {key: t for key, t in state.items() if "torgb" not in key or "b64" in key}
+    if architecture == "resnet":
+        state["synthesis.b8.skip.weight"] = torch.zeros(8, 8, 1, 1)
+    with pytest.raises(ValueError, match="architecture 'orig' or 'resnet'"):
+        read_state(state, {"conv_clamp": 256})
+
+
+@pytest.mark.parametrize("name", [name for name in FIXTURES if not name.startswith(("stylegan3", "biggan"))])
+def test_every_constant_that_a_layout_stores_must_be_there_and_be_the_published_one(name):
+    fixture, tensors = FIXTURES[name], load_file(DATA / FIXTURES[name]["file"])
+    state = {key.removeprefix("weights."): t for key, t in tensors.items() if key.startswith("weights.")}
+    options = {"conv_clamp": None, "latent_avg": tensors.get("ckpt.latent_avg"), **fixture["constructor"]["kwargs"]}
+    constants = [key for key in state if re.search("lod|kernel|resample_filter", key)]
+    assert constants
+    for victim in constants:
+        for broken in ({k: t for k, t in state.items() if k != victim}, {**state, victim: state[victim] + 1e-4}):
+            with pytest.raises(ValueError, match=r"constant|is not what it is|do not fit"):
+                build(*read_state(broken, options))
+
+
 # ---- hostile files
 
 

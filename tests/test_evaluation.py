@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from panda_core.evaluation import mask_iou, outside_inside_ratios
+from benchmarks.evaluation import mask_iou, outside_inside_ratios
 
 
 def draw(seed):

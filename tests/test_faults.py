@@ -16,7 +16,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from panda_core import devices, gallery, ranking
+from panda_core import checkpoints, devices, ranking, whole
 from panda_core.catalogue import Catalogue
 from panda_core.factors import Factors
 from panda_core.gallery import Gallery
@@ -61,10 +61,15 @@ def publish(home):
     Gallery(home / "gallery").publish(tiny_recipe(add_edit()))
 
 
+def convert(home):
+    checkpoints.save_generator(GENERATOR, home / "generator.safetensors")
+
+
 FULL = {  # what writes: (the call that finds no room, what was there before and must stay)
     save_factors: (safetensors.torch, "save_file"),
     grow_index: (ranking.np, "save"),
-    publish: (gallery.os, "fsync"),
+    publish: (whole.os, "fsync"),
+    convert: (whole.os, "fsync"),
 }
 
 
@@ -90,7 +95,7 @@ def test_a_fit_survives_a_full_disk(home, monkeypatch):
 def test_the_page_goes_on_after_a_full_disk(home, monkeypatch):
     start = view.start()
     with monkeypatch.context() as full, pytest.raises(gr.Error, match="No space left"):
-        full.setattr(gallery.os, "fsync", no_space)
+        full.setattr(whole.os, "fsync", no_space)
         page.plainly(publish_card)(start)
     assert edits.tick(start, 1.0)[0].edit.strength == 1.0
     publish_card(start)

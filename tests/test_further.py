@@ -16,7 +16,6 @@ import app
 from panda_core.factorization import Cancelled, Progress
 from panda_core.factors import Factors
 from panda_core.recipes import parse_recipe
-from panda_core.rendering import Renderer
 from ui import bundle, edit, edits, factors, further, named, page, region, view
 from ui.session import Session
 
@@ -193,8 +192,7 @@ def test_a_link_with_a_fit_opens_by_fitting_again_and_says_so(edited, learned):
     session = edit.choose_look(region.pick(factors.use(edited, learned), event(part=2)), event(index=0))
     shown = view.renderer.image(session.recipe)
     link = view.link(session)
-    with view.renderer.catalogue._lock:
-        view.renderer.catalogue._factors.pop((session.recipe.generator, learned[2]))
+    view.renderer.catalogue._factors.clear()
     view.renderer._cache.clear()
     opened = page.open_link(link)
     assert "learned again" in opened.notice
@@ -323,12 +321,12 @@ FILES = {
 
 @pytest.mark.parametrize("kind", FILES)
 def test_a_file_that_is_not_right_is_refused_in_one_sentence(start, kind):
-    before = len(view.renderer.catalogue._factors)
+    before = len(view.renderer.catalogue._factors.items())
     paths = [save(data, name) for name, data in FILES[kind](start).items()]
     with pytest.raises(ValueError) as caught:
         factors.open_files(start, paths, start.layer, go_on)
     assert 10 < len(str(caught.value)) < 400
-    assert len(view.renderer.catalogue._factors) == before
+    assert len(view.renderer.catalogue._factors.items()) == before
 
 
 def test_a_recipe_in_a_zip_gets_no_more_than_came_with_it(edited, start):
@@ -377,11 +375,10 @@ def test_a_mistake_is_one_sentence(edited, kind):
     assert 10 < len(caught.value.message) < 300 and "\n" not in caught.value.message
 
 
-def test_jobs_of_one_visitor_leave_the_pictures_of_others_in_the_cache(edited, monkeypatch):
-    used = []
-    monkeypatch.setattr(Renderer, "_remember", lambda self, key, make: used.append(self) or make())
+def test_jobs_of_one_visitor_leave_the_pictures_of_others_in_the_cache(edited):
+    before = view.renderer._cache.items()
     further.on_others(edited.recipe, go_on)
-    assert view.renderer not in used
+    assert [key for key, _ in view.renderer._cache.items()] == [key for key, _ in before]
 
 
 def test_factors_of_a_visitor_are_files_of_ours(edited, home):

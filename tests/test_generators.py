@@ -13,7 +13,7 @@ from panda_core.generators.split import weights_hash
 from panda_core.generators.stylegan3 import StyleGAN3
 
 TINY = {family: cls.tiny(0) for family, cls in FAMILIES.items()}
-TINY["stylegan3-r"] = StyleGAN3.tiny(0, is_rotating=True)
+TINY["stylegan3-r"] = StyleGAN3.tiny(0, kernel=1, is_radial=True)
 EVERY_LAYER = [(name, layer) for name, generator in TINY.items() for layer in generator.layers]
 PSI = 0.7
 
@@ -279,3 +279,8 @@ def test_a_class_is_found_by_name_whatever_its_case_or_by_number_as_text():
     with pytest.raises(ValueError, match="close names are golden retriever"):
         generator.class_number("golden retreiver")
     assert torch.equal(generator.sample([1], 0.5, "pizza").classes, generator.sample([1], 0.5, 963).classes)
+
+
+def test_sizes_that_a_file_states_as_10_0_are_whole_numbers():
+    latents = TINY["stylegan3"].sample([1])
+    assert torch.equal(StyleGAN3.tiny(0, resolution=32.0, margin=10.0)(latents), TINY["stylegan3"](latents))

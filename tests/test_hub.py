@@ -135,7 +135,7 @@ def test_the_table_says_what_it_must():
         assert name == spec.name
         assert spec.family in FAMILIES
         assert spec.licence
-        assert spec.tried == all(isinstance(source, registry.BundledFile) for source in spec.sources)
+        assert spec.tried == all(isinstance(source, LocalFile) for source in spec.sources)
         for source in spec.sources:
             if isinstance(source, UrlFile):
                 assert source.url.startswith("https://")
@@ -528,9 +528,9 @@ def test_generators_are_kept_by_bytes_and_the_oldest_goes_first(hub):
     loader.load(specs[1])
     assert loader.load(specs[0]) is first  # used again: 1 is the oldest now
     loader.load(specs[2])
-    assert loader.names() == ["tiny0", "tiny2"]
+    assert [name for name, _ in loader._kept.items()] == ["tiny0", "tiny2"]
     loader.load(specs[3])
-    assert loader.names() == ["tiny2", "tiny3"]
+    assert [name for name, _ in loader._kept.items()] == ["tiny2", "tiny3"]
     images = first.generator(first.generator.sample([0]))  # dropped, and still of use to who holds it
     assert torch.equal(images, generator(generator.sample([0])))
 
@@ -539,7 +539,7 @@ def test_one_generator_larger_than_the_limit_is_kept_alone(hub):
     loader = loading.Loader(limit=1)
     for seed in (0, 1):
         loader.load(tiny_spec(hub, seed))
-    assert loader.names() == ["tiny1"]
+    assert [name for name, _ in loader._kept.items()] == ["tiny1"]
 
 
 def test_many_threads_load_a_generator_once_and_hold_up_nobody_else(hub, monkeypatch):
@@ -572,7 +572,7 @@ def test_the_limit_is_an_option(monkeypatch, hub):
     loader = loading.Loader()
     for seed in (0, 1):
         loader.load(tiny_spec(hub, seed))
-    assert loader.names() == ["tiny1"]
+    assert [name for name, _ in loader._kept.items()] == ["tiny1"]
 
 
 def test_a_failed_download_leaves_the_generator_that_was_there(hub):

@@ -154,7 +154,8 @@ def test_maps_have_the_pictures_size_and_range(renderer):
     assert maps.shape == (4, 32, 32)
     assert maps.min() >= 0 and maps.max() <= 1
     assert renderer.region_map(tiny_recipe(), add_edit()).shape == (32, 32)
-    assert renderer.saliency_map(tiny_recipe(), 5, "bundled:five", 0).shape == (32, 32)
+    on_grid = renderer.saliency(tiny_recipe(), 5, "bundled:five", 0)
+    assert renderer.to_image_size(tiny_recipe(), 5, on_grid).shape == (1, 32, 32)
 
 
 def test_saliency_is_of_the_edited_picture(renderer):

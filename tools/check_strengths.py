@@ -22,7 +22,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from panda_core.factors import DEFAULT_REACH, Factors
-from panda_core.generators.registry import GENERATORS, find_spec
+from panda_core.generators.registry import GENERATORS
 from panda_core.images import to_pil
 from panda_core.recipes import Edit, Recipe, Region
 from panda_core.rendering import Renderer
@@ -128,7 +128,7 @@ def main() -> None:
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     renderer, table = Renderer(), []
-    folder = find_spec(args.generator).factors_folder(renderer.catalogue.generator(args.generator).weights)
+    folder = GENERATORS[args.generator].factors_folder(renderer.catalogue.generator(args.generator).weights)
     for layer, factors_id in renderer.catalogue.bundled(args.generator).items():
         factors = renderer.catalogue.factors(args.generator, factors_id)
         if args.write:

@@ -355,7 +355,7 @@ def find_preset(renderer: Renderer, wish: Wish, layers: dict[int, Layer]) -> dic
 
 def draw_sheet(renderer: Renderer, rows: list[dict], path: Path, pictures: int = 6, side: int = 96) -> None:
     """A row per preset: its name and figures, and pairs of a picture before and after, as the page opens on them."""
-    z_dim, psi = renderer.catalogue.generator(NAME).generator.z_dim, registry.find_spec(NAME).default_psi
+    z_dim, psi = renderer.catalogue.generator(NAME).generator.z_dim, registry.GENERATORS[NAME].default_psi
     margin, step = 150, side + 2
     sheet = Image.new("RGB", (margin + 2 * pictures * step, len(rows) * step), "white")
     pen = ImageDraw.Draw(sheet)

@@ -192,7 +192,7 @@ def make_factors(out: Path, layer: int, R_S: int, masks: Tensor) -> Factors:
     catalogue = Catalogue()
     loaded = catalogue.generator(NAME)
     resolution = loaded.generator.resolution
-    factors = fit_layer(NAME, loaded, layer, R_S=R_S, psi=registry.find_spec(NAME).default_psi)
+    factors = fit_layer(NAME, loaded, layer, R_S=R_S, psi=registry.GENERATORS[NAME].default_psi)
     names = name_parts(factors, masks, resolution), name_concepts(loaded.generator, factors)
     factors = factors.with_info(part_names=names[0], appearance_names=names[1])
     factors.save(factors.path(out))

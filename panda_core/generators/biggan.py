@@ -7,7 +7,6 @@ The condition (z and the class embedding) and the truncation, which picks the no
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 import torch
@@ -33,15 +32,12 @@ class TruncatedStatistics(nn.Module):
         Between two rows the published networks weigh them the wrong way round, and in double precision 0.58 falls
         below row 29: the weights were made to work with this, so both are kept.
         """
-        rows = []
-        for statistic in (self.means, self.variances):
-            fraction, row = np.modf(psi / (1.0 / (len(statistic) - 1)))
-            row = int(row)
-            if fraction:
-                rows.append(statistic[row] * fraction + statistic[row + 1] * (1 - fraction))
-            else:
-                rows.append(statistic[row])
-        return rows[0], rows[1]
+        fraction, row = np.modf(psi / (1.0 / (len(self.means) - 1)))
+        low = int(row)
+        if not fraction:
+            return self.means[low], self.variances[low]
+        mean, variance = (s[low] * fraction + s[low + 1] * (1 - fraction) for s in (self.means, self.variances))
+        return mean, variance
 
 
 class ConditionalNorm(TruncatedStatistics):
@@ -111,6 +107,10 @@ class BigGAN(SplitGenerator):
     """
 
     family = "biggan"
+    tiny_config = {
+        "blocks": ((False, 4, 4), (True, 4, 4), (False, 4, 2), (True, 2, 2), (True, 2, 1)),
+        **{"attention_at": 3, "width": 8, "z_dim": 10, "n_classes": 6, "n_stats": 11},
+    }
     psi_range = (0.02, 1.0)  # the first row of statistics above 0, for the published 51
 
     def __init__(
@@ -172,11 +172,3 @@ class BigGAN(SplitGenerator):
         gain = self.norm_weight * (variance + self.eps).rsqrt()
         x = (cut.features - mean[:, None, None]) * gain[:, None, None] + self.norm_bias[:, None, None]
         return self.to_rgb(x.relu()).tanh()
-
-    @classmethod
-    def tiny(cls, seed: int) -> Self:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            blocks = [(False, 4, 4), (True, 4, 4), (False, 4, 2), (True, 2, 2), (True, 2, 1)]
-            generator = cls(blocks, attention_at=3, width=8, z_dim=10, n_classes=6, n_stats=11)
-        return generator.eval().requires_grad_(False)

@@ -34,8 +34,8 @@ class Mapping(nn.Module):
     """z -> w: pixel norm, then dense layers with leaky ReLU; a class is embedded and put behind z.
 
     Args:
-        gain, weight_gain: factor behind each activation; further factor on the weights, not the bias (StyleGAN1).
         joint_norm: one pixel norm over z and embedding together (genforce), not one each (NVIDIA).
+        gain, weight_gain: factor behind each activation; further factor on the weights, not the bias (StyleGAN1).
     """
 
     def __init__(
@@ -44,18 +44,17 @@ class Mapping(nn.Module):
         w_dim: int,
         n_layers: int = 8,
         hidden: int | None = None,
-        lr_multiplier: float = 0.01,
-        gain: float = math.sqrt(2.0),
         n_classes: int = 0,
         embed_dim: int = 0,
-        weight_gain: float = 1.0,
         joint_norm: bool = False,
+        gain: float = math.sqrt(2.0),
+        weight_gain: float = 1.0,
     ):
         super().__init__()
         if not 1 <= n_layers <= 64:
             raise ValueError(f"mapping_layers is {n_layers}; it must be from 1 to 64.")
         widths = [z_dim + (embed_dim if n_classes else 0)] + [hidden or w_dim] * (n_layers - 1) + [w_dim]
-        self.layers = nn.ModuleList(Dense(a, b, lr_multiplier, gain=weight_gain) for a, b in pairwise(widths))
+        self.layers = nn.ModuleList(Dense(a, b, 0.01, gain=weight_gain) for a, b in pairwise(widths))
         self.embed = Dense(n_classes, embed_dim) if n_classes else None
         self.gain, self.joint_norm = gain, joint_norm
 

@@ -8,7 +8,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
-from typing import Self
 
 import torch
 import torch.nn.functional as F
@@ -43,6 +42,7 @@ class PGGAN(SplitGenerator):
     """
 
     family = "pggan"
+    tiny_config = {"channels": (12, 12, 10, 8), "z_dim": 10}
     psi_range = None
 
     def __init__(self, channels: Sequence[int], z_dim: int = 512):
@@ -71,12 +71,3 @@ class PGGAN(SplitGenerator):
     def finish(self, cut: Cut) -> Tensor:
         weight = self.rgb_weight / math.sqrt(self.rgb_weight.shape[1])
         return F.conv2d(pixel_norm(cut.features), weight[:, :, None, None], self.rgb_bias)
-
-    @classmethod
-    def tiny(cls, seed: int) -> Self:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            generator = cls(channels=(12, 12, 10, 8), z_dim=10)
-            for conv in generator.convs:
-                conv.bias.data.normal_(std=0.2)
-        return generator.eval().requires_grad_(False)

@@ -23,24 +23,11 @@ ASSETS = Path(__file__).parents[2] / "assets"
 
 
 @dataclass(frozen=True)
-class BundledFile:
-    """A file that ships with the project: assets/<folder>/<name>."""
-
-    folder: str
-    name: str
-
-    def path(self) -> Path:
-        return ASSETS / self.folder / self.name
-
-
-@dataclass(frozen=True)
 class LocalFile:
-    """A file of the user's own."""
+    """A file here: one that ships with the project, or the user's own."""
 
     where: Path
-
-    def path(self) -> Path:
-        return self.where
+    beside: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -75,7 +62,7 @@ class UrlFile:
         return self.url.rpartition("/")[2]
 
 
-Source = BundledFile | LocalFile | HubFile | UrlFile
+Source = LocalFile | HubFile | UrlFile
 
 
 @dataclass(frozen=True)
@@ -143,7 +130,9 @@ def read_table(path: Path) -> dict[str, GeneratorSpec]:
     """The entries of generators.toml by name."""
 
     def source(given: dict) -> Source:
-        kind = UrlFile if "url" in given else HubFile if "repo" in given else BundledFile
+        if "folder" in given:
+            return LocalFile(ASSETS / given["folder"] / given["name"])
+        kind = UrlFile if "url" in given else HubFile
         return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in given.items()})
 
     def pair(layer: int, repo: str, parts: str, appearances: str) -> PublishedPair:
@@ -161,14 +150,3 @@ def read_table(path: Path) -> dict[str, GeneratorSpec]:
 
 
 GENERATORS: dict[str, GeneratorSpec] = read_table(Path(__file__).with_name("generators.toml"))
-
-
-def find_spec(name: str) -> GeneratorSpec:
-    """The row of this name; for generators of the user's own see `loading.find_spec`."""
-    if name not in GENERATORS:
-        first, *others = GENERATORS
-        raise ValueError(
-            f"generator is {name[:100]!r}; there are {first} and {len(others)} more, which python -m panda_core list "
-            "shows."
-        )
-    return GENERATORS[name]

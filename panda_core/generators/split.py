@@ -54,13 +54,14 @@ class Cut:
 
 
 class SplitGenerator(nn.Module, ABC):
-    """What every generator family offers. A family writes `layers`, `start`, `step`, `finish` and `tiny`.
+    """What every generator family offers. A family writes `layers`, `start`, `step`, `finish` and `tiny_config`.
 
     A forward pass is start -> step -> step -> ... -> finish, whether it is cut or not, so that
     tail(head(latents, l)) equals the uncut forward bit for bit.
     """
 
     family: ClassVar[str]
+    tiny_config: ClassVar[dict[str, Any]]  # the constructor's arguments for a small copy
     config: dict[str, Any]  # the constructor's arguments, in types that JSON knows: type(g)(**g.config) rebuilds it
     class_names: Sequence[str] = ()  # one per class where the classes have names
     psi_range: ClassVar[tuple[float, float] | None] = (0.0, 1.0)  # None: the family knows no truncation
@@ -92,9 +93,15 @@ class SplitGenerator(nn.Module, ABC):
         """The picture [N, 3, h, w], nominally in [-1, 1], from the last layer's cut."""
 
     @classmethod
-    @abstractmethod
-    def tiny(cls, seed: int) -> Self:
-        """A small copy with random weights, for tests."""
+    def tiny(cls, seed: int, **changes) -> Self:
+        """A small copy with random weights, for tests; what begins at 0 is random too, so that it matters."""
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            torch.manual_seed(seed)
+            generator = cls(**cls.tiny_config | changes)
+            for tensor in generator.state_dict().values():
+                if not tensor.any():
+                    tensor.normal_(std=0.2)
+        return generator.eval().requires_grad_(False)
 
     def draw_z(self, seed: int, psi: float) -> np.ndarray:
         """z of one seed, [z_dim], float64: RandomState(seed).randn as everywhere in the field."""
@@ -187,7 +194,7 @@ def check_resolution(resolution: int) -> int:
     """The resolution, or a ValueError if no generator has it: a file could say anything."""
     if resolution not in (8, 16, 32, 64, 128, 256, 512, 1024, 2048):
         raise ValueError(f"resolution is {resolution}; it must be a power of two from 8 to 2048.")
-    return resolution
+    return int(resolution)
 
 
 def weights_hash(weights: nn.Module | Mapping[str, Tensor]) -> str:

@@ -6,7 +6,6 @@ Layer l is the output of the block of resolution 2^(l-1), after its second AdaIN
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Self
 
 import torch
 import torch.nn.functional as F
@@ -62,6 +61,7 @@ class StyleGAN1(SplitGenerator):
     """
 
     family = "stylegan1"
+    tiny_config = {"channels": (12, 12, 10, 8), "z_dim": 10, "w_dim": 14, "mapping_layers": 2}
 
     def __init__(
         self,
@@ -77,17 +77,9 @@ class StyleGAN1(SplitGenerator):
         self.config = constructor_arguments(locals())
         self.z_dim, self.n_classes = z_dim, n_classes
         self.resolution = check_resolution(4 * 2 ** (len(channels) - 1))
-        self.mapping = Mapping(
-            z_dim,
-            w_dim,
-            mapping_layers,
-            mapping_width,
-            gain=1.0,
-            n_classes=n_classes,
-            embed_dim=embed_dim or z_dim,
-            weight_gain=math.sqrt(2.0),
-            joint_norm=True,
-        )
+        widths = z_dim, w_dim, mapping_layers, mapping_width
+        gains = {"gain": 1.0, "weight_gain": math.sqrt(2.0)}
+        self.mapping = Mapping(*widths, n_classes, embed_dim or z_dim, joint_norm=True, **gains)
         self.register_buffer("w_avg", torch.zeros(w_dim))
         self.const = nn.Parameter(torch.randn(channels[0], 4, 4))
         convs = [StyledConv(None, channels[0], 4, w_dim, False)]
@@ -117,14 +109,3 @@ class StyleGAN1(SplitGenerator):
     def finish(self, cut: Cut) -> Tensor:
         weight = self.rgb_weight / math.sqrt(self.rgb_weight.shape[1])
         return F.conv2d(cut.features, weight[:, :, None, None], self.rgb_bias)
-
-    @classmethod
-    def tiny(cls, seed: int) -> Self:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            generator = cls(channels=(12, 12, 10, 8), z_dim=10, w_dim=14, mapping_layers=2)
-            generator.w_avg.normal_(std=0.3)
-            for conv in generator.convs:
-                conv.noise_strength.data.normal_(std=0.2)
-                conv.bias.data.normal_(std=0.2)
-        return generator.eval().requires_grad_(False)

@@ -7,7 +7,6 @@ the running RGB image is part of the cut: at odd l it already holds this resolut
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Self
 
 import torch
 import torch.nn.functional as F
@@ -16,28 +15,28 @@ from torch import Tensor, nn
 from .ops import Dense, Mapping, truncate
 from .split import Cut, Latents, SplitGenerator, check_resolution, constructor_arguments
 
+A, B = 1 / 4, 3 / 4  # twice the filter (1, 3, 3, 1) / 8 that all resampling has: its gain is 2 along each axis
 
-def upsample_fir(x: Tensor, taps: Tensor) -> Tensor:
-    """Double the size: insert zeros, then filter with outer(taps, taps), gain 4. taps: [4], symmetric, sum 1.
 
-    Written as two output phases per axis, so that the zeros are never multiplied: of the taps (a, b, b, a) an even
-    pixel sees 2(a x[i-1] + b x[i]), an odd one 2(b x[i] + a x[i+1]).
+def upsample_fir(x: Tensor) -> Tensor:
+    """Double the size: insert zeros, then filter with outer([1, 3, 3, 1], [1, 3, 3, 1]) / 64, gain 4.
+
+    Written as two output phases per axis, so that the zeros are never multiplied: an even pixel sees A x[i-1] + B x[i],
+    an odd one B x[i] + A x[i+1].
     """
     N, C, H, W = x.shape
-    a, b = 2 * taps[0], 2 * taps[1]
     x = F.pad(x, (1, 1, 1, 1))
-    mid = b * x[:, :, 1:-1]
-    x = torch.stack([a * x[:, :, :-2] + mid, mid + a * x[:, :, 2:]], dim=3).view(N, C, 2 * H, W + 2)
-    mid = b * x[..., 1:-1]
-    return torch.stack([a * x[..., :-2] + mid, mid + a * x[..., 2:]], dim=4).view(N, C, 2 * H, 2 * W)
+    mid = B * x[:, :, 1:-1]
+    x = torch.stack([A * x[:, :, :-2] + mid, mid + A * x[:, :, 2:]], dim=3).view(N, C, 2 * H, W + 2)
+    mid = B * x[..., 1:-1]
+    return torch.stack([A * x[..., :-2] + mid, mid + A * x[..., 2:]], dim=4).view(N, C, 2 * H, 2 * W)
 
 
-def blur_fir(x: Tensor, taps: Tensor) -> Tensor:
-    """Filter with outer(taps, taps), gain 4, padding 1: [N, C, 2r+1, 2r+1] -> [N, C, 2r, 2r]. taps: (a, b, b, a)."""
-    a, b = 2 * taps[0], 2 * taps[1]
+def blur_fir(x: Tensor) -> Tensor:
+    """Filter with the same, gain 4, padding 1: [N, C, 2r+1, 2r+1] -> [N, C, 2r, 2r]."""
     x = F.pad(x, (1, 1, 1, 1))
-    x = a * (x[:, :, :-3] + x[:, :, 3:]) + b * (x[:, :, 1:-2] + x[:, :, 2:-1])
-    return a * (x[..., :-3] + x[..., 3:]) + b * (x[..., 1:-2] + x[..., 2:-1])
+    x = A * (x[:, :, :-3] + x[:, :, 3:]) + B * (x[:, :, 1:-2] + x[:, :, 2:-1])
+    return A * (x[..., :-3] + x[..., 3:]) + B * (x[..., 1:-2] + x[..., 2:-1])
 
 
 class ModulatedConv(nn.Module):
@@ -54,7 +53,6 @@ class ModulatedConv(nn.Module):
         self.affine = Dense(w_dim, n_in, bias=1.0)
         self.noise_strength = nn.Parameter(torch.zeros(()))
         self.register_buffer("noise", torch.randn(size, size))
-        self.register_buffer("taps", torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8, persistent=False)
         self.upsamples = upsamples
         self.clamp = clamp
 
@@ -72,7 +70,7 @@ class ModulatedConv(nn.Module):
     def _convolve(self, x: Tensor, weight: Tensor) -> Tensor:
         if not self.upsamples:
             return F.conv2d(x, weight, padding=1)
-        return blur_fir(F.conv_transpose2d(x, weight.transpose(0, 1), stride=2), self.taps)
+        return blur_fir(F.conv_transpose2d(x, weight.transpose(0, 1), stride=2))
 
 
 class ToRGB(nn.Module):
@@ -105,6 +103,7 @@ class StyleGAN2(SplitGenerator):
     """
 
     family = "stylegan2"
+    tiny_config = {"channels": (12, 12, 10, 8), "z_dim": 10, "w_dim": 14, "mapping_layers": 2}
 
     def __init__(
         self,
@@ -124,18 +123,10 @@ class StyleGAN2(SplitGenerator):
         self.extrapolates = extrapolates
         self.z_dim, self.n_classes = z_dim, n_classes
         self.resolution = check_resolution(4 * 2 ** (len(channels) - 1))
-        self.mapping = Mapping(
-            z_dim,
-            w_dim,
-            mapping_layers,
-            mapping_width,
-            n_classes=n_classes,
-            embed_dim=embed_dim or w_dim,
-            joint_norm=joint_norm,
-        )
+        widths = z_dim, w_dim, mapping_layers, mapping_width
+        self.mapping = Mapping(*widths, n_classes, embed_dim or w_dim, joint_norm)
         self.register_buffer("w_avg", torch.zeros(w_dim))
         self.const = nn.Parameter(torch.randn(channels[0], 4, 4))
-        self.register_buffer("taps", torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8, persistent=False)
         convs = [ModulatedConv(channels[0], channels[0], 4, w_dim, False, conv_clamp)]
         for k in range(1, len(channels)):
             size, (n_in, n_out) = 4 * 2**k, channels[k - 1 : k + 1]
@@ -161,7 +152,7 @@ class StyleGAN2(SplitGenerator):
         ws, rgb, i = cut.carry["ws"], cut.carry["rgb"], cut.layer
         x = self.convs[i](cut.features, ws[:, i])
         if i % 2 == 0:
-            rgb = upsample_fir(rgb, self.taps) + self.to_rgb[i // 2](x, ws[:, i + 1])
+            rgb = upsample_fir(rgb) + self.to_rgb[i // 2](x, ws[:, i + 1])
         return replace(cut, features=x, layer=i + 1, carry={"ws": ws, "rgb": rgb})
 
     def finish(self, cut: Cut) -> Tensor:
@@ -171,14 +162,3 @@ class StyleGAN2(SplitGenerator):
         """The running RGB image of half the size: what the last two convolutions only sharpen."""
         half = max(self.layers) - 2
         return self.finish(self.advance(cut, half)) if cut.layer < half else super().preview(cut)
-
-    @classmethod
-    def tiny(cls, seed: int) -> Self:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            generator = cls(channels=(12, 12, 10, 8), z_dim=10, w_dim=14, mapping_layers=2)
-            generator.w_avg.normal_(std=0.3)
-            for conv in generator.convs:
-                conv.noise_strength.data.normal_(std=0.2)
-                conv.bias.data.normal_(std=0.2)
-        return generator.eval().requires_grad_(False)

@@ -44,7 +44,7 @@ def plan_bands(
         cutoff = first_cutoff * (resolution / 2 / first_cutoff) ** grown
         stopband = first_stopband * (resolution / 2 * last_stopband_rel / first_stopband) ** grown
         rate = int(2 ** math.ceil(math.log2(min(2 * stopband, resolution))))
-        size = resolution if i >= n_layers - 1 else rate + 2 * margin
+        size = int(resolution if i >= n_layers - 1 else rate + 2 * margin)  # a file's numbers may be 10.0
         bands.append(Band(cutoff, max(stopband, rate / 2) - cutoff, rate, size))
         before = bands[max(i - 1, 0)].rate
         if not 1 <= before <= rate <= 16 * before:
@@ -82,13 +82,9 @@ def upsample_axis(x: Tensor, taps: Tensor, factor: int, lo: int, n_out: int, axi
     N, C, H, W = x.shape
     phases = taps.view(-1, factor).t().flip(1) * factor  # [factor, taps / factor], as a correlation
     reach = phases.shape[1] - 1
-    x = x.reshape(N * C, 1, H, W)
-    if axis == 2:
-        x = F.conv2d(x, phases[:, None, :, None], padding=(reach, 0))  # [NC, factor, H + reach, W]
-        x = x.transpose(1, 2).reshape(N, C, -1, W)
-    else:
-        x = F.conv2d(x, phases[:, None, None, :], padding=(0, reach))  # [NC, factor, H, W + reach]
-        x = x.permute(0, 2, 3, 1).reshape(N, C, H, -1)
+    along, padding = ((-1, 1), (reach, 0)) if axis == 2 else ((1, -1), (0, reach))
+    x = F.conv2d(x.reshape(N * C, 1, H, W), phases.view(factor, 1, *along), padding=padding)  # [NC, factor, ...]
+    x = x.movedim(1, axis).flatten(axis - 1, axis).unflatten(0, (N, C))
     skip = len(taps) - 1 - lo  # values of the full convolution before the first one that is wanted
     pad = (-skip, n_out + skip - x.shape[axis])
     return F.pad(x, (0, 0, *pad) if axis == 2 else pad)
@@ -214,6 +210,7 @@ class StyleGAN3(SplitGenerator):
     """
 
     family = "stylegan3"
+    tiny_config = {"resolution": 32, "channels": (12, 12, 12, 12, 10, 8, 8), "z_dim": 10, "w_dim": 14}
 
     def __init__(
         self,
@@ -245,27 +242,16 @@ class StyleGAN3(SplitGenerator):
         self.mapping = Mapping(z_dim, w_dim, mapping_layers, n_classes=n_classes, embed_dim=w_dim)
         self.register_buffer("w_avg", torch.zeros(w_dim))
         n_layers = len(channels) - 1
-        self.bands = plan_bands(
-            resolution, n_layers, n_critical, first_cutoff, first_stopband, last_stopband_rel, margin
-        )
+        shape = n_critical, first_cutoff, first_stopband, last_stopband_rel, margin
+        self.bands = plan_bands(resolution, n_layers, *shape)
         self.input = FourierFeatures(channels[0], w_dim, self.bands[0])
         entries = []
         for i in range(n_layers + 1):
             before, is_rgb = max(i - 1, 0), i == n_layers
-            entries.append(
-                FilteredLayer(
-                    channels[before],
-                    3 if is_rgb else channels[i],
-                    w_dim,
-                    1 if is_rgb else kernel,
-                    self.bands[before],
-                    self.bands[i],
-                    filter_size,
-                    is_radial and i < n_layers - n_critical,
-                    is_rgb,
-                    conv_clamp,
-                )
-            )
+            n_out, taps = (3, 1) if is_rgb else (channels[i], kernel)
+            bands, radial = (self.bands[before], self.bands[i]), is_radial and i < n_layers - n_critical
+            entry = FilteredLayer(channels[before], n_out, w_dim, taps, *bands, filter_size, radial, is_rgb, conv_clamp)
+            entries.append(entry)
         self.entries = nn.ModuleList(entries)
 
     def band(self, layer: int) -> Band:
@@ -275,11 +261,8 @@ class StyleGAN3(SplitGenerator):
 
     @property
     def layers(self) -> dict[int, tuple[int, int, int]]:
-        channels, shapes = self.config["channels"], {}
-        for layer in range(len(channels)):
-            i = max(layer - 1, 0)
-            shapes[layer] = (channels[i], self.bands[i].size, self.bands[i].size)
-        return shapes
+        shapes = [(n, band.size, band.size) for n, band in zip(self.config["channels"], self.bands)]
+        return dict(enumerate([shapes[0], *shapes[:-1]]))
 
     def frame(self, layer: int) -> tuple[int, int, int, int]:
         band = self.band(layer)
@@ -299,24 +282,14 @@ class StyleGAN3(SplitGenerator):
         return self.entries[-1](cut.features, cut.carry["ws"][:, -1]) * self.output_scale
 
     @classmethod
-    def tiny(cls, seed: int, is_rotating: bool = False) -> Self:
-        """Random weights go flat with depth unless every layer knows the size of its input: it is measured here.
-
-        is_rotating: a StyleGAN3-R, not a T.
-        """
-        with torch.random.fork_rng(devices=[]), torch.no_grad():
-            torch.manual_seed(seed)
-            kernel = 1 if is_rotating else 3
-            channels = (12, 12, 12, 12, 10, 8, 8)
-            generator = cls(32, channels, z_dim=10, w_dim=14, kernel=kernel, is_radial=is_rotating)
-            generator.w_avg.normal_(std=0.3)
-            generator.input.affine.weight.mul_(0.2)
-            generator.input.affine.bias.copy_(torch.tensor([1.0, 0.0, 0.0, 0.0]))
-            for entry in generator.entries:
-                entry.bias.normal_(std=0.5)
-            cut = generator.start(Latents(torch.randn(4, 10)))
-            for entry in generator.entries:
-                entry.magnitude_ema.copy_(cut.features.square().mean())
-                if not entry.is_rgb:
-                    cut = generator.step(cut)
-        return generator.eval().requires_grad_(False)
+    def tiny(cls, seed: int, **changes) -> Self:
+        """Random weights go flat with depth unless every layer knows the size of its input: it is measured here."""
+        generator = super().tiny(seed, **changes)
+        generator.input.affine.weight.mul_(0.2)
+        generator.input.affine.bias.copy_(torch.tensor([1.0, 0.0, 0.0, 0.0]))
+        cut = generator.start(generator.sample(range(4)))
+        for entry in generator.entries:
+            entry.magnitude_ema.copy_(cut.features.square().mean())
+            if not entry.is_rgb:
+                cut = generator.step(cut)
+        return generator

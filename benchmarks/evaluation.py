@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from .shapes import check_shape
+from panda_core.shapes import check_shape
 
 
 def outside_inside_ratios(before: Tensor, after: Tensor, region: Tensor) -> Tensor:
