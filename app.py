@@ -32,7 +32,6 @@ from ui.page import (
     QUIET,
     Page,
     answer,
-    current,
     number,
     plainly,
     read_recipe,
@@ -104,7 +103,7 @@ def share_panel(page: Page) -> None:
         )
     both = gr.Button("Download recipe and factors together", visible=False, size="md", elem_id="together")
     page.follow(both, lambda s: gr.Button(visible=bool(bundle.own_ids(s))))
-    page.save(both.click, lambda s: view.as_file(*bundle.together(current(s))))
+    page.save(both.click, lambda s: view.as_file(*bundle.together(s)))
     given = gr.Textbox(visible="hidden", elem_id="given")
     shown = gr.Textbox(label="Copied (or copy it from here)", visible=False, lines=1, max_lines=12, buttons=["copy"],
                        interactive=False, elem_id="copied")  # fmt: skip
@@ -118,55 +117,40 @@ def share_panel(page: Page) -> None:
         done = button.click(reading(make), page.visit, given, **QUIET).success(None, given, shown, js=js)
         done.success(lambda: gr.Textbox(visible=True), None, shown, **QUIET)
 
-    offer(link, share_link, SHARE_JS)
-    offer(code, share_python, COPY_JS)
-    page.save(png.click, share_picture)
+    offer(link, view.link, SHARE_JS)
+    offer(code, view.python_lines, COPY_JS)
+    page.save(png.click, view.picture_file)
     page.on(file.upload, open_file, file)
 
 
-def roll(session: Session | None) -> Session:
-    return current(session).go_to(random.randrange(100_000))  # short enough to say aloud; any other can be typed
+def roll(session: Session) -> Session:
+    return session.go_to(random.randrange(100_000))  # short enough to say aloud; any other can be typed
 
 
-def go_to_seed(session: Session | None, seed: float | None) -> Session:
-    return current(session).go_to(number("Seed", seed, 0, 2**32 - 1, whole=True))
+def go_to_seed(session: Session, seed: float | None) -> Session:
+    return session.go_to(number("Seed", seed, 0, 2**32 - 1, whole=True))
 
 
-def go_back(session: Session | None, evt: gr.EventData) -> Session:
-    session, index = current(session), sent(evt, "index")
+def go_back(session: Session, evt: gr.EventData) -> Session:
+    index = sent(evt, "index")
     if type(index) is not int or not 0 <= index < len(session.seeds):
         raise ValueError(f"The picture to go back to is {index!r:.20}; there are {len(session.seeds)}.")
     return session.go_to(session.seeds[index])
 
 
-def set_psi(session: Session | None, psi: float) -> Session:
-    session = current(session)
+def set_psi(session: Session, psi: float) -> Session:
     limits = view.renderer.generator(session.recipe).psi_range or (0.0, 2.0)
     return session.set_psi(number("ψ", psi, *limits))
 
 
-def set_layer(session: Session | None, layer: int) -> Session:
-    session = current(session)
+def set_layer(session: Session, layer: int) -> Session:
     if type(layer) is not int or layer not in session.layers:
         raise ValueError(f"layer is {layer!r:.20}; this page edits {', '.join(map(str, session.layers))}.")
     return session.choose_layer(layer)
 
 
-def share_link(session: Session | None) -> str:
-    return view.link(current(session))
-
-
-def share_python(session: Session | None) -> str:
-    return view.python_lines(current(session))
-
-
-def share_picture(session: Session | None) -> str:
-    return view.picture_file(current(session))
-
-
-def open_file(session: Session | None, data: bytes | None) -> Session:
+def open_file(session: Session, data: bytes | None) -> Session:
     """A picture of ours, dropped or chosen: its recipe is opened, and can be undone."""
-    session = current(session)
     if not data or not isinstance(data, bytes):
         raise ValueError("The file is empty; PNG files downloaded here can be opened.")
     opened = view.opened(parse_recipe(read_recipe_json(data)))

@@ -45,7 +45,7 @@ def start() -> Session:
 
 @pytest.fixture
 def edited(start) -> Session:
-    return edit.choose_look(region.pick(edits.do_reset(start), event(part=1)), event(index=0))
+    return edit.choose_look(region.pick(start.reset(), event(part=1)), event(index=0))
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ def test_edits_at_two_layers_act_in_the_order_of_the_layers(edited):
         assert torch.equal(generator.tail(cut), view.renderer.image(recipe))
     back = edits.act(both, event(action="take", index=0))
     assert (back.layer, back.parts, back.edit) == (edited.layer, (1,), edited.edit)
-    assert edits.do_undo(both).recipe == edited.recipe
+    assert both.undo().recipe == edited.recipe
 
 
 # the same edits on other pictures
@@ -132,7 +132,7 @@ def test_refined_parts_move_the_edit_in_hand_and_undo_brings_it_back(edited):
     assert (refined.edit.region.refine, refined.edit.region.k) == ("graph", 16)
     assert not torch.equal(view.renderer.image(refined.recipe), view.renderer.image(edited.recipe))
     assert further.both_overlays(refined).count("<img") == 2 and further.both_overlays(edited).count("<img") == 1
-    assert edits.do_undo(refined).recipe == edited.recipe
+    assert refined.undo().recipe == edited.recipe
     assert further.set_refine(refined, "none", 16).recipe.edits == edited.recipe.edits
 
 
@@ -156,7 +156,7 @@ def test_named_edits_are_appended_in_one_step(edited):
     assert len(found) >= 16
     session = named.choose_named(edited, event(index=3, of=tiles["of"]))
     assert session.recipe.edits == (*edited.recipe.edits, *found[3].edits)
-    assert edits.do_undo(session).recipe == edited.recipe
+    assert session.undo().recipe == edited.recipe
     for index in (3, len(found) - 1):
         shown = view.renderer.image(named.choose_named(edited, event(index=index)).recipe)
         small = Image.open(io.BytesIO(base64.b64decode(tiles["items"][index]["image"].split(",")[1])))
@@ -235,7 +235,7 @@ def test_a_name_makes_own_factors_and_the_edits_come_along(edited):
     assert view.look_words(look, look.edit) == "look 1 (softer)"
     assert factors.rename_part(look, "<b>Fringe</b>") == look
     assert [words for words, _ in factors.choices(look)].count(factors.in_words(view.factors_of(look), "local:")) == 1
-    assert edits.do_undo(edits.do_undo(look)).recipe == edited.recipe
+    assert Session.undo(look.undo()).recipe == edited.recipe
     assert "&lt;b&gt;" in further.show_sweep(further.keep(renamed, sweep=further.sweep(renamed, go_on)))
 
 
@@ -249,7 +249,7 @@ def test_own_names_have_no_link_but_a_file_that_opens(edited, start):
     opened = factors.use_files(start, factors.open_files(start, [save(data, name)], 5, go_on))
     assert opened.recipe == mine.recipe and opened.edit == mine.edit
     assert view.region_words(opened, opened.edit) == "fringe"
-    assert edits.do_undo(opened).recipe == start.recipe
+    assert opened.undo().recipe == start.recipe
 
 
 def save(data: bytes, name: str) -> str:
@@ -344,8 +344,8 @@ def test_a_recipe_in_a_zip_gets_no_more_than_came_with_it(edited, start):
 # mistakes
 
 MISTAKES = {
-    "no edit to try": lambda s: further.try_others(edits.do_reset(s), go_on),
-    "no edit to sweep": lambda s: further.sweep(edit.let_go(s), go_on),
+    "no edit to try": lambda s: further.try_others(s.reset(), go_on),
+    "no edit to sweep": lambda s: further.sweep(s.let_go(), go_on),
     "no film": lambda s: further.sweep_file(s, "GIF"),
     "other": lambda s: further.choose_other(s, event(index=16)),
     "named": lambda s: named.choose_named(s, event(index=999)),

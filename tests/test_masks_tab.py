@@ -12,7 +12,7 @@ from PIL import Image
 
 from panda_core.images import read_recipe_json, to_arrays
 from panda_core.masks import ConceptMask
-from ui import edits, masks, view
+from ui import masks, view
 from ui.session import Session
 
 
@@ -31,7 +31,7 @@ def start() -> Session:
 
 @pytest.fixture
 def plain(start) -> Session:
-    return edits.do_reset(start)
+    return start.reset()
 
 
 def opened(text: str) -> tuple[Image.Image, dict]:

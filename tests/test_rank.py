@@ -12,7 +12,7 @@ import app
 from panda_core.factorization import Cancelled
 from panda_core.ranking import EVERYWHERE
 from tests.test_app import event
-from ui import edits, rank, region, view
+from ui import rank, region, view
 from ui.session import Session
 
 COUNT = 20
@@ -122,7 +122,7 @@ def test_a_click_opens_a_picture_and_the_edits_stay(built):
     opened = rank.open_seed(built, event(index=4, of=tiles["of"]))
     assert opened.recipe.seed == rank.answer(built).least[4] and opened.recipe.edits == built.recipe.edits
     assert rank.gallery(opened, "least")["items"][4]["on"]
-    assert edits.do_undo(opened).recipe == built.recipe
+    assert opened.undo().recipe == built.recipe
 
 
 def test_a_click_on_what_is_about_to_be_replaced_does_nothing(built):

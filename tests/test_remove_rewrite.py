@@ -21,7 +21,7 @@ def event(**data) -> gr.EventData:
 @pytest.fixture(scope="module")
 def chosen() -> Session:
     """No edits, the second part chosen."""
-    return region.pick(edits.do_reset(view.start()), event(part=1))
+    return region.pick(view.start().reset(), event(part=1))
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def size(session: Session) -> float:
 def test_removing_appends_the_edit_that_the_core_finds(chosen, removed):
     found = view.renderer.removal(chosen.recipe, chosen.layer, chosen.factors_id, chosen.region())
     assert removed.recipe.edits == (found,)
-    assert edits.do_undo(removed).recipe == chosen.recipe
+    assert removed.undo().recipe == chosen.recipe
 
 
 def test_another_cover_replaces_the_first_also_after_the_slider(removed):

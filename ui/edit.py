@@ -3,7 +3,7 @@
 import gradio as gr
 
 from . import view
-from .page import Page, current, heading, number, sent
+from .page import Page, heading, number, sent
 from .session import Session
 from .widgets import Tiles
 
@@ -23,17 +23,17 @@ def edit_tab(page: Page) -> None:
     page.follow(looks, view.sheet, later=True)
     page.on(looks.choose, choose_look)
     page.on(everywhere.click, choose_everywhere)
-    page.on(another.click, let_go)
+    page.on(another.click, Session.let_go)
     page.on(numeral.submit, choose_number, numeral)
 
 
-def choose_everywhere(session: Session | None) -> Session:
+def choose_everywhere(session: Session) -> Session:
     """The next look is for the whole picture; the edit in hand stays where it is."""
-    return current(session).let_go().restrict("all", None).find_edit()
+    return session.let_go().restrict("all", None).find_edit()
 
 
-def choose_look(session: Session | None, evt: gr.EventData) -> Session:
-    session, index = current(session), sent(evt, "index")
+def choose_look(session: Session, evt: gr.EventData) -> Session:
+    index = sent(evt, "index")
     offered = view.looks(session)
     if sent(evt, "of") not in (None, view.sheet_of(session)):
         return session  # the click met a sheet that another choice has already replaced
@@ -45,14 +45,9 @@ def choose_look(session: Session | None, evt: gr.EventData) -> Session:
     return session.add(edit)
 
 
-def choose_number(session: Session | None, given: float | None) -> Session:
+def choose_number(session: Session, given: float | None) -> Session:
     """An appearance by its number, for those who know it."""
-    session = current(session)
     if session.region() is None:
         raise ValueError("Choose a part of the picture first.")
     last = view.factors_of(session).sigma.shape[0] - 1
     return session.add(view.look(session, number("appearance", given, 0, last, whole=True)))
-
-
-def let_go(session: Session | None) -> Session:
-    return current(session).let_go()

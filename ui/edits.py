@@ -6,7 +6,7 @@ from dataclasses import replace
 import gradio as gr
 
 from . import view
-from .page import QUIET, Page, changing, current, heading, sent, sentence
+from .page import QUIET, Page, changing, heading, sent, sentence
 from .session import Session
 from .widgets import Edits, Picture
 
@@ -28,9 +28,9 @@ def edits_panel(page: Page, picture: Picture, words: gr.HTML) -> None:
     page.follow(redo, lambda s: gr.Button(interactive=bool(s.future)))
     page.follow(reset, lambda s: gr.Button(interactive=bool(s.recipe.edits)))
     page.on(edits.act, act, trigger_mode="multiple")
-    page.on(undo.click, do_undo, trigger_mode="multiple")
-    page.on(redo.click, do_redo, trigger_mode="multiple")
-    page.on(reset.click, do_reset)
+    page.on(undo.click, Session.undo, trigger_mode="multiple")
+    page.on(redo.click, Session.redo, trigger_mode="multiple")
+    page.on(reset.click, Session.reset)
     page.on(strength.release, settle, strength)
     strength.input(
         changing(tick),
@@ -52,9 +52,9 @@ def slider(session: Session):
     return gr.Slider(minimum=least, maximum=end, value=value, interactive=True, label=label)
 
 
-def tick(session: Session | None, strength: float):
+def tick(session: Session, strength: float):
     """The slider moved: a new frame, and nothing that a frame does not need."""
-    session, now = current(session), time.monotonic()
+    now = time.monotonic()
     if now - session.moved_at > PAUSE:
         session = replace(session, tag="")
     session = replace(session.set_strength(strength), moved_at=now)
@@ -62,15 +62,14 @@ def tick(session: Session | None, strength: float):
     return session, {"frame": frame}, view.edit_rows(session), sentence(frame["words"]), gr.Button(interactive=True)
 
 
-def settle(session: Session | None, strength: float) -> Session:
+def settle(session: Session, strength: float) -> Session:
     """The slider was let go: the tabs follow too. Given the strength, since the last tick may still be under way."""
-    session = current(session)
     return session if session.edit is None else session.set_strength(strength)
 
 
-def act(session: Session | None, evt: gr.EventData) -> Session:
+def act(session: Session, evt: gr.EventData) -> Session:
     """A button in the list of edits."""
-    session, action, index = current(session), sent(evt, "action"), sent(evt, "index")
+    action, index = sent(evt, "action"), sent(evt, "index")
     if action == "take":
         return session.take_up(index)
     if action == "switch":
@@ -80,15 +79,3 @@ def act(session: Session | None, evt: gr.EventData) -> Session:
     if action in ("up", "down"):
         return session.move(index, -1 if action == "up" else 1)
     raise ValueError(f"action is {action!r:.20}; it must be take, switch, up, down or remove.")
-
-
-def do_undo(session: Session | None) -> Session:
-    return current(session).undo()
-
-
-def do_redo(session: Session | None) -> Session:
-    return current(session).redo()
-
-
-def do_reset(session: Session | None) -> Session:
-    return current(session).reset()

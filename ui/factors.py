@@ -15,7 +15,7 @@ from panda_core.recipes import Recipe, parse_recipe
 
 from . import bundle, view
 from .further import parts_picture, tell
-from .page import Page, current, figure, number, plainly, read_recipe
+from .page import Page, figure, number, plainly, read_recipe
 from .session import Session
 
 SAME = 0.9  # |cos| from which a part that other samples give is the same
@@ -56,7 +56,7 @@ def factors_panel(page: Page) -> None:
         load = gr.UploadButton("Open factors", size="sm", min_width=130, file_types=kinds, file_count="multiple",
                                type="filepath", elem_id="open-factors")  # fmt: skip
     page.job(load.upload, open_files, load, layer, done=use_files)
-    page.save(save.click, lambda s: view.as_file(*bundle.factors_file(view.factors_of(current(s)))))
+    page.save(save.click, lambda s: view.as_file(*bundle.factors_file(view.factors_of(s))))
 
     page.on(using.input, choose, using)
     for kind, box in zip(("part", "appearance"), names):
@@ -107,8 +107,7 @@ def about(session: Session) -> str:
     return f"<p>{text}</p>"
 
 
-def choose(session: Session | None, factors_id: str) -> Session:
-    session = current(session)
+def choose(session: Session, factors_id: str) -> Session:
     if factors_id not in dict(choices(session)).values():
         raise ValueError(f"factors is {factors_id!r:.60}; choose one of the list.")
     layer = view.renderer.catalogue.factors(session.recipe.generator, factors_id).info.layer
@@ -166,7 +165,6 @@ def so_far(session: Session, layer, *others) -> str:
 
 def use(session: Session, found: tuple) -> Session:
     """Newly found factors go into the list, and into use if their generator is still on the page."""
-    session = current(session)
     items = tuple(item for item in session.aside(Own).items if item[2] != found[2])
     session = session.put_aside(Own((*items, found)))
     return session.use_factors(found[1], found[2]) if found[0] == session.recipe.generator else session
@@ -191,12 +189,12 @@ def show_name(session: Session, kind: str):
     return gr.Textbox(value, interactive=number is not None, placeholder=hint if number is None else "no name yet")
 
 
-def rename_part(session: Session | None, name: str) -> Session:
-    return rename(current(session), "part", name)
+def rename_part(session: Session, name: str) -> Session:
+    return rename(session, "part", name)
 
 
-def rename_appearance(session: Session | None, name: str) -> Session:
-    return rename(current(session), "appearance", name)
+def rename_appearance(session: Session, name: str) -> Session:
+    return rename(session, "appearance", name)
 
 
 def rename(session: Session, kind: str, name: str) -> Session:
@@ -274,7 +272,6 @@ def read_npy(recipe: Recipe, files: list[Path], layer: int, report) -> Factors:
 
 
 def use_files(session: Session, found: dict) -> Session:
-    session = current(session)
     if found["recipe"] is not None:
         own = tuple(item[2] for item in found["factors"])
         session = view.opened(parse_recipe(found["recipe"]), own).after(session)

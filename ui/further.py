@@ -17,7 +17,7 @@ from panda_core.recipes import Recipe
 from panda_core.rendering import Renderer
 
 from . import view
-from .page import Page, current, figure, plainly, read_recipe, sent, sentence
+from .page import Page, figure, plainly, read_recipe, sent, sentence
 from .session import Session
 from .widgets import Tiles
 
@@ -115,8 +115,8 @@ def others_tiles(session: Session) -> dict:
     return {"items": seeds, "note": "" if seeds else "Does the edit hold elsewhere? Press the button to see."}
 
 
-def choose_other(session: Session | None, evt: gr.EventData) -> Session:
-    session, index = current(session), sent(evt, "index")
+def choose_other(session: Session, evt: gr.EventData) -> Session:
+    index = sent(evt, "index")
     made = tried(session)
     if type(index) is not int or not 0 <= index < len(made):
         raise ValueError(f"The picture to open is {index!r:.20}; there are {len(made)}.")
@@ -175,12 +175,12 @@ def show_sweep(session: Session) -> str:
     return figure(f"data:image/webp;base64,{base64.b64encode(data).decode()}", session.aside(Made).sweep[3])
 
 
-def sweep_as_webp(session: Session | None) -> str:
-    return view.as_file(*sweep_file(current(session), "WEBP"))
+def sweep_as_webp(session: Session) -> str:
+    return view.as_file(*sweep_file(session, "WEBP"))
 
 
-def sweep_as_gif(session: Session | None) -> str:
-    return view.as_file(*sweep_file(current(session), "GIF"))
+def sweep_as_gif(session: Session) -> str:
+    return view.as_file(*sweep_file(session, "GIF"))
 
 
 def sweep_file(session: Session, kind: str) -> tuple[str, bytes]:
@@ -213,8 +213,7 @@ def show_neighbours(session: Session):
     return gr.Slider(visible=session.refine == "graph", maximum=min(128, most), value=min(session.k, most))
 
 
-def set_refine(session: Session | None, method: str, k: float) -> Session:
-    session = current(session)
+def set_refine(session: Session, method: str, k: float) -> Session:
     check_method(method, k, len(view.factors_of(session).parts))
     return session.set_refine(method, int(k))
 

@@ -13,7 +13,7 @@ from panda_core.gallery import Gallery
 from panda_core.images import to_pil
 
 from . import view
-from .page import Page, asking, current, heading, plainly, sent
+from .page import Page, asking, heading, plainly, sent
 from .session import Session
 from .widgets import Tiles
 
@@ -83,28 +83,27 @@ def make_card(name: str) -> dict | bool:
     return {"image": view.jpeg(image), "label": ", ".join(words)[:120], "on": False}
 
 
-def open_card(session: Session | None, evt: gr.EventData) -> Session:
-    session, index, of = current(session), sent(evt, "index"), sent(evt, "of")
+def open_card(session: Session, evt: gr.EventData) -> Session:
+    index, of = sent(evt, "index"), sent(evt, "of")
     names = of.split() if isinstance(of, str) and len(of) < 2000 else []
     if type(index) is not int or not 0 <= index < len(names):
         raise ValueError(f"The card is {index!r:.20}; {len(names)} are shown.")
     return view.opened(gallery().recipe(names[index])).after(session)
 
 
-def publish_card(session: Session | None) -> Session:
-    session = current(session)
+def publish_card(session: Session) -> Session:
     if not PUBLISHED.spend(asking(), 1.0):
         raise ValueError("You have published five pictures within the hour; wait a while before the next.")
     gallery().publish(view.renderer.pin(session.recipe))
     return session.put_aside(Order())
 
 
-def show_newest(session: Session | None) -> Session:
-    return current(session).put_aside(Order())
+def show_newest(session: Session) -> Session:
+    return session.put_aside(Order())
 
 
-def show_shuffled(session: Session | None) -> Session:
-    return current(session).put_aside(Order(random.randrange(2**31)))
+def show_shuffled(session: Session) -> Session:
+    return session.put_aside(Order(random.randrange(2**31)))
 
 
 @plainly

@@ -18,7 +18,7 @@ from panda_core.recipes import Mask, Recipe
 
 from . import view
 from .concepts import check_concept, concept_name, concept_tiles, concepts_of
-from .page import QUIET, Page, changing, current, heading, plainly, read_recipe, sent, sentence, whole
+from .page import QUIET, Page, changing, heading, plainly, read_recipe, sent, sentence, whole
 from .session import Session
 from .widgets import Tiles
 
@@ -109,8 +109,7 @@ def background(session: Session) -> tuple[int, int]:
     return view.kept.get(key, lambda: view.renderer.background(recipe, session.layer, factors_id))
 
 
-def choose_concept(session: Session | None, evt: gr.EventData) -> Session | None:
-    session = current(session)
+def choose_concept(session: Session, evt: gr.EventData) -> Session | None:
     concept = check_concept(session, sent(evt, "index"), sent(evt, "of"))
     return concept if concept is None else put_mask(session, of_concept(session, concept))
 
@@ -124,15 +123,13 @@ def side(session: Session) -> int:
     return masking(session).sign * meaning(session, masking(session).appearance)[1]
 
 
-def set_kind(session: Session | None, sign: int, rest: bool) -> Session:
-    session = current(session)
+def set_kind(session: Session, sign: int, rest: bool) -> Session:
     sign = sign and sign * meaning(session, masking(session).appearance)[1]
     return put_mask(session, replace(masking(session), sign=sign, rest=rest))
 
 
-def tick(session: Session | None, offset: float):
+def tick(session: Session, offset: float):
     """The slider moved: a new mask, and nothing else."""
-    session = current(session)
     session = put_mask(session, replace(masking(session), offset=offset))
     return session, figures(session), status(session), others(session)
 
@@ -198,22 +195,19 @@ def grid_mask(session: Session) -> Mask:
     return Mask.from_tensor(masking(session).of(cells(session)).reshape(H, W))
 
 
-def use_mask(session: Session | None) -> Session:
+def use_mask(session: Session) -> Session:
     """The mask becomes the painted area, for the next look or removal."""
-    session = current(session)
     mask = grid_mask(session)
     if "," not in mask.rle:
         raise ValueError("Nothing is kept, so there is nowhere to edit; move the threshold first.")
     return session.let_go().restrict("painted", mask)
 
 
-def cut_out_file(session: Session | None) -> str:
-    session = current(session)
+def cut_out_file(session: Session) -> str:
     return view.saved(session.recipe, cut_out(view.renderer.image(session.recipe), pixels(session)), "-cut-out")
 
 
-def mask_file(session: Session | None) -> str:
-    session = current(session)
+def mask_file(session: Session) -> str:
     return view.saved(session.recipe, mask_image(pixels(session)), "-mask")
 
 
@@ -248,8 +242,8 @@ def others(session: Session) -> dict:
     return {"items": items, "note": "", "of": str(after)}
 
 
-def open_other(session: Session | None, evt: gr.EventData) -> Session | None:
-    session, index = current(session), sent(evt, "index")
+def open_other(session: Session, evt: gr.EventData) -> Session | None:
+    index = sent(evt, "index")
     after = session.aside(Masking).after
     if after is None or sent(evt, "of") != str(after):
         return None  # the click met pictures that have been replaced

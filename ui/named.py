@@ -12,7 +12,7 @@ from panda_core.recipes import Recipe
 
 from . import view
 from .further import small
-from .page import Page, current, sent
+from .page import Page, sent
 from .session import Session
 from .widgets import Tiles
 
@@ -62,9 +62,9 @@ def pictures(recipe: Recipe, found: tuple[Preset, ...]) -> list[str]:
     return [small(images[preset.name][None]) for preset in found]
 
 
-def choose_named(session: Session | None, evt: gr.EventData) -> Session:
+def choose_named(session: Session, evt: gr.EventData) -> Session:
     """The edits of a preset, after those that there are."""
-    session, index = current(session), sent(evt, "index")
+    index = sent(evt, "index")
     found = view.presets_of(session.recipe.generator)
     if sent(evt, "of") not in (None, session.recipe.generator):
         return session  # the click met tiles of another generator

@@ -92,9 +92,19 @@ class Visit:
         self.lock = threading.Lock()
 
 
+def with_session(function: Callable) -> Callable:
+    """function(session, *inputs), given the start page's session where the server has none, without an old notice."""
+
+    @functools.wraps(function)
+    def wrapped(session: Session | None, *args):
+        return function(current(session), *args)
+
+    return wrapped
+
+
 def changing(function: Callable) -> Callable:
     """function(session, *inputs) -> (session, *values), or None where nothing changes, as an event's handler."""
-    plain = plainly(function)
+    plain = plainly(with_session(function))
 
     @functools.wraps(function)
     def wrapped(visit: Visit | None, *args):
@@ -111,7 +121,7 @@ def changing(function: Callable) -> Callable:
 
 def reading(function: Callable) -> Callable:
     """function(session) -> value, as an event's handler."""
-    plain = plainly(function)
+    plain = plainly(with_session(function))
 
     @functools.wraps(function)
     def wrapped(visit: Visit | None):
@@ -157,8 +167,8 @@ class Page:
             self._tab = None
 
         # gradio also tells of the tab that a page opens with, perhaps before the page's own session is there
-        def open_tab(session: Session | None) -> Session | None:
-            return session and session.open_tab(name)
+        def open_tab(session: Session) -> Session | None:
+            return None if session.tab == name else session.open_tab(name)
 
         self.on(tab.select, open_tab, trigger_mode="multiple")
 
@@ -169,8 +179,8 @@ class Page:
             self._fold = name
             yield
             self._fold = None
-        self.on(fold.expand, lambda session: current(session).unfold(name, True), trigger_mode="multiple")
-        self.on(fold.collapse, lambda session: current(session).unfold(name, False), trigger_mode="multiple")
+        self.on(fold.expand, lambda session: session.unfold(name, True), trigger_mode="multiple")
+        self.on(fold.collapse, lambda session: session.unfold(name, False), trigger_mode="multiple")
 
     def follow(self, component, value: Callable[[Session], Any], later: bool = False) -> None:
         """`component` shows value(session) after every change; later: in a second step, once the picture is there."""
@@ -192,10 +202,6 @@ class Page:
             cancel = gr.Button("Cancel", size="sm", min_width=80, scale=0)
         result, steps = gr.State(None), gpu.job(work, picture)
 
-        @functools.wraps(done)
-        def finish(session: Session | None, value):
-            return done(current(session), value)
-
         def run(visit: Visit | None, *values) -> Iterator:
             try:
                 with counted(work.__name__), BUDGETS.one_job(asking()):
@@ -209,7 +215,7 @@ class Page:
         begun = event(lambda: (waiting(), gr.Row(visible=True)), None, [line, row], queue=False, **QUIET)
         # "multiple": what was begun again right after Cancel is not taken for the one that is just ending
         ran = begun.then(run, [self.visit, *inputs], [result, line, row], trigger_mode="multiple", **QUIET, **JOBS)
-        self.on(ran.success, finish, result)
+        self.on(ran.success, done, result)
         ran.success(lambda: ("", gr.Row(visible=False)), None, [line, row], queue=False, **QUIET)
         if inputs:
             self._failures.append(ran.failure)
@@ -231,8 +237,8 @@ class Page:
         self._connect(demo.load, open_page, [self.visit], {})
         now = [f for f in self._followers if not f.later]
 
-        def show_now(session: Session | None) -> list:
-            return shown(now, session or view.start())
+        def show_now(session: Session) -> list:
+            return shown(now, session)
 
         for failure in self._failures:  # a field with a wrong number shows the right one again
             failure(reading(show_now), self.visit, [f.component for f in now], **QUIET)
@@ -253,8 +259,8 @@ class Page:
         if len(inputs) > 1:  # more than the visit: fields, which may hold something wrong now
             self._failures.append(done.failure)
 
-        def show_later(session: Session | None) -> list:
-            return shown(later, session or view.start())
+        def show_later(session: Session) -> list:
+            return shown(later, session)
 
         done.success(reading(show_later), self.visit, [f.component for f in later], **QUIET)
 
@@ -263,7 +269,7 @@ def shown(followers: list[Follower], session: Session) -> list:
     return [f.value(session) if f.is_open(session) else gr.skip() for f in followers]
 
 
-def open_page(session: Session | None, request: gr.Request) -> Session:
+def open_page(session: Session, request: gr.Request) -> Session:
     """The page as it opens: the recipe of its link, or the start page, with a sentence if the link was no good."""
     return open_link(request.query_params.get("r"))
 

@@ -24,7 +24,7 @@ from panda_core.recipes import parse_recipe
 
 from . import gpu, view
 from .concepts import check_concept, concept_name, concept_tiles, concepts_of
-from .page import BUDGETS, Page, asking, counted, current, heading, sent, sentence, whole
+from .page import BUDGETS, Page, asking, counted, heading, sent, sentence, whole
 from .session import Session
 from .widgets import Sum, Tiles
 
@@ -273,22 +273,19 @@ def picked(evt: gr.EventData, numbers: list[int]) -> int:
     return numbers[index]
 
 
-def choose_concept(session: Session | None, evt: gr.EventData) -> Session:
-    session = current(session)
+def choose_concept(session: Session, evt: gr.EventData) -> Session:
     concept = check_concept(session, sent(evt, "index"), sent(evt, "of"))
     return session if concept is None else keep(session, concept=concept)
 
 
-def choose_look(session: Session | None, evt: gr.EventData) -> Session:
-    session = current(session)
+def choose_look(session: Session, evt: gr.EventData) -> Session:
     if sent(evt, "of") not in (None, looks_of(session)):
         return session
     return keep(session, concept=picked(evt, part_looks(session)))
 
 
-def open_seed(session: Session | None, evt: gr.EventData) -> Session:
+def open_seed(session: Session, evt: gr.EventData) -> Session:
     """A picture of either end comes into the panel; the edits stay."""
-    session = current(session)
     found = answer(session)
     for end in ENDS if found else ():
         if sent(evt, "of") == gallery_of(session, end):
@@ -296,13 +293,12 @@ def open_seed(session: Session | None, evt: gr.EventData) -> Session:
     return session
 
 
-def choose_count(session: Session | None, count: int) -> Session:
-    return keep(current(session), count=count)
+def choose_count(session: Session, count: int) -> Session:
+    return keep(session, count=count)
 
 
-def add_term(session: Session | None, weight: float) -> Session:
+def add_term(session: Session, weight: float) -> Session:
     """The chosen concept joins the sum; one that is in it already gets the new weight."""
-    session = current(session)
     chosen, part = in_hand(session), part_of(session)
     if chosen.concept is None:
         raise ValueError("Choose the concept to add first.")
@@ -310,14 +306,14 @@ def add_term(session: Session | None, weight: float) -> Session:
     return keep(session, terms=(*others, (chosen.concept, part, weight)))
 
 
-def drop_term(session: Session | None, evt: gr.EventData) -> Session:
-    session, words = current(session), sent(evt, "words")
+def drop_term(session: Session, evt: gr.EventData) -> Session:
+    words = sent(evt, "words")
     terms = zip(in_hand(session).terms, sum_rows(session)["rows"])
     return keep(session, terms=tuple(term for term, row in terms if row != words))
 
 
-def clear_sum(session: Session | None) -> Session:
-    return keep(current(session), terms=())
+def clear_sum(session: Session) -> Session:
+    return keep(session, terms=())
 
 
 def rank(recipe: str, appearance: float, part: float, count: float) -> Iterator[dict | None]:

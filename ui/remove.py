@@ -11,7 +11,7 @@ from panda_core.images import to_pil
 from panda_core.recipes import Edit, parse_recipe
 
 from . import gpu, view
-from .page import Page, answer, current, figure, heading, plainly, sent, sentence, whole
+from .page import Page, answer, figure, heading, plainly, sent, sentence, whole
 from .region import choose_parts
 from .session import Session
 from .widgets import Tiles
@@ -143,8 +143,8 @@ def covers_of(session: Session) -> str:
     return f"{view.sheet_of(session)} {session.factors_id} {session.recipe.seed}"
 
 
-def choose_cover(session: Session | None, evt: gr.EventData) -> Session:
-    session, index = current(session), sent(evt, "index")
+def choose_cover(session: Session, evt: gr.EventData) -> Session:
+    index = sent(evt, "index")
     if sent(evt, "of") not in (None, covers_of(session)):
         return session
     edits = coverings(session)

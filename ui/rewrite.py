@@ -12,7 +12,7 @@ from panda_core.recipes import Edit, Recipe, Region
 from . import view
 from .concepts import check_concept, concept_name, concept_picture, concept_tiles, concepts_of
 from .further import resized, tell
-from .page import Page, answer, current, figure, heading, plainly, read_recipe, sent, sentence, whole
+from .page import Page, answer, figure, heading, plainly, read_recipe, sent, sentence, whole
 from .session import Session
 from .widgets import Tiles
 
@@ -70,25 +70,23 @@ def chosen(session: Session) -> Rewriting:
     return replace(kept, of=concepts_of(session), **numbers)
 
 
-def choose_source(session: Session | None, evt: gr.EventData) -> Session:
+def choose_source(session: Session, evt: gr.EventData) -> Session:
     return choose_concept(session, "source", evt)
 
 
-def choose_target(session: Session | None, evt: gr.EventData) -> Session:
+def choose_target(session: Session, evt: gr.EventData) -> Session:
     return choose_concept(session, "target", evt)
 
 
 CHOOSE = {"source": choose_source, "target": choose_target}
 
 
-def choose_concept(session: Session | None, role: str, evt: gr.EventData) -> Session:
-    session = current(session)
+def choose_concept(session: Session, role: str, evt: gr.EventData) -> Session:
     index = check_concept(session, sent(evt, "index"), sent(evt, "of"))
     return session if index is None else session.put_aside(replace(chosen(session), **{role: index}))
 
 
-def choose_here(session: Session | None, here: bool) -> Session:
-    session = current(session)
+def choose_here(session: Session, here: bool) -> Session:
     return session.put_aside(replace(chosen(session), here=here is True))
 
 
@@ -138,8 +136,7 @@ def rewriting(session: Session) -> Edit:
     return Edit("rewrite", session.layer, session.factors_id, region, **pair, strength=1.0)
 
 
-def do_rewrite(session: Session | None) -> Session:
-    session = current(session)
+def do_rewrite(session: Session) -> Session:
     edit = rewriting(session)
     same = [e.on and replace(e, strength=1.0, alpha=None) == edit for e in session.recipe.edits]
     if any(same):  # a second time there is nothing left to replace
@@ -187,8 +184,8 @@ def tried_tiles(session: Session) -> dict:
     return {"items": [{"image": i, "label": n, "on": False} for i, n in zip(images, labels)], "note": note}
 
 
-def open_tried(session: Session | None, evt: gr.EventData) -> Session:
-    session, index = current(session), sent(evt, "index")
+def open_tried(session: Session, evt: gr.EventData) -> Session:
+    index = sent(evt, "index")
     key = chosen(session).tried
     if not key or type(index) is not int or not 0 <= index < OTHERS:
         raise ValueError(f"The picture to open is {index!r:.20}; {OTHERS if key else 'none'} are shown here.")
