@@ -32,11 +32,12 @@ from ui.page import (
     QUIET,
     Page,
     answer,
+    go_to_seed,
     number,
+    open_seed,
     plainly,
     read_recipe,
     reading,
-    sent,
     sentence,
     whole,
 )  # fmt: skip
@@ -87,7 +88,7 @@ def picture_panel(page: Page) -> tuple[Picture, gr.HTML]:
     page.on(dice.click, roll, trigger_mode="multiple")
     page.on(seed.submit, go_to_seed, seed)
     page.on(seed.blur, go_to_seed, seed)
-    page.on(visited.choose, go_back)
+    page.on(visited.choose, open_seed)
     page.on(psi.input, set_psi, psi)
     page.on(layer.input, set_layer, layer)
     return picture, words
@@ -125,17 +126,6 @@ def share_panel(page: Page) -> None:
 
 def roll(session: Session) -> Session:
     return session.go_to(random.randrange(100_000))  # short enough to say aloud; any other can be typed
-
-
-def go_to_seed(session: Session, seed: float | None) -> Session:
-    return session.go_to(number("Seed", seed, 0, 2**32 - 1, whole=True))
-
-
-def go_back(session: Session, evt: gr.EventData) -> Session:
-    index = sent(evt, "index")
-    if type(index) is not int or not 0 <= index < len(session.seeds):
-        raise ValueError(f"The picture to go back to is {index!r:.20}; there are {len(session.seeds)}.")
-    return session.go_to(session.seeds[index])
 
 
 def set_psi(session: Session, psi: float) -> Session:

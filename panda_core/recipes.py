@@ -147,6 +147,14 @@ def parse_recipe(given: str | bytes | dict) -> Recipe:
     )
 
 
+def parse_region(given: Any) -> Region:
+    """Read one region of a recipe, checking everything.
+
+    Raises: ValueError, as `parse_recipe`.
+    """
+    return _region("region", given)
+
+
 def encode_link(recipe: Recipe) -> str:
     """The recipe as the value of a link's `r` parameter: JSON, deflated, base64url.
 

@@ -102,7 +102,7 @@ def test_a_look_becomes_an_edit_and_the_next_one_replaces_it(chosen):
 
 def test_a_click_on_an_outdated_sheet_chooses_nothing(chosen):
     seen = view.sheet(chosen)["of"]
-    assert edit.choose_look(region.pick(chosen, event(part=0)), event(index=0, of=seen)).edit is None
+    assert edit.choose_look(region.pick(chosen, event(part=0)), event(index=0, of=seen)) is None
     assert edit.choose_look(chosen, event(index=0, of=seen)).edit is not None
 
 
@@ -133,7 +133,7 @@ def test_a_tick_shows_the_picture_of_the_new_recipe(edited):
 def test_undo_goes_back_through_everything(start):
     session, other = start, 0 if start.parts != (0,) else 1
     changes = [
-        lambda s: app.go_to_seed(s, 12),
+        lambda s: page.go_to_seed(s, 12),
         lambda s: region.pick(s, event(part=other)),
         lambda s: edit.choose_look(s, event(index=2)),
         lambda s: edits.act(s, event(action="switch", index=0)),
@@ -205,9 +205,9 @@ def test_a_rest_between_two_moves_of_the_slider_makes_two_steps(edited, monkeypa
 
 
 def test_another_seed_keeps_the_edits_and_is_remembered(edited):
-    moved = app.go_to_seed(edited, 77)
+    moved = page.go_to_seed(edited, 77)
     assert moved.recipe.edits == edited.recipe.edits and moved.seeds[0] == 77
-    assert app.go_back(moved, event(index=1)).recipe == edited.recipe
+    assert page.open_seed(moved, event(seed=edited.recipe.seed)).recipe == edited.recipe
     assert [item["on"] for item in view.history(moved)["items"]].count(True) == 1
 
 
@@ -331,10 +331,10 @@ MISTAKES = {
     "strength": lambda s: s.set_strength(1e9),
     "strength kind": lambda s: s.set_strength("3"),
     "not a number": lambda s: s.set_strength(float("nan")),
-    "seed": lambda s: app.go_to_seed(s, -5),
-    "seed too large": lambda s: app.go_to_seed(s, 2**32),
-    "no seed": lambda s: app.go_to_seed(s, None),
-    "back": lambda s: app.go_back(s, event(index=99)),
+    "seed": lambda s: page.go_to_seed(s, -5),
+    "seed too large": lambda s: page.go_to_seed(s, 2**32),
+    "no seed": lambda s: page.go_to_seed(s, None),
+    "back": lambda s: page.open_seed(s, event(seed=-1)),
     "psi": lambda s: app.set_psi(s, 9.0),
     "layer": lambda s: app.set_layer(s, 99),
     "generator": lambda s: generators.fetch(s, "nobody", None),

@@ -78,20 +78,20 @@ def test_edits_at_two_layers_act_in_the_order_of_the_layers(edited):
 
 def test_the_edits_are_shown_on_the_sixteen_seeds_that_follow(edited):
     told = []
-    shown = further.keep(edited, others=further.try_others(edited, lambda p: told.append(p) or True))
+    shown = edited.keep_made(further.try_others, further.try_others(edited, lambda p: told.append(p) or True))
     assert [p.done for p in told] == list(range(16))
     made = further.tried(shown)
     assert [item["seed"] for item in made] == [edited.recipe.seed + 1 + i for i in range(16)]
     elsewhere = dataclasses.replace(edited.recipe, seed=made[4]["seed"])
-    assert made[4]["image"] == further.small(view.renderer.image(elsewhere))
-    assert made[4]["before"] == further.small(view.renderer.base(elsewhere))
-    opened = further.choose_other(shown, event(index=4))
+    assert made[4]["image"] == view.jpegs(view.resized(view.renderer.image(elsewhere), 128))[0]
+    assert made[4]["before"] == view.jpegs(view.resized(view.renderer.base(elsewhere), 128))[0]
+    opened = page.open_seed(shown, event(seed=made[4]["seed"]))
     assert opened.recipe == elsewhere
     assert [item["on"] for item in further.others_tiles(opened)["items"]].count(True) == 1
 
 
 def test_a_still_edit_holds_nowhere(edited):
-    none = further.keep(edited, others=further.try_others(edited.set_strength(0.0), go_on))
+    none = edited.keep_made(further.try_others, further.try_others(edited.set_strength(0.0), go_on))
     assert "Seen in 0 of 16" in further.others_words(none)
     assert "changed since" in further.others_words(none)
 
@@ -110,9 +110,9 @@ def test_trying_and_sweeping_can_be_cancelled(edited):
 def test_a_sweep_goes_from_one_end_to_the_other_and_back(edited):
     key = further.sweep(edited, go_on)
     assert key == further.sweep(edited.set_strength(0.5), go_on)  # whatever the strength in hand
-    shown = further.keep(edited, sweep=key)
+    shown = edited.keep_made(further.sweep, key)
     ends = edited.set_strength(-view.ends(edited)), edited.set_strength(view.ends(edited))
-    wanted = [np.asarray(further.to_pil(further.resized(view.renderer.image(s.recipe), 256))[0], float) for s in ends]
+    wanted = [np.asarray(further.to_pil(view.resized(view.renderer.image(s.recipe), 256))[0], float) for s in ends]
     for kind in ("WEBP", "GIF"):
         name, data = further.sweep_file(shown, kind)
         with Image.open(io.BytesIO(data)) as film:
@@ -160,7 +160,7 @@ def test_named_edits_are_appended_in_one_step(edited):
     for index in (3, len(found) - 1):
         shown = view.renderer.image(named.choose_named(edited, event(index=index)).recipe)
         small = Image.open(io.BytesIO(base64.b64decode(tiles["items"][index]["image"].split(",")[1])))
-        wanted = further.to_pil(further.resized(torch.nn.functional.avg_pool2d(shown, 2), 128))[0]
+        wanted = further.to_pil(view.resized(torch.nn.functional.avg_pool2d(shown, 2), 128))[0]
         assert np.abs(np.asarray(small, float) - np.asarray(wanted, float)).mean() < 6  # half a network, JPEG
 
 
@@ -236,7 +236,7 @@ def test_a_name_makes_own_factors_and_the_edits_come_along(edited):
     assert factors.rename_part(look, "<b>Fringe</b>") == look
     assert [words for words, _ in factors.choices(look)].count(factors.in_words(view.factors_of(look), "local:")) == 1
     assert Session.undo(look.undo()).recipe == edited.recipe
-    assert "&lt;b&gt;" in further.show_sweep(further.keep(renamed, sweep=further.sweep(renamed, go_on)))
+    assert "&lt;b&gt;" in further.show_sweep(renamed.keep_made(further.sweep, further.sweep(renamed, go_on)))
 
 
 def test_own_names_have_no_link_but_a_file_that_opens(edited, start):
@@ -347,7 +347,6 @@ MISTAKES = {
     "no edit to try": lambda s: further.try_others(s.reset(), go_on),
     "no edit to sweep": lambda s: further.sweep(s.let_go(), go_on),
     "no film": lambda s: further.sweep_file(s, "GIF"),
-    "other": lambda s: further.choose_other(s, event(index=16)),
     "named": lambda s: named.choose_named(s, event(index=999)),
     "named kind": lambda s: named.choose_named(s, event(index="smile")),
     "method": lambda s: further.set_refine(s, "magic", 32),
@@ -364,7 +363,7 @@ MISTAKES = {
     "name of nothing": lambda s: factors.rename_part(region.choose_parts(s, []), "x"),
     "long name": lambda s: factors.rename_part(s, "x" * 41),
     "endpoint layer": lambda s: further.refine(s.recipe.to_json(), 4, "dense"),
-    "endpoint k": lambda s: further.refine(s.recipe.to_json(), 5, "graph", 256),
+    "endpoint k": lambda s: further.refine(s.recipe.to_json(), 5, "graph", 0),
     "endpoint fit": lambda s: factors.fit(s.recipe.to_json(), 5, 0),
     "endpoint recipe": lambda s: factors.fit(json.dumps({"v": 9}), 5),
 }

@@ -22,8 +22,8 @@ RECIPE = '{"v":1,"generator":"portraits","seed":5}'
 # page's script sends.
 TABLE: dict[str, list | dict] = {
     "app.set_psi": [0.6],
-    "app.go_to_seed": [77],
-    "app.go_back": {"index": 0},
+    "page.go_to_seed": [77],
+    "page.open_seed": {"seed": 12},
     "app.set_layer": [3],
     "generators.fetch": ["portraits"],
     "generators.use": ["portraits"],
@@ -52,18 +52,15 @@ TABLE: dict[str, list | dict] = {
     "masks.choose_concept": {"index": 2},
     "masks.set_kind": [-1, True],
     "masks.use_mask": [],
-    "masks.open_other": {"index": 1, "of": "7"},
     "masks.tick": [0.5],
     "masks.cut_out_file": [],
     "masks.mask_file": [],
-    "masks.try_others": [],
+    "masks.try_mask": [],
     "masks.saliency": [RECIPE, 1, 0.0, "more", "cut-out"],
     "rank.choose_concept": {"index": 1},
     "rank.choose_look": {"index": 1},
-    "rank.open_seed": {"index": 0, "of": "x"},
     "rank.add_term": [0.5],
-    "rank.drop_term": {"words": "x"},
-    "rank.clear_sum": [],
+    "rank.keep_terms": [["x"]],
     "rank.choose_count": [100],
     "rank.build": [],
     "rank.rank": [RECIPE, 1, -1, 16],
@@ -78,7 +75,6 @@ TABLE: dict[str, list | dict] = {
     "further.sweep": [],
     "further.sweep_as_webp": [],
     "further.sweep_as_gif": [],
-    "further.choose_other": {"index": 1},
     "further.set_refine": ["dense", 32],
     "further.refine": [RECIPE, 5, "dense"],
     "remove.find_cover": [],
@@ -88,8 +84,6 @@ TABLE: dict[str, list | dict] = {
     "rewrite.choose_target": {"index": 2},
     "rewrite.choose_here": [True],
     "rewrite.do_rewrite": [],
-    "rewrite.try_elsewhere": [],
-    "rewrite.open_tried": {"index": 1},
     "rewrite.rewrite": [RECIPE, 1, 2, 1.0],
     "edits.settle": [1.0],
     "gallery.publish_card": [],
@@ -281,7 +275,7 @@ def main() -> None:
         same[name] = there == here or f"{str(there)[:300]} is not {str(here)[:300]}"
     devices.wanted = True
     try:
-        named["app.go_to_seed"].fn(None, -5)
+        named["page.go_to_seed"].fn(None, -5)
         mistake = ""
     except gr.Error as error:
         mistake = error.message

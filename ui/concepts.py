@@ -1,12 +1,13 @@
-"""Concepts: the leading appearances of a layer, each as a picture of where it is. Plain data, without Gradio."""
+"""Concepts: the leading appearances of a layer, each as a picture of where it is."""
 
+import gradio as gr
 import torch
-from PIL import Image
 
 from panda_core.images import overlay_map, to_pil
 from panda_core.saliency import saliency
 
 from . import view
+from .page import clicked
 from .session import Session
 
 COUNT = 24
@@ -30,17 +31,10 @@ def concepts_of(session: Session) -> str:
     return f"{session.recipe.generator} {session.factors_id}"
 
 
-def check_concept(session: Session, index, of: str | None) -> int | None:
-    """The number of the concept that was clicked; None for a click on tiles that have been replaced.
-
-    Raises: ValueError for a number that is not offered.
-    """
-    if of not in (None, concepts_of(session)):
-        return None
+def clicked_concept(session: Session, evt: gr.EventData) -> int | None:
+    """The number of the concept that was clicked; None for a click on tiles that have been replaced."""
     count = view.factors_of(session).appearances.shape[1]
-    if type(index) is not int or not 0 <= index < min(COUNT, count):
-        raise ValueError(f"concept is {index!r:.20}; {min(COUNT, count)} are offered here.")
-    return index
+    return clicked(evt, "concept", range(min(COUNT, count)), concepts_of(session))
 
 
 def concept_picture(session: Session, appearance: int, side: int = 256) -> str:
@@ -57,5 +51,5 @@ def pictures(session: Session, sign: int, numbers: slice = slice(COUNT), side: i
     A = factors.appearances[:, numbers]
     maps = torch.stack([saliency(features, a)[0] for a in A.t()]) - (A.t() @ factors.mean)[:, None, None]
     maps = sign * view.renderer.to_image_size(recipe, session.layer, maps.flatten(1)).cpu()
-    picture = to_pil(view.renderer.base(recipe))[0].resize((side, side), Image.Resampling.BICUBIC)
+    picture = to_pil(view.resized(view.renderer.base(recipe), side))[0]
     return [view.jpeg(overlay_map(picture, m, float(m.max().clamp_min(1e-6)))) for m in maps]

@@ -3,7 +3,7 @@
 import gradio as gr
 
 from . import view
-from .page import Page, heading, number, sent
+from .page import Page, clicked, heading, number
 from .session import Session
 from .widgets import Tiles
 
@@ -32,17 +32,9 @@ def choose_everywhere(session: Session) -> Session:
     return session.let_go().restrict("all", None).find_edit()
 
 
-def choose_look(session: Session, evt: gr.EventData) -> Session:
-    index = sent(evt, "index")
-    offered = view.looks(session)
-    if sent(evt, "of") not in (None, view.sheet_of(session)):
-        return session  # the click met a sheet that another choice has already replaced
-    if type(index) is not int or not 0 <= index < len(offered):
-        raise ValueError(f"look is {index!r:.20}; {len(offered)} are offered here.")
-    edit = offered[index]
-    if session.edit is not None and session.edit.appearance == edit.appearance:
-        return session
-    return session.add(edit)
+def choose_look(session: Session, evt: gr.EventData) -> Session | None:
+    edit, now = clicked(evt, "look", view.looks(session), view.sheet_of(session)), session.edit
+    return None if edit is None or (now and now.appearance == edit.appearance) else session.add(edit)
 
 
 def choose_number(session: Session, given: float | None) -> Session:

@@ -14,7 +14,8 @@ from panda_core.published import SAMPLES, info_of_pair, read_pair
 from panda_core.recipes import Recipe, parse_recipe
 
 from . import bundle, view
-from .further import parts_picture, tell
+from .further import parts_picture
+from .jobs import tell
 from .page import Page, figure, number, plainly, read_recipe
 from .session import Session
 

@@ -10,10 +10,9 @@ import gradio as gr
 from panda_core import hub
 from panda_core.door import Budgets, log
 from panda_core.gallery import Gallery
-from panda_core.images import to_pil
 
 from . import view
-from .page import Page, asking, heading, plainly, sent
+from .page import Page, asking, clicked, heading, plainly, sent
 from .session import Session
 from .widgets import Tiles
 
@@ -79,16 +78,14 @@ def make_card(name: str) -> dict | bool:
     except ValueError:
         return False
     words = [f"{view.region_words(opened, e)}: {view.look_words(opened, e)}" for e in opened.recipe.edits if e.on]
-    image = to_pil(view.renderer.image(opened.recipe))[0].resize((128, 128))
-    return {"image": view.jpeg(image), "label": ", ".join(words)[:120], "on": False}
+    image = view.jpegs(view.resized(view.renderer.image(opened.recipe), 128))[0]
+    return {"image": image, "label": ", ".join(words)[:120], "on": False}
 
 
 def open_card(session: Session, evt: gr.EventData) -> Session:
-    index, of = sent(evt, "index"), sent(evt, "of")
-    names = of.split() if isinstance(of, str) and len(of) < 2000 else []
-    if type(index) is not int or not 0 <= index < len(names):
-        raise ValueError(f"The card is {index!r:.20}; {len(names)} are shown.")
-    return view.opened(gallery().recipe(names[index])).after(session)
+    of = sent(evt, "of")
+    names = of.split() if isinstance(of, str) and len(of) < 2000 else []  # the cards that were there for the click
+    return view.opened(gallery().recipe(clicked(evt, "card", names, of))).after(session)
 
 
 def publish_card(session: Session) -> Session:

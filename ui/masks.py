@@ -17,8 +17,8 @@ from panda_core.masks import REACH, ConceptMask, picture_masks, write_pairs
 from panda_core.recipes import Mask, Recipe
 
 from . import view
-from .concepts import check_concept, concept_name, concept_tiles, concepts_of
-from .page import QUIET, Page, changing, heading, plainly, read_recipe, sent, sentence, whole
+from .concepts import clicked_concept, concept_name, concept_tiles, concepts_of
+from .page import QUIET, Page, changing, heading, open_seed, plainly, read_recipe, sentence, whole
 from .session import Session
 from .widgets import Tiles
 
@@ -31,12 +31,10 @@ held = view.Kept(32)  # pictures and sheets of them, which are larger than what 
 
 @dataclass(frozen=True)
 class Masking:
-    """What the tab keeps. mask: of the concepts `of`. after: the seed before the other pictures. archive: the zip."""
+    """What the tab keeps: the mask in hand, of the concepts `of`."""
 
     of: str = ""
     mask: ConceptMask | None = None
-    after: int | None = None
-    archive: str = ""
 
 
 def masks_tab(page: Page) -> None:
@@ -57,12 +55,12 @@ def masks_tab(page: Page) -> None:
     concepts = Tiles(group="Concepts", elem_id="mask-concepts")
     with gr.Accordion("Other pictures", open=False, elem_id="mask-others"):
         several = gr.Button(f"Try the mask on {OTHERS} other pictures", size="sm", elem_id="try-others")
-        page.job(several.click, try_others, done=lambda session, after: put(session, after=after))
+        page.job(several.click, try_mask)
         sheet = Tiles(group="The mask on other pictures", elem_id="mask-sheet")
         count = gr.Slider(16, MOST_PAIRS, 32, step=16, label="Pictures in a zip, each with its mask", buttons=[],
                           elem_id="pairs", interactive=True)  # fmt: skip
         pack = gr.Button("Make the zip", size="sm", elem_id="pack")
-        page.job(pack.click, pack_pairs, count, done=lambda session, path: put(session, archive=path))
+        page.job(pack.click, pack_pairs, count)
         file = gr.DownloadButton("Download the zip", size="sm", visible=False, elem_id="save-zip")
 
     page.follow(shown, figures)
@@ -78,7 +76,7 @@ def masks_tab(page: Page) -> None:
     page.on(sign.input, set_kind, sign, rest)
     page.on(rest.input, set_kind, sign, rest)
     page.on(use.click, use_mask)
-    page.on(sheet.choose, open_other)
+    page.on(sheet.choose, open_seed)
     page.save(png.click, cut_out_file)
     page.save(mask.click, mask_file)
     offset.input(changing(tick), [page.visit, offset], [page.visit, shown, words, sheet], queue=False,
@@ -86,10 +84,6 @@ def masks_tab(page: Page) -> None:
 
 
 # ---- what is chosen ----
-
-
-def put(session: Session, **changes) -> Session:
-    return session.put_aside(replace(session.aside(Masking), **changes))
 
 
 def masking(session: Session) -> ConceptMask:
@@ -110,12 +104,12 @@ def background(session: Session) -> tuple[int, int]:
 
 
 def choose_concept(session: Session, evt: gr.EventData) -> Session | None:
-    concept = check_concept(session, sent(evt, "index"), sent(evt, "of"))
-    return concept if concept is None else put_mask(session, of_concept(session, concept))
+    concept = clicked_concept(session, evt)
+    return None if concept is None else put_mask(session, of_concept(session, concept))
 
 
 def put_mask(session: Session, mask: ConceptMask) -> Session:
-    return put(session, of=concepts_of(session), mask=mask)
+    return session.put_aside(Masking(concepts_of(session), mask))
 
 
 def side(session: Session) -> int:
@@ -153,7 +147,7 @@ def pixels(session: Session) -> Tensor:
 
 
 def small(image: Tensor, side: int) -> PIL.Image.Image:
-    return to_pil(image)[0].resize((side, side), PIL.Image.Resampling.BICUBIC)
+    return to_pil(view.resized(image, side))[0]
 
 
 def figures(session: Session) -> str:
@@ -219,7 +213,7 @@ def others_key(session: Session, after: int) -> tuple:
     return "others", view.origin(recipe), recipe.edits, session.layer, session.factors_id, masking(session).appearance
 
 
-def try_others(session: Session, report) -> int:
+def try_mask(session: Session, report) -> int:
     """Pictures and maps of the seeds after this one, held for `others`; returns this seed."""
     after, plain = session.recipe.seed, ConceptMask(masking(session).appearance)
     where = session.recipe, session.layer, session.factors_id, view.seeds_from(after + 1, OTHERS)
@@ -230,26 +224,13 @@ def try_others(session: Session, report) -> int:
 
 def others(session: Session) -> dict:
     """The value of Tiles: the mask in hand on the other pictures."""
-    after, chosen = session.aside(Masking).after, masking(session)
+    after, chosen = session.made(try_mask), masking(session)
     made = after is not None and held.get(others_key(session, after))
     if not made:
         return {"items": [], "note": "" if after is None else "The edits or the concept have changed; try it again."}
-    items = []
-    for seed, (picture, grid) in zip(view.seeds_from(after + 1, OTHERS), made):
-        mask = chosen.of(enlarged(session, chosen.sign * grid - chosen.offset))
-        image = view.jpeg(on_checkerboard(picture, mask))
-        items.append({"image": image, "label": f"Seed {seed}", "on": seed == session.recipe.seed})
-    return {"items": items, "note": "", "of": str(after)}
-
-
-def open_other(session: Session, evt: gr.EventData) -> Session | None:
-    index = sent(evt, "index")
-    after = session.aside(Masking).after
-    if after is None or sent(evt, "of") != str(after):
-        return None  # the click met pictures that have been replaced
-    if type(index) is not int or not 0 <= index < OTHERS:
-        raise ValueError(f"The picture to open is {index!r:.20}; there are {OTHERS}.")
-    return session.go_to(view.seeds_from(after + 1, OTHERS)[index])
+    masks = [chosen.of(enlarged(session, chosen.sign * grid - chosen.offset)) for _, grid in made]
+    images = [view.jpeg(on_checkerboard(picture, mask)) for (picture, _), mask in zip(made, masks)]
+    return view.seed_tiles(session, dict(zip(view.seeds_from(after + 1, OTHERS), images)))
 
 
 def most_pairs(recipe: Recipe) -> int:
@@ -275,7 +256,7 @@ def pack_pairs(session: Session, count: int, report) -> str:
 
 
 def archive(session: Session):
-    path = Path(session.aside(Masking).archive)
+    path = Path(session.made(pack_pairs) or "")
     if not path.is_file():
         return gr.DownloadButton(visible=False)
     return gr.DownloadButton(f"Download the zip ({path.stat().st_size / 1e6:.1f} MB)", value=path, visible=True)

@@ -5,10 +5,10 @@ import functools
 import html
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import gradio as gr
 import PIL.Image
@@ -22,6 +22,7 @@ from . import gpu, view
 from .session import OPEN_FOLDS, Session
 
 QUIET = {"show_progress": "hidden", "api_visibility": "private"}
+T = TypeVar("T")
 BUDGETS = Budgets()
 GATE = threading.BoundedSemaphore(4)  # networks that run at once; events outside the queue pass here too
 JOBS = {"concurrency_id": "jobs", "concurrency_limit": 2}  # long work of all visitors and programs together
@@ -190,17 +191,19 @@ class Page:
         """When `event` happens, the session becomes change(session, *inputs)."""
         self._events.append((event, change, list(inputs), options))
 
-    def job(self, event, work: Callable, *inputs, done: Callable[[Session, Any], Session], picture=None) -> None:
+    def job(self, event, work: Callable, *inputs, done: Callable[[Session, Any], Session] | None = None, picture=None):
         """A long piece of work, with a line of progress and a Cancel button where this is called.
 
         work(session, *inputs, report) runs beside everything else; report(Progress) is False once it should stop.
         done(session, result) -> session, with the session as it is by then: the visitor may have gone on meanwhile.
+        Without one the session keeps the result: session.made(work).
         picture(session, *inputs, progress) -> HTML of what there is so far, with the session as it was.
         """
         with gr.Row(visible=False, equal_height=True, elem_classes="job") as row:
             line = gr.HTML(elem_classes="progress")
             cancel = gr.Button("Cancel", size="sm", min_width=80, scale=0)
         result, steps = gr.State(None), gpu.job(work, picture)
+        done = done or (lambda session, value: session.keep_made(work, value))
 
         def run(visit: Visit | None, *values) -> Iterator:
             try:
@@ -286,6 +289,28 @@ def open_link(text: str | None) -> Session:
 def sent(event: gr.EventData, name: str) -> Any:
     """What a component's script sent under this name, unchecked; None where there is nothing."""
     return event._data.get(name) if isinstance(event._data, dict) else None
+
+
+def clicked(event: gr.EventData, what: str, choices: Sequence[T], of: str | None = None) -> T | None:
+    """The choice that the tile clicked stands for; None for a tile of other Tiles than those that are there now (`of`).
+
+    Raises: ValueError if there is no such tile.
+    """
+    index = sent(event, "index")
+    if sent(event, "of") not in (None, of):
+        return None
+    if type(index) is not int or not 0 <= index < len(choices):
+        raise ValueError(f"{what} is {index!r:.20}; {len(choices)} are offered here.")
+    return choices[index]
+
+
+def open_seed(session: Session, evt: gr.EventData) -> Session:
+    """A tile of another picture was clicked: it comes into the panel, and the edits stay."""
+    return go_to_seed(session, sent(evt, "seed"))
+
+
+def go_to_seed(session: Session, seed: float | None) -> Session:
+    return session.go_to(number("Seed", seed, 0, 2**32 - 1, whole=True))
 
 
 def current(session: Session | None) -> Session:

@@ -4,14 +4,12 @@ from dataclasses import dataclass, replace
 
 import gradio as gr
 import PIL.Image
-import torch.nn.functional as F
-from torch import Tensor
+import torch
 
-from panda_core.images import to_pil
 from panda_core.recipes import Edit, parse_recipe
 
 from . import gpu, view
-from .page import Page, answer, figure, heading, plainly, sent, sentence, whole
+from .page import Page, answer, clicked, figure, heading, plainly, sentence, whole
 from .region import choose_parts
 from .session import Session
 from .widgets import Tiles
@@ -109,26 +107,18 @@ def cover_tiles(session: Session) -> dict:
     if not edits:
         press = "Press “Remove it” first." if session.region() else ""
         return {"items": [], "note": f"Other looks to cover the object with are offered here. {press}"}
-    recipe, now = session.recipe, session.edit
-    index = session.active if covers_already(session, edits[0]) else len(recipe.edits)
-    others = tuple(e for i, e in enumerate(recipe.edits) if i != index)
-    trial = recipe if index < len(recipe.edits) else view.with_last(recipe, edits[0])
-    key = ("covers", view.origin(recipe), others, index, tuple(edits))
-    images = view.kept.get(key, lambda: view.thumbnails(trial, index, edits))
-    return {
-        "items": [
-            {
-                "image": image,
-                "label": cover_words(session, edit),
-                "on": index < len(recipe.edits)
-                and now.appearance == edit.appearance
-                and view.strength_of(session, now) * edit.alpha > 0,
-            }
-            for image, edit in zip(images, edits)
-        ],
-        "note": "",
-        "of": covers_of(session),
-    }
+    now = session.edit if covers_already(session, edits[0]) else None
+
+    def is_on(edit: Edit) -> bool:
+        return bool(now) and view.is_same_look(now, edit) and view.strength_of(session, now) * edit.alpha > 0
+
+    tiles = view.edit_tiles(session, edits, session.active if now else None, cover_words, is_on)
+    return tiles | {"of": covers_of(session)}
+
+
+def covers_of(session: Session) -> str:
+    """Another picture has covers of its own."""
+    return f"{view.sheet_of(session)} {session.recipe.seed}"
 
 
 def cover_words(session: Session, edit: Edit) -> str:
@@ -138,19 +128,9 @@ def cover_words(session: Session, edit: Edit) -> str:
     return view.look_words(session, edit)
 
 
-def covers_of(session: Session) -> str:
-    """Which tiles these are: a click on some that are about to go must not choose from the next."""
-    return f"{view.sheet_of(session)} {session.factors_id} {session.recipe.seed}"
-
-
-def choose_cover(session: Session, evt: gr.EventData) -> Session:
-    index = sent(evt, "index")
-    if sent(evt, "of") not in (None, covers_of(session)):
-        return session
-    edits = coverings(session)
-    if type(index) is not int or not 0 <= index < len(edits):
-        raise ValueError(f"look is {index!r:.20}; {len(edits)} are offered to cover the object with.")
-    return cover(session, edits[index])
+def choose_cover(session: Session, evt: gr.EventData) -> Session | None:
+    edit = clicked(evt, "cover", coverings(session), covers_of(session))
+    return edit and cover(session, edit)
 
 
 # ---- before and after ----
@@ -162,14 +142,9 @@ def before_and_after(session: Session) -> str:
     if region is None or not recipe.ordered():
         return ""
     at = Edit("add", session.layer, session.factors_id, region, appearance=0)
-    top, left, side = view.crop_box(view.renderer.region_map(recipe, at), view.renderer.generator(recipe).resolution)
-
-    def crop(images: Tensor) -> str:
-        part = images[:, :, top : top + side, left : left + side].clamp(-1, 1)
-        return view.jpeg(to_pil(F.interpolate(part, (SIDE, SIDE), mode="bicubic", align_corners=False))[0])
-
-    images = [crop(view.renderer.base(recipe)), crop(view.renderer.image(recipe))]
-    return f'<div class="pair">{"".join(map(figure, images, ("Before", "After, with all edits")))}</div>'
+    images = torch.cat([view.renderer.base(recipe), view.renderer.image(recipe)])
+    shown = view.jpegs(view.cropped(images, view.renderer.region_map(recipe, at), SIDE))
+    return f'<div class="pair">{"".join(map(figure, shown, ("Before", "After, with all edits")))}</div>'
 
 
 @plainly

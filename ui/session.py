@@ -1,5 +1,6 @@
 """What one visitor has in hand, as a value: the recipe, what is chosen, undo. Knows nothing of Gradio or pictures."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Self, TypeVar
 
@@ -20,6 +21,7 @@ class Session:
     parts, mask, refine, k: the region chosen for the next look. active: the edit that the slider moves. tag: what the
     last change was, so that one drag is one step of undo. seeds: visited, newest first. notice: one sentence to show
     until the next change. moved_at: when the slider last moved, on the server's clock. asides: what single tabs keep.
+    results: what each kind of long work made last.
     """
 
     recipe: Recipe
@@ -40,6 +42,7 @@ class Session:
     notice: str = ""
     moved_at: float = 0.0
     asides: tuple[object, ...] = ()
+    results: tuple[tuple[Callable, object], ...] = ()
 
     @classmethod
     def opened(cls, recipe: Recipe, layer: int, factors: dict[int, str]) -> Self:
@@ -130,6 +133,13 @@ class Session:
 
     def put_aside(self, value: object) -> Self:
         return replace(self, asides=(*(kept for kept in self.asides if type(kept) is not type(value)), value))
+
+    def made(self, work: Callable) -> object:
+        """What this work (a function) made last for the visitor; None if it has not been done."""
+        return dict(self.results).get(work)
+
+    def keep_made(self, work: Callable, result: object) -> Self:
+        return replace(self, results=tuple((dict(self.results) | {work: result}).items()))
 
     def restrict(self, where: str, mask: Mask | None) -> Self:
         """Another kind of region or another drawing; the edit in hand follows."""

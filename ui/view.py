@@ -6,7 +6,7 @@ import json
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -22,7 +22,7 @@ from panda_core.generators.registry import GENERATORS, GeneratorSpec
 from panda_core.generators.split import SplitGenerator
 from panda_core.images import PALETTE, difference, heat_map, png_bytes, to_pil
 from panda_core.presets import Preset, presets
-from panda_core.recipes import Edit, Mask, Recipe, Region, encode_link, parse_recipe
+from panda_core.recipes import Edit, Mask, Recipe, Region, encode_link, parse_recipe, parse_region
 from panda_core.rendering import Renderer, edit_alpha
 
 from .session import Session
@@ -126,9 +126,8 @@ def _start(name: str | None) -> Session:
     session = Session.opened(recipe, layer, available(recipe))
     factors = factors_of(session)
     first = [looks(replace(session, parts=(part,)))[0] for part in range(factors.parts.shape[1])]
-    trial = [first[0].with_strength(0.0), *first]
-    pictures = renderer.variants(replace(recipe, edits=(first[0],)), 0, trial, half_size=True)
-    part = int(difference(pictures[1:], pictures[:1]).mean(dim=(1, 2)).argmax())  # the one that shows most
+    pictures, base = previews(with_last(recipe, first[0]), 0, first), F.avg_pool2d(renderer.base(recipe), 2)
+    part = int(difference(pictures, base).mean(dim=(1, 2)).argmax())  # the one that shows most
     session = replace(session, parts=(part,)).add(first[part])
     return replace(session, past=(), tag="")
 
@@ -221,7 +220,7 @@ def scene(session: Session) -> dict:
     maps = scale_parts(parts).t().reshape(-1, H, W)[:, top:bottom, left:right]
     count = len(maps)
     return {
-        "before": kept.get(("before", origin(recipe)), lambda: jpeg(to_pil(renderer.base(recipe))[0])),
+        "before": kept.get(("before", origin(recipe)), lambda: jpegs(renderer.base(recipe))[0]),
         "maps": base64.b64encode((maps * 255).round().to(torch.uint8).cpu().numpy().tobytes()).decode(),
         "grid": [bottom - top, right - left],
         "size": [H, W],
@@ -253,7 +252,7 @@ def _frame(session: Session) -> dict:
     change = difference(picture, base)
     words, ratio = change_words(session, change[0])
     return {
-        "image": jpeg(to_pil(picture)[0]),
+        "image": jpegs(picture)[0],
         "difference": jpeg(heat_map(change[0], 0.0, max(0.6, float(change.max())))),
         "words": words,
         "ratio": ratio,
@@ -267,6 +266,15 @@ def jpeg(image: Image.Image) -> str:
     out = io.BytesIO()
     image.save(out, "JPEG", quality=92, subsampling=0)
     return "data:image/jpeg;base64," + base64.b64encode(out.getvalue()).decode()
+
+
+def jpegs(images: Tensor) -> list[str]:
+    """Pictures [n, 3, h, w] as data URIs."""
+    return [jpeg(image) for image in to_pil(images)]
+
+
+def resized(images: Tensor, side: int) -> Tensor:
+    return F.interpolate(images.float().cpu(), (side, side), mode="bicubic", antialias=True).clamp(-1, 1)
 
 
 def change_words(session: Session, change: Tensor) -> tuple[str, float | None]:
@@ -338,47 +346,56 @@ def leading_part(factors: Factors, region: Region) -> int:
 
 
 def sheet(session: Session) -> dict:
-    """Thumbnails of the looks, cropped around the region, each with the picture that a click would give."""
-    edits = looks(session)
+    """The value of Tiles: the looks, each with the picture that a click would give."""
+    edits, now = looks(session), session.edit
     if not edits:
         return {"items": [], "note": "Choose a part of the picture to see what can change there."}
-    recipe, index = session.recipe, session.active
-    if index is None or (recipe.edits[index].op, recipe.edits[index].layer) != ("add", session.layer):
+    index = session.active if now and (now.op, now.layer) == ("add", session.layer) else None
+    return edit_tiles(session, edits, index, look_words, lambda e: bool(now) and is_same_look(now, e))
+
+
+def is_same_look(one: Edit, other: Edit) -> bool:
+    return (one.appearance, one.region) == (other.appearance, other.region)
+
+
+def edit_tiles(session: Session, edits: list[Edit], index: int | None, words: Callable, is_on: Callable) -> dict:
+    """The value of Tiles: pictures with edit `index` (None: a new one) replaced by each of `edits`, of one region.
+
+    words(session, edit): what a tile is called; is_on(edit): whether it is in force.
+    """
+    recipe = session.recipe
+    if index is None:
         index, recipe = len(recipe.edits), with_last(recipe, edits[0])
     others = tuple(e for i, e in enumerate(recipe.edits) if i != index)
-    images = kept.get(
-        ("sheet", origin(recipe), others, index, tuple(edits)), lambda: thumbnails(recipe, index, edits)
-    )  # fmt: skip
-    now = session.edit
-    return {
-        "items": [
-            {
-                "image": image,
-                "label": look_words(session, edit),
-                "on": now is not None and (now.appearance, now.region) == (edit.appearance, edit.region),
-            }
-            for image, edit in zip(images, edits)
-        ],
-        "note": "",
-        "of": sheet_of(session),
-    }
+    key = ("sheet", origin(recipe), others, index, tuple(edits))
+    images = kept.get(key, lambda: thumbnails(recipe, index, edits))
+    items = [{"image": i, "label": words(session, e), "on": is_on(e)} for i, e in zip(images, edits)]
+    return {"items": items, "note": "", "of": sheet_of(session)}
 
 
 def sheet_of(session: Session) -> str:
     """Which sheet this is: a click on one that is about to go must not choose from the next."""
-    return sha256(repr((session.recipe.generator, session.layer, session.region())).encode()).hexdigest()[:12]
+    known = session.recipe.generator, session.factors_id, session.region()
+    return sha256(repr(known).encode()).hexdigest()[:12]
 
 
 def thumbnails(recipe: Recipe, index: int, edits: list[Edit]) -> list[str]:
-    pictures = renderer.variants(recipe, index, edits, half_size=True)
-    # what the picture has in full and half of its network leaves out, the same for every look
-    still = edits[0].with_strength(0.0)
+    return jpegs(cropped(previews(recipe, index, edits), renderer.region_map(recipe, edits[0]), 128))
+
+
+def previews(recipe: Recipe, index: int, edits: Sequence[Edit | tuple[Edit, ...]]) -> Tensor:
+    """As Renderer.variants, [n, 3, h/2, w/2], at about half the cost."""
+    still = recipe.edits[index].with_strength(0.0)
     plain = renderer.variants(replace(recipe, edits=(still,)), 0, [still], half_size=True)
-    pictures = pictures + F.avg_pool2d(renderer.base(recipe), 2) - plain
-    top, left, side = crop_box(renderer.region_map(recipe, edits[0]), pictures.shape[-1])
-    pictures = pictures[:, :, top : top + side, left : left + side].clamp(-1, 1)
-    large = F.interpolate(pictures, (128, 128), mode="bicubic", align_corners=False)
-    return [jpeg(image) for image in to_pil(large)]
+    # base - plain: what the picture has in full and half of its network leaves out, the same for all
+    return renderer.variants(recipe, index, edits, half_size=True) + F.avg_pool2d(renderer.base(recipe), 2) - plain
+
+
+def cropped(images: Tensor, region: Tensor, side: int) -> Tensor:
+    """Pictures [n, 3, h, w] around a region [h', w'], `side` pixels wide."""
+    top, left, size = crop_box(region, images.shape[-1])
+    images = images[:, :, top : top + size, left : left + size].clamp(-1, 1)
+    return F.interpolate(images, (side, side), mode="bicubic", align_corners=False)
 
 
 def crop_box(region: Tensor, side: int) -> tuple[int, int, int]:
@@ -504,18 +521,21 @@ def strength_of(session: Session, edit: Edit) -> float:
 
 def history(session: Session) -> dict:
     """Thumbnails of the seeds visited."""
+    # one look for a seed, wherever the slider of ψ stands
+    usual = replace(session.recipe, psi=renderer.catalogue.spec(session.recipe.generator).default_psi)
 
     def thumb(seed: int) -> str:
-        # one look for a seed, wherever the slider of ψ stands
-        psi = renderer.catalogue.spec(session.recipe.generator).default_psi
-        recipe = replace(session.recipe, seed=seed, psi=psi, edits=())
-        return kept.get(("seed", origin(recipe)), lambda: small(recipe))
+        recipe = replace(usual, seed=seed)
+        return kept.get(("seed", origin(recipe)), lambda: jpegs(resized(renderer.base(recipe), 72))[0])
 
-    def small(recipe: Recipe) -> str:
-        return jpeg(to_pil(renderer.base(recipe))[0].resize((72, 72), Image.Resampling.LANCZOS))
+    return seed_tiles(session, {seed: thumb(seed) for seed in session.seeds})
 
+
+def seed_tiles(session: Session, pictures: dict[int, str], note: str = "") -> dict:
+    """The value of Tiles whose pictures (seed -> JPEG) a click opens (page.open_seed)."""
     now = session.recipe.seed
-    return {"items": [{"image": thumb(s), "label": f"Seed {s}", "on": s == now} for s in session.seeds], "note": ""}
+    items = [{"image": image, "label": f"Seed {s}", "seed": s, "on": s == now} for s, image in pictures.items()]
+    return {"items": items, "note": note}
 
 
 # ---- taking it away ----
@@ -567,10 +587,7 @@ def as_file(name: str, data: bytes) -> str:
 def read_mask(given, session: Session) -> Mask | None:
     """A drawing that came from the page, checked as the recipe's validator checks it; None where it is empty."""
     H, W = renderer.generator(session.recipe).layers[session.layer][1:]
-    edit = {"op": "add", "layer": 0, "factors": "bundled:x", "appearance": 0, "strength": 0}
-    region = {"mask": {"size": [H, W], "rle": given}}
-    recipe = parse_recipe({"v": 1, "generator": "x", "edits": [{**edit, "region": region}]})
-    mask = recipe.edits[0].region.mask
+    mask = parse_region({"mask": {"size": [H, W], "rle": given}}).mask
     return mask if "," in mask.rle else None
 
 
