@@ -91,6 +91,11 @@ class Edit:
     def with_strength(self, strength: float) -> Self:
         return replace(self, strength=strength, alpha=None)
 
+    def scaled(self, times: float) -> Self:
+        """As many times as strong."""
+        sizes = {"strength": self.strength, "alpha": self.alpha}
+        return replace(self, **{key: size and round(times * size, 5) for key, size in sizes.items()})
+
 
 @dataclass(frozen=True)
 class Recipe:

@@ -111,7 +111,7 @@ def test_a_sweep_goes_from_one_end_to_the_other_and_back(edited):
     key = further.sweep(edited, go_on)
     assert key == further.sweep(edited.set_strength(0.5), go_on)  # whatever the strength in hand
     shown = edited.keep_made(further.sweep, key)
-    ends = edited.set_strength(-view.ends(edited)), edited.set_strength(view.ends(edited))
+    ends = [edited.set_strength(end) for end in view.ends(edited)]
     wanted = [np.asarray(further.to_pil(view.resized(view.renderer.image(s.recipe), 256))[0], float) for s in ends]
     for kind in ("WEBP", "GIF"):
         name, data = further.sweep_file(shown, kind)
@@ -149,19 +149,74 @@ def test_the_endpoint_refines_the_edits_of_a_layer(edited):
 # named edits
 
 
-def test_named_edits_are_appended_in_one_step(edited):
+def test_a_named_edit_is_one_line_that_a_second_click_takes_away(edited):
     found = view.presets_of(edited.recipe.generator)
     tiles = named.named_tiles(edited)
     assert [item["label"] for item in tiles["items"]] == [preset.name for preset in found]
-    assert len(found) >= 16
+    assert len(found) >= 16 and not any(item["on"] for item in tiles["items"])
     session = named.choose_named(edited, event(index=3, of=tiles["of"]))
-    assert session.recipe.edits == (*edited.recipe.edits, *found[3].edits)
-    assert session.undo().recipe == edited.recipe
+    assert session.recipe.edits == (*edited.recipe.edits, *found[3].edits) and len(found[3].edits) > 1
+    row = view.edit_rows(session)["rows"][1]
+    assert (row["title"], row["look"], row["active"]) == (found[3].name, "as named", True) and len(session.rows) == 2
+    assert [item["on"] for item in named.named_tiles(session)["items"]].index(True) == 3
+    assert session.undo().recipe == named.choose_named(session, event(index=3)).recipe == edited.recipe
+    both = named.choose_named(session, event(index=7))
+    assert [row.preset and row.preset.name for row in both.rows] == [None, found[3].name, found[7].name]
     for index in (3, len(found) - 1):
         shown = view.renderer.image(named.choose_named(edited, event(index=index)).recipe)
         small = Image.open(io.BytesIO(base64.b64decode(tiles["items"][index]["image"].split(",")[1])))
         wanted = further.to_pil(view.resized(torch.nn.functional.avg_pool2d(shown, 2), 128))[0]
         assert np.abs(np.asarray(small, float) - np.asarray(wanted, float)).mean() < 6  # half a network, JPEG
+
+
+@pytest.mark.parametrize("index", range(len(view.presets_of("portraits"))))
+def test_every_named_edit_keeps_its_name_wherever_its_slider_stands(edited, index):
+    session = named.choose_named(edited.reset(), event(index=index))
+    preset, slider = session.row.preset, edits.slider(session)
+    assert (slider.minimum, slider.value, slider.maximum) == (0, 1, 2) and preset.name in slider.label
+    for times in (0.7, 0.0, 0.1, 1.9, 2.0):
+        session, *_ = edits.tick(session, times)
+        assert session.row.preset == preset and session.row.times == pytest.approx(times, abs=2e-3)
+        sizes = [(e.strength, times * n.strength) for e, n in zip(session.recipe.edits, preset.edits)]
+        assert all(mine == pytest.approx(theirs, abs=0.02) for mine, theirs in sizes)
+    assert session.undo().row.times == 1  # one drag is one step
+    opened = page.open_link(view.link(session))
+    assert [row.times for row in opened.rows] == [2.0] and opened.row.preset == preset
+
+
+def test_a_named_edit_is_switched_moved_and_removed_as_one(edited):
+    session = named.choose_named(edited, event(index=0))
+    count = len(session.recipe.edits) - 1
+    off = edits.act(session, event(action="switch", index=1))
+    assert [e.on for e in off.recipe.edits] == [True] + [False] * count and len(off.rows) == 2
+    moved = edits.act(session, event(action="up", index=1))
+    assert moved.recipe.edits == (*session.recipe.edits[1:], edited.edit) and moved.row == moved.rows[0]
+    assert edits.act(moved, event(action="down", index=0)).recipe == session.recipe
+    assert edits.act(moved, event(action="remove", index=0)).recipe == edited.recipe
+    looked = edit.choose_look(region.pick(session, event(part=1)), event(index=2))
+    assert len(looked.rows) == 2 and looked.rows[1].preset  # the look of the part is the one replaced
+    more = edit.choose_look(session, event(index=2))
+    assert [len(s.rows) for s in (session, more)] == [2, 3]  # with a named edit in hand a look is another edit
+
+
+def test_edits_that_no_longer_go_together_are_lines_of_their_own(edited):
+    session = named.choose_named(edited.reset(), event(index=0))
+    for other in (
+        session.put(1, dataclasses.replace(session.recipe.edits[1], on=False)),
+        session.put(1, session.recipe.edits[1].scaled(1.1)),
+        session.put(1, session.recipe.edits[1].scaled(-1.0)),
+        session.put(1, dataclasses.replace(session.recipe.edits[1], appearance=1)),
+    ):
+        assert len(other.rows) == len(other.recipe.edits)
+        assert other.put(1, session.recipe.edits[1]).rows == session.rows
+    with pytest.raises(ValueError, match="0 to 2 times"):
+        session.set_strength(2.5)
+
+
+def test_a_named_edit_can_be_swept(edited):
+    session = named.choose_named(edited.reset(), event(index=0))
+    shown = session.keep_made(further.sweep, further.sweep(session, go_on))
+    assert "from +0.0 to +2.0" in further.show_sweep(shown)
 
 
 # learning

@@ -43,13 +43,13 @@ def edits_panel(page: Page, picture: Picture, words: gr.HTML) -> None:
 
 
 def slider(session: Session):
-    end, edit = view.ends(session), session.edit
-    if edit is None:
-        return gr.Slider(minimum=-end, maximum=end, value=0, interactive=False, label="Strength (choose a look first)")
-    label = f"Strength of {view.region_words(session, edit)}, {view.look_words(session, edit)}"
-    value = view.strength_of(session, edit)
-    least = 0 if edit.op == "rewrite" and value >= 0 else -end  # less than none of a concept makes no sense
-    return gr.Slider(minimum=least, maximum=end, value=value, interactive=True, label=label)
+    row, (least, most) = session.row, view.ends(session)
+    if row is None:
+        label, value = "Strength (choose a look first)", 0
+    else:
+        label = f"Strength of {', '.join(view.row_words(session, row))}{'' if row.is_one else ' (1 is as named)'}"
+        value = view.row_strength(session, row)
+    return gr.Slider(minimum=least, maximum=most, value=value, interactive=row is not None, label=label)
 
 
 def tick(session: Session, strength: float):
@@ -64,14 +64,14 @@ def tick(session: Session, strength: float):
 
 def settle(session: Session, strength: float) -> Session:
     """The slider was let go: the tabs follow too. Given the strength, since the last tick may still be under way."""
-    return session if session.edit is None else session.set_strength(strength)
+    return session if session.row is None else session.set_strength(strength)
 
 
 def act(session: Session, evt: gr.EventData) -> Session:
     """A button in the list of edits."""
     action, index = sent(evt, "action"), sent(evt, "index")
     if action == "take":
-        return session.take_up(index)
+        return session.take_up(session.check_row(index).start)
     if action == "switch":
         return session.switch(index)
     if action == "remove":

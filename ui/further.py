@@ -109,20 +109,20 @@ def sweep_panel(page: Page) -> None:
 
 def sweep(session: Session, report) -> tuple:
     """Makes the animation of the edit in hand, from one end of its slider to the other and back; returns its key."""
-    recipe, index = session.recipe, session.active
-    if index is None:
+    row, (low, high) = session.row, view.ends(session)
+    if row is None:
         raise ValueError("There is no edit in hand; choose a look, or an edit from the list, first.")
-    edit, end = replace(session.edit, on=True).with_strength(0.0), view.ends(session)
-    recipe = recipe.with_edit(index, edit)
-    title = f"{view.region_words(session, edit)}, {view.look_words(session, edit)}: from {-end:+.1f} to {end:+.1f}"
-    key = ("sweep", recipe, index, title)
+    if not session.recipe.edits[row.start].on:
+        session = session.switch(session.rows.index(row))
+    session = session.set_strength(low)
+    title = f"{', '.join(view.row_words(session, session.row))}: from {low:+.1f} to {high:+.1f}"
+    key = ("sweep", session.recipe, session.active, title)
 
     def make() -> bytes:
-        stops = [edit.with_strength(round(end * (2 * i / (STRENGTHS - 1) - 1), 3)) for i in range(STRENGTHS)]
         frames = []
-        for i, stop in enumerate(stops):
+        for i in range(STRENGTHS):
             tell(report, "Drawing pictures", i, STRENGTHS)
-            picture = view.renderer.variants(recipe, index, [stop])
+            picture = view.picture(session.set_strength(round(low + (high - low) * i / (STRENGTHS - 1), 3)))
             frames += to_pil(view.resized(picture, min(max(picture.shape[-1], 256), view.FRAME_SIDE)))
         return animation(frames + frames[-2:0:-1], "WEBP")
 

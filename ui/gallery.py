@@ -77,9 +77,8 @@ def make_card(name: str) -> dict | bool:
         opened = view.opened(recipe)
     except ValueError:
         return False
-    words = [f"{view.region_words(opened, e)}: {view.look_words(opened, e)}" for e in opened.recipe.edits if e.on]
     image = view.jpegs(view.resized(view.renderer.image(opened.recipe), 128))[0]
-    return {"image": image, "label": ", ".join(words)[:120], "on": False}
+    return {"image": image, "label": view.edits_words(opened)[:120], "on": False}
 
 
 def open_card(session: Session, evt: gr.EventData) -> Session:

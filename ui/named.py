@@ -31,8 +31,13 @@ def named_tiles(session: Session) -> dict:
     if not found:
         return {"items": [], "note": "Nobody has named edits for this generator yet."}
     images = view.kept.get(("named", view.origin(recipe)), lambda: pictures(recipe, found))
-    items = [{"image": image, "label": preset.name, "title": preset.note} for image, preset in zip(images, found)]
-    return {"items": items, "note": "", "of": session.recipe.generator}
+    there = {row.preset.name for row in session.rows if row.preset}
+    items = [
+        {"image": image, "label": preset.name, "title": preset.note, "on": preset.name in there}
+        for image, preset in zip(images, found)
+    ]
+    note = "They add up, each with a strength of its own. Click one again to take it away."
+    return {"items": items, "note": note, "of": session.recipe.generator}
 
 
 @torch.inference_mode()
@@ -61,7 +66,8 @@ def small(image: Tensor) -> str:
 
 
 def choose_named(session: Session, evt: gr.EventData) -> Session | None:
-    """The edits of a preset, after those that there are."""
+    """A named edit, after the edits that there are; one that is there already is taken away."""
     generator = session.recipe.generator
     preset = clicked(evt, "named edit", view.presets_of(generator), generator)
-    return preset and session.append(*preset.edits)
+    there = [number for number, row in enumerate(session.rows) if preset and row.preset == preset]
+    return session.remove(there[-1]) if there else preset and session.append(*preset.edits)

@@ -25,6 +25,7 @@ from panda_core.presets import Preset, presets
 from panda_core.recipes import Edit, Mask, Recipe, Region, encode_link, parse_recipe, parse_region
 from panda_core.rendering import Renderer, edit_alpha
 
+from .rows import MOST, Row
 from .session import Session
 
 LOOKS = 12
@@ -123,7 +124,7 @@ def _start(name: str | None) -> Session:
             pass
     recipe = Recipe(name, psi=spec.default_psi, seed=3)
     layer = first_layer(recipe)
-    session = Session.opened(recipe, layer, available(recipe))
+    session = Session.opened(recipe, layer, available(recipe), presets_of(name))
     factors = factors_of(session)
     first = [looks(replace(session, parts=(part,)))[0] for part in range(factors.parts.shape[1])]
     pictures, base = previews(with_last(recipe, first[0]), 0, first), F.avg_pool2d(renderer.base(recipe), 2)
@@ -154,7 +155,8 @@ def opened(recipe: Recipe, own: tuple[str, ...] = ()) -> Session:
     for factors_id in again:
         refit(recipe, factors_id)
     renderer.image(recipe)
-    session = Session.opened(replace(recipe, weights=None), first_layer(recipe), available(recipe))
+    known = first_layer(recipe), available(recipe), presets_of(recipe.generator)
+    session = Session.opened(replace(recipe, weights=None), *known)
     return replace(session, notice="The parts of this picture were learned again, as its link says." if again else "")
 
 
@@ -243,21 +245,25 @@ def frame(session: Session) -> dict:
 
 
 def _frame(session: Session) -> dict:
-    recipe = session.recipe
-    if session.active is None:
-        picture = renderer.image(recipe)
-    else:
-        picture = renderer.finish(renderer.prepare(recipe, session.active), recipe, session.active)
-    base = renderer.base(recipe)
-    change = difference(picture, base)
+    recipe, image = session.recipe, picture(session)
+    change = difference(image, renderer.base(recipe))
     words, ratio = change_words(session, change[0])
     return {
-        "image": jpegs(picture)[0],
+        "image": jpegs(image)[0],
         "difference": jpeg(heat_map(change[0], 0.0, max(0.6, float(change.max())))),
         "words": words,
         "ratio": ratio,
         "alt": alt_text(session),
     }
+
+
+def picture(session: Session) -> Tensor:
+    """The edited picture, [1, 3, h, w]; what comes before the line in hand is kept for its next strength."""
+    recipe, row = session.recipe, session.row
+    if row is None:
+        return renderer.image(recipe)
+    first = min(range(row.start, row.stop), key=lambda i: recipe.edits[i].layer)
+    return renderer.finish(renderer.prepare(recipe, first), recipe, first)
 
 
 def jpeg(image: Image.Image) -> str:
@@ -312,8 +318,7 @@ def union(recipe: Recipe, edits: list[Edit]) -> Tensor:
 
 
 def alt_text(session: Session) -> str:
-    edits = [f"{region_words(session, e)}: {look_words(session, e)}" for e in session.recipe.edits if e.on]
-    return f"Generated picture, seed {session.recipe.seed}; {', '.join(edits) if edits else 'no edits'}."
+    return f"Generated picture, seed {session.recipe.seed}; {edits_words(session) or 'no edits'}."
 
 
 # ---- what can change here ----
@@ -449,15 +454,29 @@ def concept_words(factors: Factors, appearance: int) -> str:
 
 def edit_rows(session: Session) -> dict:
     """The list of edits."""
-    rows, named = [], named_edits(session.recipe)
-    for i, edit in enumerate(session.recipe.edits):
-        name = named.get(what_and_where(edit))
-        row = {
-            "title": f"{name}: {region_words(session, edit)}" if name else region_words(session, edit),
-            "look": f"{look_words(session, edit)}, {strength_of(session, edit):+.1f}",
-        }
-        rows.append(row | {"on": edit.on, "active": i == session.active})
+    rows = []
+    for row in session.rows:
+        strength, (title, *more) = row_strength(session, row), row_words(session, row)
+        size = f"{strength:+.1f}" if row.is_one else "as named" if row.times == 1 else f"{strength:.1f} times as named"
+        state = {"on": session.recipe.edits[row.start].on, "active": row == session.row}
+        rows.append({"title": title, "look": ", ".join([*more, size])} | state)
     return {"rows": rows, "undo": len(session.past), "redo": len(session.future)}
+
+
+def row_words(session: Session, row: Row) -> list[str]:
+    """What a line of the list changes: a name, or where and what."""
+    edit = session.recipe.edits[row.start]
+    return [row.preset.name] if row.preset else [region_words(session, edit), look_words(session, edit)]
+
+
+def row_strength(session: Session, row: Row) -> float:
+    """In units of its own, or, of several edits together, how many times as strong as named."""
+    return strength_of(session, session.recipe.edits[row.start]) if row.is_one else round(row.times, 2)
+
+
+def edits_words(session: Session) -> str:
+    """All that is on, in words; empty where nothing is."""
+    return ", ".join(": ".join(row_words(session, row)) for row in session.rows if session.recipe.edits[row.start].on)
 
 
 def presets_of(generator: str) -> tuple[Preset, ...]:
@@ -466,22 +485,9 @@ def presets_of(generator: str) -> tuple[Preset, ...]:
     return kept.get(("presets", generator, weights), lambda: presets(generator, weights))
 
 
-def named_edits(recipe: Recipe) -> dict[tuple, str]:
-    """What and where -> name, of the named edits that are in the recipe as a whole."""
-    found = presets_of(recipe.generator)
-    there = {what_and_where(edit) for edit in recipe.edits}
-    whole = [preset for preset in found if {what_and_where(edit) for edit in preset.edits} <= there]
-    return {what_and_where(edit): preset.name for preset in whole for edit in preset.edits}
-
-
-def what_and_where(edit: Edit) -> tuple:
-    size = edit.alpha if edit.strength is None else edit.strength
-    return edit.op, edit.layer, edit.factors, edit.region, edit.appearance, size > 0
-
-
 def details(session: Session) -> str:
     """The numbers, for those who want them; Markdown."""
-    recipe, edit = session.recipe, session.edit
+    recipe, row = session.recipe, session.row
     generator = renderer.generator(recipe)
     weights = renderer.catalogue.generator(recipe.generator).weights
     lines = [f"`{recipe.generator}`, weights `{weights}`, {generator.resolution} px, ψ {recipe.psi:g}"]
@@ -490,10 +496,10 @@ def details(session: Session) -> str:
     R_C, R_S = factors.sigma.shape
     lines.append(f"layer {session.layer}: {C} × {H} × {W}, {R_C} appearances, {R_S} parts, "
                  f"{factors.info.energy:.0%} of the energy explained")  # fmt: skip
-    if edit is not None:
+    for edit in recipe.edits[row.start : row.stop] if row else ():
         rewrites = edit.op == "rewrite"
         numbers = f"appearance {edit.source} by {edit.target}" if rewrites else f"appearance {edit.appearance}"
-        lines.append(f"edit {session.active + 1}: {numbers}, parts {list(edit.region.parts)}, α = "
+        lines.append(f"the edit in hand: {numbers}, parts {list(edit.region.parts)}, α = "
                      f"{edit_alpha(edit, factors_of(session, edit)):.3f}, factors `{edit.factors}`")  # fmt: skip
     ratio = frame(session)["ratio"]
     if ratio is not None:
@@ -501,14 +507,17 @@ def details(session: Session) -> str:
     return "\n\n".join(lines)
 
 
-def ends(session: Session) -> float:
-    """Where the strength slider ends, in units."""
+def ends(session: Session) -> tuple[float, float]:
+    """Where the strength slider begins and ends."""
     edit = session.edit
-    if edit is None or edit.op != "add":
-        return 4.0
+    if edit is None:
+        return (0.0, MOST) if session.row else (-4.0, 4.0)
+    if edit.op == "rewrite":  # less than none of what there was makes no sense
+        return (-4.0 if strength_of(session, edit) < 0 else 0.0), 4.0
     factors = factors_of(session, edit)
     reach = factors.reach(edit.appearance, leading_part(factors, edit.region))
-    return max(reach, abs(strength_of(session, edit)))
+    reach = max(reach, abs(strength_of(session, edit)))
+    return -reach, reach
 
 
 def strength_of(session: Session, edit: Edit) -> float:
