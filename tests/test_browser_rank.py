@@ -75,7 +75,7 @@ def test_a_long_order_can_be_cancelled_and_the_old_one_is_kept(visit):
 def test_a_sum_its_mistake_and_the_phone(visit):
     page = open_tab(visit(viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True))
     concept = choose_concept(page)
-    page.get_by_role("button", name="Add concepts up").click()
+    page.get_by_role("button", name="Add looks up").click()
     weight = page.locator("#rank-sum input[type=number]")
     weight.fill("0")
     weight.press("Enter")

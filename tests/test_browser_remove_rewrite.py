@@ -84,7 +84,7 @@ def test_the_same_concept_twice_is_one_sentence(tab):
     choose(page, 3, 3)
     expect(page.locator(".hint", has_text="Both are").first).to_be_visible()
     page.locator("button#rewrite").click()
-    expect(page.locator(".toast-body").first).to_contain_text("choose another concept")
+    expect(page.locator(".toast-body").first).to_contain_text("choose another look")
     expect(rows(page)).to_have_count(0)
 
 

@@ -287,7 +287,7 @@ def test_a_name_makes_own_factors_and_the_edits_come_along(edited):
     assert torch.equal(view.renderer.image(renamed.recipe), view.renderer.image(edited.recipe))
     assert view.factors_of(edited).part_name(1) != "<b>Fringe</b>"  # other visitors' are as before
     look = factors.rename_appearance(renamed, "softer")
-    assert view.look_words(look, look.edit) == "look 1 (softer)"
+    assert view.look_words(look, look.edit) == f"look {edited.edit.appearance + 1} (softer)"
     assert factors.rename_part(look, "<b>Fringe</b>") == look
     assert [words for words, _ in factors.choices(look)].count(factors.in_words(view.factors_of(look), "local:")) == 1
     assert Session.undo(look.undo()).recipe == edited.recipe

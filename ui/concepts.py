@@ -1,4 +1,4 @@
-"""Concepts: the leading appearances of a layer, each as a picture of where it is."""
+"""The looks of a layer that lead (its first appearances; concepts, in the paper's words), each as where it is."""
 
 import gradio as gr
 import torch
@@ -15,7 +15,7 @@ THUMBNAIL = 96  # pixels
 
 
 def concept_name(session: Session, appearance: int) -> str:
-    return view.concept_words(view.factors_of(session), appearance)
+    return view.look_name(view.factors_of(session), appearance)
 
 
 def concept_tiles(session: Session, chosen: int | None, sign: int = 1) -> dict:
@@ -34,7 +34,7 @@ def concepts_of(session: Session) -> str:
 def clicked_concept(session: Session, evt: gr.EventData) -> int | None:
     """The number of the concept that was clicked; None for a click on tiles that have been replaced."""
     count = view.factors_of(session).appearances.shape[1]
-    return clicked(evt, "concept", range(min(COUNT, count)), concepts_of(session))
+    return clicked(evt, "look", range(min(COUNT, count)), concepts_of(session))
 
 
 def concept_picture(session: Session, appearance: int, side: int = 256) -> str:

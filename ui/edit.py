@@ -14,11 +14,11 @@ def edit_tab(page: Page) -> None:
     another = gr.Button("Add another look here", size="sm", min_width=170, elem_id="another")
     with page.fold("More", elem_id="details"):
         everywhere = gr.Button("Change the whole picture instead", size="sm", elem_id="everywhere")
-        numeral = gr.Number(label="Appearance by number", precision=0, elem_id="appearance", interactive=True)
+        numeral = gr.Number(label="Look by number", precision=0, elem_id="appearance", interactive=True)
         numbers = gr.Markdown()
 
     page.follow(another, lambda s: gr.Button(interactive=s.edit is not None))
-    page.follow(numeral, lambda s: s.edit.appearance if s.edit else None)
+    page.follow(numeral, lambda s: s.edit.appearance + 1 if s.edit and s.edit.op == "add" else None)
     page.follow(numbers, view.details, later=True)
     page.follow(looks, view.sheet, later=True)
     page.on(looks.choose, choose_look)
@@ -38,8 +38,8 @@ def choose_look(session: Session, evt: gr.EventData) -> Session | None:
 
 
 def choose_number(session: Session, given: float | None) -> Session:
-    """An appearance by its number, for those who know it."""
+    """A look by its number, for those who know it; the first is 1."""
     if session.region() is None:
         raise ValueError("Choose a part of the picture first.")
-    last = view.factors_of(session).sigma.shape[0] - 1
-    return session.add(view.look(session, number("appearance", given, 0, last, whole=True)))
+    count = view.factors_of(session).sigma.shape[0]
+    return session.add(view.look(session, number("look", given, 1, count, whole=True) - 1))

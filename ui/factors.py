@@ -31,21 +31,21 @@ class Own:
 
 
 def factors_panel(page: Page) -> None:
-    using = gr.Dropdown([], label="Parts and appearances in use", interactive=True, elem_id="using")
+    using = gr.Dropdown([], label="Parts and looks in use", interactive=True, elem_id="using")
     page.follow(using, lambda s: gr.Dropdown(choices=choices(s), value=s.factors_id))
     page.follow(gr.HTML(elem_id="about-factors"), about)
     with gr.Row():
         names = [
             gr.Textbox(label=f"Name of the {what}", max_length=LONGEST_NAME, submit_btn="Rename", interactive=True,
                        min_width=200, elem_id=f"name-{kind}")
-            for kind, what in (("part", "chosen part"), ("appearance", "look's appearance"))
+            for kind, what in (("part", "chosen part"), ("appearance", "chosen look"))
         ]  # fmt: skip
     with gr.Row(equal_height=False):
         layer = gr.Dropdown([], label="Grid of the parts", interactive=True, min_width=120, elem_id="fit-layer")
         parts = gr.Slider(2, view.MOST_PARTS, 8, step=1, label="Parts", interactive=True, min_width=120, buttons=[])
     with gr.Accordion("How they are learned", open=False), gr.Row():
         empty = {"precision": 0, "interactive": True, "value": None, "min_width": 140}
-        appearances = gr.Number(label="Appearances (0: as many as there are)", **empty)
+        appearances = gr.Number(label="Looks (0: as many as there are)", **empty)
         samples = gr.Number(label="Pictures to learn from (0: as needed)", **empty)
         seed = gr.Number(label="Seed of the samples", **empty | {"value": 0})
         class_index = gr.Number(label="Class", placeholder="all of them", visible=False, **empty)
@@ -99,7 +99,7 @@ def about(session: Session) -> str:
     """What the factors in use are worth, in words; HTML."""
     factors = view.factors_of(session)
     info, (R_C, R_S) = factors.info, factors.sigma.shape
-    text = f"{R_S} parts and {R_C} appearances."
+    text = f"{R_S} parts and {R_C} looks."
     if info.energy:
         text += f" Together they explain {info.energy:.0%} of what this layer holds; no {R_S} parts could explain more than {info.bound:.0%}."  # noqa: E501
     if info.stability:
@@ -143,7 +143,7 @@ def fitted(recipe: Recipe, layer, parts, appearances, samples, seed, report) -> 
         name,
         loaded,
         int(layer),
-        number("appearances", appearances, 1, C, whole=True) if appearances else None,
+        number("looks", appearances, 1, C, whole=True) if appearances else None,
         number("parts", parts, 1, min(view.MOST_PARTS, H * W), whole=True),
         number("samples", samples, 2, view.MOST_SAMPLES, whole=True) if samples else None,
         number("seed", seed or 0, 0, 2**31 - 1, whole=True),
@@ -248,7 +248,7 @@ def add_own(recipe: Recipe, factors: Factors) -> tuple[str, int, str, str]:
         )
     A = factors.appearances
     if not factors.info.is_raw and float((A.t() @ A - A.new_ones(len(A.t())).diag()).abs().max()) > 0.01:
-        raise ValueError("The appearances in the file are not orthonormal; it was not saved by this page.")
+        raise ValueError("The looks in the file are not orthonormal; it was not saved by this page.")
     return entry(recipe, factors, view.renderer.catalogue.add_own(recipe.generator, factors))
 
 
@@ -257,7 +257,7 @@ def read_npy(recipe: Recipe, files: list[Path], layer: int, report) -> Factors:
     parts = [file for file in files if re.match(r"us\b|us[-_]", file.name, re.IGNORECASE)]
     appearances = [file for file in files if re.match(r"uc\b|uc[-_]", file.name, re.IGNORECASE)]
     if len(parts) != 1 or len(appearances) != 1:
-        raise ValueError("The names of the two .npy files must begin with Us (the parts) and Uc (the appearances).")
+        raise ValueError("The names of the two .npy files must begin with Us (the parts) and Uc (the looks).")
     said = re.search(r"layer[-_]?(\d{1,2})\b", parts[0].name.replace("_", "-"), re.IGNORECASE)
     layer, (generator, weights) = int(said[1] if said else layer), view.renderer.catalogue.generator(recipe.generator)
     if layer not in view.fit_layers(generator):

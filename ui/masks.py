@@ -1,4 +1,4 @@
-"""The Masks tab: where a concept is, what it cuts out, and whether that holds on other pictures."""
+"""The Masks tab: where a look is, what it cuts out, and whether that holds on other pictures."""
 
 import html
 import shutil
@@ -51,8 +51,8 @@ def masks_tab(page: Page) -> None:
         png = gr.Button("Download cut-out", size="sm", min_width=120, elem_id="save-cut-out")
         mask = gr.Button("Download mask", size="sm", min_width=110, elem_id="save-mask")
         use = gr.Button("Edit inside the mask", size="sm", min_width=110, elem_id="use-mask")
-    gr.HTML(heading("Another concept"))
-    concepts = Tiles(group="Concepts", elem_id="mask-concepts")
+    gr.HTML(heading("Another look"))
+    concepts = Tiles(group="Looks", elem_id="mask-concepts")
     with gr.Accordion("Other pictures", open=False, elem_id="mask-others"):
         several = gr.Button(f"Try the mask on {OTHERS} other pictures", size="sm", elem_id="try-others")
         page.job(several.click, try_mask)
@@ -227,7 +227,7 @@ def others(session: Session) -> dict:
     after, chosen = session.made(try_mask), masking(session)
     made = after is not None and held.get(others_key(session, after))
     if not made:
-        return {"items": [], "note": "" if after is None else "The edits or the concept have changed; try it again."}
+        return {"items": [], "note": "" if after is None else "The edits or the look have changed; try it again."}
     masks = [chosen.of(enlarged(session, chosen.sign * grid - chosen.offset)) for _, grid in made]
     images = [view.jpeg(on_checkerboard(picture, mask)) for (picture, _), mask in zip(made, masks)]
     return view.seed_tiles(session, dict(zip(view.seeds_from(after + 1, OTHERS), images)))

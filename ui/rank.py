@@ -52,7 +52,7 @@ class Ranking:
         if type(self.count) is not int or not 1 <= self.count <= MOST_PICTURES:
             raise ValueError(f"count is {self.count!r:.20}; it must be a whole number from 1 to {MOST_PICTURES}.")
         if len(self.terms) > MOST_TERMS:
-            raise ValueError(f"The sum has {MOST_TERMS} concepts, the most it can have; remove one first.")
+            raise ValueError(f"The sum has {MOST_TERMS} looks, the most it can have; remove one first.")
         for *_, weight in self.terms:
             if not isinstance(weight, int | float) or not 0 < abs(weight) <= 1:
                 raise ValueError(f"weight is {weight!r:.20}; it must be from -1 to 1, and not 0.")
@@ -69,11 +69,11 @@ class Answer(NamedTuple):
 
 def rank_tab(page: Page) -> None:
     gr.HTML(heading("Choose what to order pictures by"))
-    concepts = Tiles(group="Concepts", elem_id="rank-concepts")
+    concepts = Tiles(group="Looks", elem_id="rank-concepts")
     there = gr.HTML()
-    looks = Tiles(group="What the chosen part can look like", elem_id="rank-looks")
-    with gr.Accordion("Add concepts up", open=False, elem_id="rank-sum"):
-        weight = gr.Slider(-1, 1, 1, step=0.1, label="Weight of the concept chosen above", interactive=True, buttons=[])
+    looks = Tiles(group="Looks of the chosen part", elem_id="rank-looks")
+    with gr.Accordion("Add looks up", open=False, elem_id="rank-sum"):
+        weight = gr.Slider(-1, 1, 1, step=0.1, label="Weight of the look chosen above", interactive=True, buttons=[])
         with gr.Row():
             add = gr.Button("Add to the sum", size="sm", min_width=120)
         terms = gr.Dropdown([], label="The sum", multiselect=True, interactive=True, elem_id="rank-terms")
@@ -155,7 +155,7 @@ def answer(session: Session) -> Answer | None:
 def build(session: Session, report: Callable[[Progress], bool]) -> Answer:
     """Look at the pictures that the index lacks, together with whoever else builds it."""
     if not terms_of(session):
-        raise ValueError("Choose a concept to order the pictures by.")
+        raise ValueError("Choose a look to order the pictures by.")
     index, draw = opened(session)
     prune(index.folder.parent, DISK, INDEXES)
     batch = batch_for((len(index.table.appearances), len(index.table.parts), 1))
@@ -176,7 +176,7 @@ def term_words(session: Session) -> list[str]:
 
 def show_sum(session: Session):
     rows = term_words(session)
-    info = "" if rows else "Nothing is in the sum: the concept chosen above counts alone."
+    info = "" if rows else "Nothing is in the sum: the look chosen above counts alone."
     return gr.Dropdown(choices=rows, value=rows, multiselect=True, interactive=bool(rows), info=info)
 
 
@@ -184,7 +184,7 @@ def asked_words(session: Session) -> str:
     """What the pictures are, or will be, in order of; and what to do next."""
     terms, chosen = terms_of(session), in_hand(session)
     if not terms:
-        return "Pictures are put in order, from those with the most of a concept to those with the least."
+        return "Pictures are put in order, from those with the most of a look to those with the least."
     words = "the sum" if chosen.terms else f"{concept_name(session, terms[0][0])} {place_words(session, terms[0][1])}"
     if answer(session) is None:
         return f"To order by {words}, {chosen.count:,} pictures must be looked at first: press “Order them”."
@@ -270,7 +270,7 @@ def add_term(session: Session, weight: float) -> Session:
     """The chosen concept joins the sum; one that is in it already gets the new weight."""
     chosen, part = in_hand(session), part_of(session)
     if chosen.concept is None:
-        raise ValueError("Choose the concept to add first.")
+        raise ValueError("Choose the look to add first.")
     others = tuple(term for term in chosen.terms if term[:2] != (chosen.concept, part))
     return keep(session, terms=(*others, (chosen.concept, part, weight)))
 

@@ -7,6 +7,7 @@ from .page import Page, sent
 from .session import Session
 from .widgets import Picture
 
+SEVERAL = "A click in the picture chooses that part alone. Tick more here, or click with Shift, to choose several."
 WHERE = [
     ("Chosen parts", "parts"),
     ("Painted piece of them", "piece"),
@@ -16,7 +17,7 @@ WHERE = [
 
 
 def region_panel(page: Page, picture: Picture) -> None:
-    parts = gr.CheckboxGroup([], label="Part of the picture", elem_id="parts", interactive=True)
+    parts = gr.CheckboxGroup([], label="Chosen parts", info=SEVERAL, elem_id="parts", interactive=True)
     where = gr.Radio(WHERE, label="Where it goes", value="parts", visible=False, elem_id="where", interactive=True)
 
     page.follow(parts, lambda s: gr.CheckboxGroup(choices=part_choices(s), value=view.chosen_parts(s)))

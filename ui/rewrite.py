@@ -1,4 +1,4 @@
-"""The Rewrite tab: one concept replaced by another, everywhere or in the chosen region (II 5.5)."""
+"""The Rewrite tab: one look replaced by another, everywhere or in the chosen region (II 5.5)."""
 
 from dataclasses import dataclass, replace
 
@@ -39,6 +39,7 @@ def rewrite_tab(page: Page) -> None:
     here = gr.Radio([], label="Where it is replaced", visible=False, interactive=True, elem_id="here")
     words = gr.HTML(elem_classes="hint")
     button = gr.Button("Rewrite", variant="primary", elem_id="rewrite")
+    gr.HTML(sentence("How it looks elsewhere: “On sixteen other seeds”, below."))
 
     page.follow(here, show_where)
     page.follow(words, lambda s: sentence(what(s)))
@@ -116,10 +117,10 @@ def rewriting(session: Session) -> Edit:
     """
     now, region = chosen(session), session.region()
     if now.source is None or now.target is None:
-        raise ValueError("Choose a concept to replace and another one to put in its place.")
+        raise ValueError("Choose a look to replace and another one to put in its place.")
     if now.source == now.target:
         name = concept_name(session, now.source)
-        raise ValueError(f"Both are {name}; choose another concept to put in its place.")
+        raise ValueError(f"Both are {name}; choose another look to put in its place.")
     region = region if now.here and region is not None else Region(all=True)
     pair = {"source": now.source, "target": now.target}
     return Edit("rewrite", session.layer, session.factors_id, region, **pair, strength=1.0)

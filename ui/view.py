@@ -247,12 +247,12 @@ def frame(session: Session) -> dict:
 def _frame(session: Session) -> dict:
     recipe, image = session.recipe, picture(session)
     change = difference(image, renderer.base(recipe))
-    words, ratio = change_words(session, change[0])
+    words, numbers = change_words(session, change[0])
     return {
         "image": jpegs(image)[0],
         "difference": jpeg(heat_map(change[0], 0.0, max(0.6, float(change.max())))),
         "words": words,
-        "ratio": ratio,
+        "numbers": numbers,
         "alt": alt_text(session),
     }
 
@@ -283,16 +283,16 @@ def resized(images: Tensor, side: int) -> Tensor:
     return F.interpolate(images.float().cpu(), (side, side), mode="bicubic", antialias=True).clamp(-1, 1)
 
 
-def change_words(session: Session, change: Tensor) -> tuple[str, float | None]:
-    """How local the edits are, as a person would say it, and the ratio of I Eq. 7 (of absolute differences).
+def change_words(session: Session, change: Tensor) -> tuple[str, str]:
+    """How local the edits are, as a person would say it, and the figures of it for those who want them.
 
-    The words compare the mean change where the regions are below 0.1 with that where they are above 0.5: p̂ fades so
-    softly that Eq. 7 is near 1 for an edit that nobody sees outside.
+    The words compare the mean change where the regions are below 0.1 with that where they are above 0.5. I Eq. 7 (of
+    absolute differences) stands beside it: p̂ fades so softly that it is near 1 for an edit that nobody sees outside.
     """
     recipe = session.recipe
     on = [recipe.edits[i] for i in recipe.ordered()]
     if not on:
-        return "No edits: this is the picture as generated." if not recipe.edits else "All edits are off.", None
+        return "No edits: this is the picture as generated." if not recipe.edits else "All edits are off.", ""
     region = kept.get(
         ("region", origin(recipe), tuple((e.layer, e.factors, e.region) for e in on)), lambda: union(recipe, on)
     )
@@ -300,17 +300,19 @@ def change_words(session: Session, change: Tensor) -> tuple[str, float | None]:
     inner, outer = change[region >= min(0.5, float(region.max()))], change[region < 0.1]
     inside = float(inner.mean())
     if inside < SEEN:
-        return "Nothing visible changed: move the strength further from the middle.", ratio
+        return "Nothing visible changed: move the strength further from the middle.", ""
     if not len(outer):
-        return "The whole picture may change.", ratio
+        return "The whole picture may change.", ""
     share = float(outer.mean()) / inside
+    numbers = (f"change outside the region: {share:.0%} of the change inside, on average over the pixels; "
+               f"{ratio:.0%} if its soft edge counts as outside too (the paper's ratio)")  # fmt: skip
     if share < 0.1:
-        return "Almost nothing changed outside the region.", ratio
+        return "Almost nothing changed outside the region.", numbers
     if share < 0.3:
-        return "A little changed outside the region too.", ratio
+        return "A little changed outside the region too.", numbers
     if share < 0.8:
-        return "Much changed outside the region too.", ratio
-    return "As much changed outside the region as inside.", ratio
+        return "Much changed outside the region too.", numbers
+    return "As much changed outside the region as inside.", numbers
 
 
 def union(recipe: Recipe, edits: list[Edit]) -> Tensor:
@@ -432,24 +434,22 @@ def region_words(session: Session, edit: Edit) -> str:
 
 
 def look_words(session: Session, edit: Edit) -> str:
-    """An appearance by its place among those offered for the part, or by its name; of a rewrite both concepts.
+    """A look by its number; of a rewrite both looks.
 
     A name that ships is of what an appearance marks ("background"), which says nothing about more or less of it at a
-    nose; a visitor's own stands beside the place.
+    nose, unless an object was covered with it; a visitor's own stands beside the number.
     """
     factors = factors_of(session, edit)
     if edit.op == "rewrite":
-        return f"{concept_words(factors, edit.source)} becomes {concept_words(factors, edit.target)}"
-    row = factors.offered(leading_part(factors, edit.region), LOOKS)
-    name = factors.info.appearance_names.get(edit.appearance)
-    if edit.strength is None or edit.appearance not in row:
-        return name or f"look #{edit.appearance}"
-    place = f"look {row.index(edit.appearance) + 1}"
-    return f"{place} ({name})" if name and edit.factors.startswith("local:") else place
+        return f"{look_name(factors, edit.source)} becomes {look_name(factors, edit.target)}"
+    name, number = factors.info.appearance_names.get(edit.appearance), f"look {edit.appearance + 1}"
+    if name and edit.strength is None:
+        return name
+    return f"{number} ({name})" if name and edit.factors.startswith("local:") else number
 
 
-def concept_words(factors: Factors, appearance: int) -> str:
-    return factors.info.appearance_names.get(appearance, f"concept {appearance + 1}")
+def look_name(factors: Factors, appearance: int) -> str:
+    return factors.info.appearance_names.get(appearance, f"look {appearance + 1}")
 
 
 def edit_rows(session: Session) -> dict:
@@ -494,17 +494,14 @@ def details(session: Session) -> str:
     C, H, W = generator.layers[session.layer]
     factors = factors_of(session)
     R_C, R_S = factors.sigma.shape
-    lines.append(f"layer {session.layer}: {C} × {H} × {W}, {R_C} appearances, {R_S} parts, "
+    lines.append(f"layer {session.layer}: {C} × {H} × {W}, {R_C} looks, {R_S} parts, "
                  f"{factors.info.energy:.0%} of the energy explained")  # fmt: skip
     for edit in recipe.edits[row.start : row.stop] if row else ():
         rewrites = edit.op == "rewrite"
         numbers = f"appearance {edit.source} by {edit.target}" if rewrites else f"appearance {edit.appearance}"
         lines.append(f"the edit in hand: {numbers}, parts {list(edit.region.parts)}, α = "
                      f"{edit_alpha(edit, factors_of(session, edit)):.3f}, factors `{edit.factors}`")  # fmt: skip
-    ratio = frame(session)["ratio"]
-    if ratio is not None:
-        lines.append(f"change outside / inside, weighted by the regions: {ratio:.2f}")
-    return "\n\n".join(lines)
+    return "\n\n".join([*lines, frame(session)["numbers"]])
 
 
 def ends(session: Session) -> tuple[float, float]:
