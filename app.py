@@ -4,7 +4,6 @@ import ui.gpu  # first: on ZeroGPU before torch
 
 # isort: split
 import html
-import json
 import logging
 import os
 import random
@@ -16,7 +15,7 @@ from starlette.middleware import Middleware
 from panda_core.allocator import keep_freed_memory
 from panda_core.door import Door, device, log, memory_mb
 from panda_core.images import read_recipe_json
-from panda_core.recipes import parse_recipe
+from panda_core.recipes import Edit, Region, parse_recipe
 from ui import bundle, view
 from ui.edit import edit_tab
 from ui.edits import edits_panel
@@ -156,12 +155,9 @@ def generate(recipe: str) -> tuple[PIL.Image.Image, str]:
 @plainly
 def edit(recipe: str, part: float, appearance: float, strength: float) -> tuple[PIL.Image.Image, str]:
     """The recipe with one more edit: an appearance at a part of its generator's default layer, in units of strength."""
-    made = read_recipe(recipe)
-    layer = view.first_layer(made)
-    added = {"op": "add", "layer": layer, "factors": view.available(made)[layer], "region": {"parts": [whole(part)]}}
-    fields = made.to_dict()
-    fields["edits"].append(added | {"appearance": whole(appearance), "strength": strength})
-    return answer(read_recipe(json.dumps(fields)))
+    made, numbers = read_recipe(recipe), {"appearance": whole(appearance), "strength": strength}
+    added = Edit("add", *view.default(made), Region((whole(part),)), **numbers)
+    return answer(read_recipe(view.with_last(made, added).to_json()))
 
 
 def endpoints() -> None:

@@ -65,7 +65,7 @@ TABLE: dict[str, list | dict] = {
     "rank.build": [],
     "rank.rank": [RECIPE, 1, -1, 16],
     "factors.learn": [3, 4, None, 256, 0, None],
-    "factors.use": [("portraits", 3, "bundled:l3-call-psi0.8-192x12", "bundled")],
+    "factors.use": [("portraits", 3, "bundled:l3-call-psi0.8-192x12")],
     "factors.choose": ["bundled:l3-call-psi0.8-192x12"],
     "factors.rename_part": ["chin"],
     "factors.rename_appearance": ["grin"],

@@ -2,7 +2,8 @@
 
 import re
 import tempfile
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import gradio as gr
@@ -21,13 +22,6 @@ from .session import Session
 
 SAME = 0.9  # |cos| from which a part that other samples give is the same
 LONGEST_FIT = 120.0  # seconds that a program may ask for
-
-
-@dataclass(frozen=True)
-class Own:
-    """What this visitor learned, named or opened: (generator, layer, factors id, in words)."""
-
-    items: tuple[tuple[str, int, str, str], ...] = ()
 
 
 def factors_panel(page: Page) -> None:
@@ -80,12 +74,13 @@ def fit_layers(session: Session) -> list[tuple[str, int]]:
 
 def choices(session: Session) -> list[tuple[str, str]]:
     """(in words, id) of all factors at hand for this generator; those that ship come first."""
-    name = session.recipe.generator
-    found = {i: in_words(view.renderer.catalogue.factors(name, i), i) for i in view.available(session.recipe).values()}
-    found |= {item[2]: item[3] for item in session.aside(Own).items if item[0] == name}
-    used = {i: i for i in session.layers.values() if i not in found}
-    found |= {i: in_words(view.renderer.catalogue.factors(name, i), i) for i in used}
-    return [(words, factors_id) for factors_id, words in found.items()]
+    name, found = session.recipe.generator, []
+    known = [factors_id for generator, _, factors_id in session.factors if generator == name]
+    for factors_id in dict.fromkeys((*view.available(session.recipe).values(), *known)):
+        with suppress(ValueError, Cancelled):  # what the disk has no more is not listed, rather than fitted again
+            factors = view.renderer.catalogue.factors(name, factors_id, view.until(0.0))
+            found.append((in_words(factors, factors_id), factors_id))
+    return found
 
 
 def in_words(factors: Factors, factors_id: str) -> str:
@@ -119,14 +114,10 @@ def choose(session: Session, factors_id: str) -> Session:
 
 
 def learn(session: Session, layer, parts, appearances, samples, seed, class_index, report) -> tuple:
-    """Fit factors for this generator; returns their entry in the visitor's list."""
+    """Fit factors for this generator; returns what `Session.know_factors` takes."""
     recipe = replace(session.recipe, class_index=class_index)
-    return entry(recipe, fitted(recipe, layer, parts, appearances, samples, seed, report))
-
-
-def entry(recipe: Recipe, factors: Factors, factors_id: str | None = None) -> tuple[str, int, str, str]:
-    factors_id = factors_id or fit_id(factors)
-    return recipe.generator, factors.info.layer, factors_id, in_words(factors, factors_id)
+    factors = fitted(recipe, layer, parts, appearances, samples, seed, report)
+    return recipe.generator, factors.info.layer, fit_id(factors)
 
 
 def fitted(recipe: Recipe, layer, parts, appearances, samples, seed, report) -> Factors:
@@ -164,11 +155,11 @@ def so_far(session: Session, layer, *others) -> str:
     return figure(picture, "The parts so far")
 
 
-def use(session: Session, found: tuple) -> Session:
+def use(session: Session, found: tuple[str, int, str]) -> Session:
     """Newly found factors go into the list, and into use if their generator is still on the page."""
-    items = tuple(item for item in session.aside(Own).items if item[2] != found[2])
-    session = session.put_aside(Own((*items, found)))
-    return session.use_factors(found[1], found[2]) if found[0] == session.recipe.generator else session
+    generator, layer, factors_id = found
+    ours = generator == session.recipe.generator
+    return session.use_factors(layer, factors_id) if ours else session.know_factors(*found)
 
 
 # ---- names ----
@@ -206,20 +197,18 @@ def rename(session: Session, kind: str, name: str) -> Session:
     renamed = factors.rename(kind, number, str(name or ""))
     if renamed.info == factors.info:
         return session
-    recipe, chosen = session.recipe, session
-    factors_id = view.renderer.catalogue.add_own(recipe.generator, renamed)
-    edits = tuple(replace(e, factors=factors_id) if e.factors == before else e for e in recipe.edits)
-    kept = tuple(item for item in session.aside(Own).items if not (item[2] == before and before.startswith("local:")))
-    session = session.put_aside(Own(kept)).change(replace(recipe, edits=edits))
-    session = use(session, entry(recipe, renamed, factors_id))
-    return replace(session, parts=chosen.parts, where=chosen.where, mask=chosen.mask, active=chosen.active)
+    factors_id = view.renderer.catalogue.add_own(session.recipe.generator, renamed)
+    edits = tuple(replace(e, factors=factors_id) if e.factors == before else e for e in session.recipe.edits)
+    kept = tuple(known for known in session.factors if known[2] != before or not before.startswith("local:"))
+    changed = replace(session, factors=kept).change(replace(session.recipe, edits=edits))
+    return changed.know_factors(session.recipe.generator, session.layer, factors_id)
 
 
 # ---- opening files ----
 
 
 def open_files(session: Session, paths: list[str] | None, layer: int, report) -> dict:
-    """Our file, a pair of .npy files, or recipe and factors; returns {"factors": [entries], "recipe": text or None}."""
+    """Our file, an .npy pair, or recipe and factors; returns {"factors": [each for `use`], "recipe": text or None}."""
     given = paths if isinstance(paths, list) and all(isinstance(path, str) for path in paths) else []
     files, recipe = [Path(path) for path in given], session.recipe
     endings = sorted(file.suffix.lower() for file in files)
@@ -237,7 +226,7 @@ def open_files(session: Session, paths: list[str] | None, layer: int, report) ->
     )
 
 
-def add_own(recipe: Recipe, factors: Factors) -> tuple[str, int, str, str]:
+def add_own(recipe: Recipe, factors: Factors) -> tuple[str, int, str]:
     """A stranger's factors, held to the same limits as a fit."""
     generator = view.renderer.generator(replace(recipe, weights=None))
     layers, R_S = view.fit_layers(generator), factors.parts.shape[1]
@@ -249,7 +238,7 @@ def add_own(recipe: Recipe, factors: Factors) -> tuple[str, int, str, str]:
     A = factors.appearances
     if not factors.info.is_raw and float((A.t() @ A - A.new_ones(len(A.t())).diag()).abs().max()) > 0.01:
         raise ValueError("The looks in the file are not orthonormal; it was not saved by this page.")
-    return entry(recipe, factors, view.renderer.catalogue.add_own(recipe.generator, factors))
+    return recipe.generator, factors.info.layer, view.renderer.catalogue.add_own(recipe.generator, factors)
 
 
 def read_npy(recipe: Recipe, files: list[Path], layer: int, report) -> Factors:

@@ -1,6 +1,5 @@
 """The Masks tab: where a look is, what it cuts out, and whether that holds on other pictures."""
 
-import html
 import shutil
 import tempfile
 from dataclasses import dataclass, replace
@@ -18,7 +17,7 @@ from panda_core.recipes import Mask, Recipe
 
 from . import view
 from .concepts import clicked_concept, concept_name, concept_tiles, concepts_of
-from .page import QUIET, Page, changing, heading, open_seed, plainly, read_recipe, sentence, whole
+from .page import QUIET, Page, changing, heading, open_seed, pair, plainly, read_recipe, sentence, whole
 from .session import Session
 from .widgets import Tiles
 
@@ -156,13 +155,12 @@ def figures(session: Session) -> str:
     picture = held.get(("picture", view.origin(recipe), recipe.edits), lambda: small(view.renderer.image(recipe), SIDE))
     grid = enlarged(session, cells(session))[None, None]
     above = F.interpolate(grid, (SIDE, SIDE), mode="bilinear", antialias=True)[0, 0]  # for a smooth outline
-    name = ("less of " if side(session) < 0 else "") + html.escape(meaning(session, chosen.appearance)[0])
+    name = ("less of " if side(session) < 0 else "") + meaning(session, chosen.appearance)[0]
     shown = {
         f"Where there is {name}": overlay_map(picture, above + chosen.offset, REACH, chosen.of(above)),
         f"{'All but' if chosen.rest else 'Only'} {name}": on_checkerboard(picture, chosen.of(above)),
     }
-    one = '<figure><img src="{}" alt=""><figcaption>{}</figcaption></figure>'
-    return f'<div class="pair">{"".join(one.format(view.jpeg(image), text) for text, image in shown.items())}</div>'
+    return pair({caption: view.jpeg(image) for caption, image in shown.items()})
 
 
 def meaning(session: Session, concept: int) -> tuple[str, int]:
@@ -275,9 +273,9 @@ def saliency(recipe: str, appearance: float, threshold: float, sign: str, result
     if sign not in ("more", "less") or result not in RESULTS:
         raise ValueError(f"sign must be more or less; result one of {', '.join(RESULTS)}.")
     made = read_recipe(recipe)
-    layer, image = view.first_layer(made), view.renderer.image(made)
+    (layer, factors_id), image = view.default(made), view.renderer.image(made)
     chosen = ConceptMask(whole(appearance), 1 if sign == "more" else -1, threshold, result == "rest")
-    above = chosen.above(view.renderer, made, layer, view.available(made)[layer])
+    above = chosen.above(view.renderer, made, layer, factors_id)
     above = view.renderer.to_image_size(made, layer, above)[0]
     mask = chosen.of(above)
     if result == "heat map":

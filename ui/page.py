@@ -342,6 +342,11 @@ def figure(source: str, caption: str) -> str:
     return f'<figure><img src="{source}" alt="{words}"><figcaption>{words}</figcaption></figure>'
 
 
+def pair(shown: dict[str, str]) -> str:
+    """Two pictures side by side; caption -> source."""
+    return f'<div class="pair">{"".join(figure(source, caption) for caption, source in shown.items())}</div>'
+
+
 def waiting() -> str:
     return sentence("Waiting for a free place …")
 

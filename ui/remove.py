@@ -9,7 +9,7 @@ import torch
 from panda_core.recipes import Edit, parse_recipe
 
 from . import gpu, view
-from .page import Page, answer, clicked, figure, heading, plainly, sentence, whole
+from .page import Page, answer, clicked, heading, pair, plainly, sentence, whole
 from .region import choose_parts
 from .session import Session
 from .widgets import Tiles
@@ -144,7 +144,7 @@ def before_and_after(session: Session) -> str:
     at = Edit("add", session.layer, session.factors_id, region, appearance=0)
     images = torch.cat([view.renderer.base(recipe), view.renderer.image(recipe)])
     shown = view.jpegs(view.cropped(images, view.renderer.region_map(recipe, at), SIDE))
-    return f'<div class="pair">{"".join(map(figure, shown, ("Before", "After, with all edits")))}</div>'
+    return pair(dict(zip(("Before", "After, with all edits"), shown)))
 
 
 @plainly

@@ -142,7 +142,6 @@ def rewrite(recipe: str, source: float, target: float, strength: float) -> tuple
     Returns the picture and the new recipe.
     """
     made = read_recipe(recipe)
-    layer = view.first_layer(made)
     numbers = {"source": whole(source), "target": whole(target), "strength": strength}
-    edit = Edit("rewrite", layer, view.available(made)[layer], Region(all=True), **numbers)
+    edit = Edit("rewrite", *view.default(made), Region(all=True), **numbers)
     return answer(read_recipe(view.with_last(made, edit).to_json()))

@@ -21,11 +21,11 @@ T = TypeVar("T")
 class Session:
     """Every method returns a new session; a wrong value raises ValueError and nothing has changed.
 
-    layer: where new edits go. factors: (generator, layer, factors id) in use. presets: the named edits known. tab,
-    folds: those that are open. where, parts, mask, refine, k: the region chosen for the next look. active: an edit of
-    the line that the slider moves. tag: what the last change was, so that one drag is one step of undo. seeds: visited,
-    newest first. notice: one sentence to show until the next change. moved_at: when the slider last moved, on the
-    server's clock. asides: what single tabs keep. results: what each kind of long work made last.
+    layer: where new edits go. factors: all known, (generator, layer, id), those in use last. presets: the named edits
+    known. tab, folds: those that are open. where, parts, mask, refine, k: the region chosen for the next look. active:
+    an edit of the line that the slider moves. tag: what the last change was, so that one drag is one step of undo.
+    seeds: visited, newest first. notice: one sentence to show until the next change. moved_at: when the slider last
+    moved, on the server's clock. asides: what single tabs keep. results: what each kind of long work made last.
     """
 
     recipe: Recipe
@@ -59,7 +59,8 @@ class Session:
     @property
     def layers(self) -> dict[int, str]:
         """Layer -> id of the factors in use there, for this generator, coarse layers first."""
-        return {layer: name for generator, layer, name in sorted(self.factors) if generator == self.recipe.generator}
+        found = {layer: name for generator, layer, name in self.factors if generator == self.recipe.generator}
+        return dict(sorted(found.items()))
 
     @property
     def factors_id(self) -> str:
@@ -103,9 +104,12 @@ class Session:
         """These factors at this layer from now on, and nothing chosen yet; edits made with others keep theirs."""
         if self.layers.get(layer) == factors_id:
             return self if self.layer == layer else self.choose_layer(layer)
-        here = (self.recipe.generator, layer, factors_id)
-        others = tuple(known for known in self.factors if known[:2] != here[:2])
-        return replace(self, factors=(*others, here)).choose_layer(layer)
+        return self.know_factors(self.recipe.generator, layer, factors_id).choose_layer(layer)
+
+    def know_factors(self, generator: str, layer: int, factors_id: str) -> Self:
+        """These factors are those for this generator's layer from now on; the others are kept."""
+        here = (generator, layer, factors_id)
+        return replace(self, factors=(*(known for known in self.factors if known != here), here))
 
     def set_refine(self, refine: str, k: int) -> Self:
         """Parts as learned, or refined to each picture; the edit in hand follows."""
@@ -251,8 +255,7 @@ class Session:
         """This session with the past, the tab and the seeds of another: a recipe opened from a file can be undone."""
         past = (*other.past, other.recipe)[-UNDO_STEPS:]
         seeds = tuple(dict.fromkeys((*self.seeds, *other.seeds)))[:SEEDS_KEPT]
-        mine = {known[:2] for known in self.factors}
-        factors = (*self.factors, *(known for known in other.factors if known[:2] not in mine))
+        factors = (*(known for known in other.factors if known not in self.factors), *self.factors)
         presets = tuple(dict.fromkeys((*self.presets, *other.presets)))
         known = {"factors": factors, "presets": presets}
         return replace(self, past=past, seeds=seeds, tab=other.tab, folds=other.folds, **known)

@@ -108,6 +108,12 @@ def first_layer(recipe: Recipe) -> int:
     return wished if wished in numbers else numbers[-1]
 
 
+def default(recipe: Recipe) -> tuple[int, str]:
+    """(layer, factors id) where programs that name none mean to work."""
+    layer = first_layer(recipe)
+    return layer, available(recipe)[layer]
+
+
 def start(name: str | None = None) -> Session:
     """The start page: a picture that already shows an edit. start.json beside the weights says which."""
     return kept.get(("start", name), lambda: _start(name))
