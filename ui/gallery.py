@@ -59,7 +59,7 @@ def gallery_panel(page: Page) -> None:
 def show_cards(session: Session) -> dict:
     """The value of Tiles: the first cards that can be drawn here."""
     names, items = [], []
-    for name in gallery().names(session.aside(Order).shuffled):
+    for name in gallery().names((session.aside(Order) or Order()).shuffled):
         card = view.kept.get(("card", name), lambda name=name: make_card(name))
         if card and len(items) < CARDS:
             names.append(name)

@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import gradio as gr
@@ -26,14 +26,6 @@ OTHERS = 16
 MOST_PAIRS, MOST_PIXELS, MOST_ARCHIVES = 256, 2**25, 8  # in a zip, in all its pictures; zips on this machine
 RESULTS = ["heat map", "mask", "cut-out", "rest"]
 held = view.Kept(32)  # pictures and sheets of them, which are larger than what view.kept holds
-
-
-@dataclass(frozen=True)
-class Masking:
-    """What the tab keeps: the mask in hand, of the concepts `of`."""
-
-    of: str = ""
-    mask: ConceptMask | None = None
 
 
 def masks_tab(page: Page) -> None:
@@ -87,8 +79,8 @@ def masks_tab(page: Page) -> None:
 
 def masking(session: Session) -> ConceptMask:
     """The mask in hand; with other factors it begins anew, at the portrait without its background."""
-    kept = session.aside(Masking)
-    return kept.mask if kept.mask and kept.of == concepts_of(session) else of_concept(session, background(session)[0])
+    kept = session.aside(ConceptMask, concepts_of(session))
+    return kept or of_concept(session, background(session)[0])
 
 
 def of_concept(session: Session, concept: int) -> ConceptMask:
@@ -108,7 +100,7 @@ def choose_concept(session: Session, evt: gr.EventData) -> Session | None:
 
 
 def put_mask(session: Session, mask: ConceptMask) -> Session:
-    return session.put_aside(Masking(concepts_of(session), mask))
+    return session.put_aside(mask, concepts_of(session))
 
 
 def side(session: Session) -> int:

@@ -38,12 +38,8 @@ BINS = 40
 
 @dataclass(frozen=True)
 class Ranking:
-    """What the tab keeps: the concept chosen, the sum of (appearance, part, weight), among how many pictures.
+    """What the tab keeps: the concept chosen, the sum of (appearance, part, weight), among how many pictures."""
 
-    of: the generator and factors that the numbers refer to.
-    """
-
-    of: str = ""
     concept: int | None = None
     terms: tuple[tuple[int, int, float], ...] = ()
     count: int = 100
@@ -110,8 +106,7 @@ def rank_tab(page: Page) -> None:
 
 def in_hand(session: Session) -> Ranking:
     """What is chosen among these concepts; what was chosen among others waits until they are in use again."""
-    kept = session.aside(Ranking)
-    return kept if kept.of == concepts_of(session) else Ranking(concepts_of(session), count=kept.count)
+    return session.aside(Ranking, concepts_of(session)) or Ranking()
 
 
 def part_of(session: Session) -> int:
@@ -249,7 +244,7 @@ def gallery(session: Session, end: str) -> dict:
 
 
 def keep(session: Session, **changes) -> Session:
-    return session.put_aside(replace(in_hand(session), **changes))
+    return session.put_aside(replace(in_hand(session), **changes), concepts_of(session))
 
 
 def choose_concept(session: Session, evt: gr.EventData) -> Session | None:

@@ -1,6 +1,6 @@
 """The Remove tab: an object covered with what the picture's background looks like (I 4.1.1)."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import gradio as gr
 import PIL.Image
@@ -17,13 +17,6 @@ from .widgets import Tiles
 COVERS = 6  # looks offered
 SIDE = 256  # pixels of the pictures before and after
 NOTHING = "Choose what to remove first: click its part in the picture, or paint over it with the brush."
-
-
-@dataclass(frozen=True)
-class Covered:
-    """What this tab keeps: the edit that it made last, whatever its strength."""
-
-    made: Edit | None = None
 
 
 def remove_tab(page: Page) -> None:
@@ -48,7 +41,7 @@ def hint_words(session: Session) -> str:
     if region is None:
         off = [preset.name for preset in view.presets_of(session.recipe.generator) if preset.name.endswith(" off")]
         return NOTHING + (f" Named edits under the picture know: {', '.join(off)}." if off else "")
-    named = view.region_words(session, Edit("add", session.layer, session.factors_id, region, appearance=0))
+    named = view.region_words(session, view.look(session, 0))
     more = " If the object reaches further, Shift-click its other parts too, or paint over all of it."
     return f"Chosen: {named}.{more if region.parts else ''}"
 
@@ -70,7 +63,7 @@ def find_cover(session: Session, report=None) -> Edit:
 def cover(session: Session, edit: Edit) -> Session:
     """A new edit; in place of the one in hand where that covers the same region already."""
     covered = session.add(edit) if covers_already(session, edit) else session.append(edit)
-    return covered.put_aside(Covered(any_size(edit)))
+    return covered.put_aside(any_size(edit))
 
 
 def covers_already(session: Session, edit: Edit) -> bool:
@@ -78,7 +71,7 @@ def covers_already(session: Session, edit: Edit) -> bool:
     now = session.edit
     if now is None or (now.op, now.factors, now.region) != (edit.op, edit.factors, edit.region):
         return False
-    return now.alpha is not None or any_size(now) == session.aside(Covered).made
+    return now.alpha is not None or any_size(now) == session.aside(Edit)
 
 
 def any_size(edit: Edit) -> Edit:
@@ -141,9 +134,8 @@ def before_and_after(session: Session) -> str:
     recipe, region = session.recipe, session.region()
     if region is None or not recipe.ordered():
         return ""
-    at = Edit("add", session.layer, session.factors_id, region, appearance=0)
     images = torch.cat([view.renderer.base(recipe), view.renderer.image(recipe)])
-    shown = view.jpegs(view.cropped(images, view.renderer.region_map(recipe, at), SIDE))
+    shown = view.jpegs(view.cropped(images, view.renderer.region_map(recipe, view.look(session, 0)), SIDE))
     return pair(dict(zip(("Before", "After, with all edits"), shown)))
 
 

@@ -18,9 +18,8 @@ ROLES = {"source": "Replace", "target": "With"}
 
 @dataclass(frozen=True)
 class Rewriting:
-    """What this tab keeps. of: whose concepts they are."""
+    """What this tab keeps: two concepts, and whether the one is replaced in the chosen region only."""
 
-    of: str = ""
     source: int | None = None
     target: int | None = None
     here: bool = False
@@ -51,40 +50,40 @@ def rewrite_tab(page: Page) -> None:
 
 
 def chosen(session: Session) -> Rewriting:
-    """The concepts chosen, where they are still those of the factors in use; else those of the rewrite in hand."""
-    kept, edit = session.aside(Rewriting), session.edit
-    if kept.of == concepts_of(session):
-        return kept
-    known = edit is not None and edit.op == "rewrite"
-    numbers = {"source": edit.source, "target": edit.target} if known else {"source": None, "target": None}
-    return replace(kept, of=concepts_of(session), **numbers)
+    """What is chosen among these concepts, or else the rewrite in hand."""
+    kept, edit = session.aside(Rewriting, concepts_of(session)), session.edit
+    return kept or (Rewriting(edit.source, edit.target) if edit and edit.op == "rewrite" else Rewriting())
 
 
-def choose_source(session: Session, evt: gr.EventData) -> Session:
+def keep(session: Session, **changes) -> Session:
+    return session.put_aside(replace(chosen(session), **changes), concepts_of(session))
+
+
+def choose_source(session: Session, evt: gr.EventData) -> Session | None:
     return choose_concept(session, "source", evt)
 
 
-def choose_target(session: Session, evt: gr.EventData) -> Session:
+def choose_target(session: Session, evt: gr.EventData) -> Session | None:
     return choose_concept(session, "target", evt)
 
 
 CHOOSE = {"source": choose_source, "target": choose_target}
 
 
-def choose_concept(session: Session, role: str, evt: gr.EventData) -> Session:
+def choose_concept(session: Session, role: str, evt: gr.EventData) -> Session | None:
     index = clicked_concept(session, evt)
-    return session if index is None else session.put_aside(replace(chosen(session), **{role: index}))
+    return None if index is None else keep(session, **{role: index})
 
 
 def choose_here(session: Session, here: bool) -> Session:
-    return session.put_aside(replace(chosen(session), here=here is True))
+    return keep(session, here=here is True)
 
 
 def show_where(session: Session):
     region = session.region()
     if region is None or region.all:
         return gr.Radio(visible=False)
-    named = view.region_words(session, Edit("add", session.layer, session.factors_id, region, appearance=0))
+    named = view.region_words(session, view.look(session, 0))
     return gr.Radio([("Everywhere", False), (f"Only here: {named}", True)], value=chosen(session).here, visible=True)
 
 

@@ -46,7 +46,7 @@ class Session:
     seeds: tuple[int, ...] = ()
     notice: str = ""
     moved_at: float = 0.0
-    asides: tuple[object, ...] = ()
+    asides: tuple[tuple[str, object], ...] = ()
     results: tuple[tuple[Callable, object], ...] = ()
 
     @classmethod
@@ -147,12 +147,13 @@ class Session:
     def unfold(self, fold: str, is_open: bool) -> Self:
         return replace(self, folds=self.folds | {fold} if is_open else self.folds - {fold})
 
-    def aside(self, kind: type[T]) -> T:
-        """What a tab keeps, a frozen value of a class of its own; as new where it has kept nothing."""
-        return next((kept for kept in self.asides if type(kept) is kind), None) or kind()
+    def aside(self, kind: type[T], about: str = "") -> T | None:
+        """What a tab keeps (about these factors), a frozen value of this class; None where it has kept nothing."""
+        return next((value for known, value in self.asides if known == about and type(value) is kind), None)
 
-    def put_aside(self, value: object) -> Self:
-        return replace(self, asides=(*(kept for kept in self.asides if type(kept) is not type(value)), value))
+    def put_aside(self, value: object, about: str = "") -> Self:
+        others = (kept for kept in self.asides if kept[0] != about or type(kept[1]) is not type(value))
+        return replace(self, asides=(*others, (about, value)))
 
     def made(self, work: Callable) -> object:
         """What this work (a function) made last for the visitor; None if it has not been done."""

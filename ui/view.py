@@ -34,6 +34,12 @@ FRAME_SIDE = 512  # pixels that a frame is sent at, at most
 MOST_PARTS, MOST_SAMPLES = 64, 4096  # of a fit
 LONGEST_REFIT, REFITS = 60.0, threading.BoundedSemaphore(1)  # seconds of one that a link asks for; how many at once
 SEEN = 0.02  # mean change in [-1, 1] units below which nothing visible happened
+OUTSIDE = [  # mean change outside the region, as a share of that inside it, and what is said below that
+    (0.1, "Almost nothing changed outside the region."),
+    (0.3, "A little changed outside the region too."),
+    (0.8, "Much changed outside the region too."),
+    (float("inf"), "As much changed outside the region as inside."),
+]
 renderer = Renderer(cached=48)
 
 
@@ -312,13 +318,7 @@ def change_words(session: Session, change: Tensor) -> tuple[str, str]:
     share = float(outer.mean()) / inside
     numbers = (f"change outside the region: {share:.0%} of the change inside, on average over the pixels; "
                f"{ratio:.0%} if its soft edge counts as outside too (the paper's ratio)")  # fmt: skip
-    if share < 0.1:
-        return "Almost nothing changed outside the region.", numbers
-    if share < 0.3:
-        return "A little changed outside the region too.", numbers
-    if share < 0.8:
-        return "Much changed outside the region too.", numbers
-    return "As much changed outside the region as inside.", numbers
+    return next(words for most, words in OUTSIDE if share < most), numbers
 
 
 def union(recipe: Recipe, edits: list[Edit]) -> Tensor:
