@@ -114,7 +114,7 @@ def test_own_parts_are_learned_named_and_taken_to_another_visit(visit, tmp_path)
     page.locator("#name-part").get_by_role("button", name="Rename").click()
     expect(rows(page).nth(1)).to_contain_text(hostile)
     page.get_by_role("button", name="Copy link").click()
-    expect(page.locator(".toast-body").first).to_contain_text("cannot be a link")
+    expect(page.locator(".toast-body").first).to_contain_text("download the recipe and its factors")
     with page.expect_download() as download:
         page.get_by_role("button", name="Download recipe and factors together").click()
     download.value.save_as(tmp_path / "own.zip")

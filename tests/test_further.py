@@ -296,7 +296,7 @@ def test_a_name_makes_own_factors_and_the_edits_come_along(edited):
 
 def test_own_names_have_no_link_but_a_file_that_opens(edited, start):
     mine = factors.rename_part(edited, "fringe")
-    with pytest.raises(ValueError, match="Download recipe and factors together"):
+    with pytest.raises(ValueError, match="download the recipe and its factors"):
         view.link(mine)
     with pytest.raises(ValueError, match="together"):
         view.opened(mine.recipe)

@@ -562,10 +562,6 @@ def address(session: Session) -> str:
 
 
 def link(session: Session) -> str:
-    if any(e.factors.startswith("local:") for e in session.recipe.edits):
-        raise ValueError(
-            "Edits with your own parts or names cannot be a link; use “Download recipe and factors together” instead."
-        )
     return encode_link(renderer.pin(session.recipe))
 
 
