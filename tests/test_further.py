@@ -193,10 +193,17 @@ def test_a_named_edit_is_switched_moved_and_removed_as_one(edited):
     assert moved.recipe.edits == (*session.recipe.edits[1:], edited.edit) and moved.row == moved.rows[0]
     assert edits.act(moved, event(action="down", index=0)).recipe == session.recipe
     assert edits.act(moved, event(action="remove", index=0)).recipe == edited.recipe
-    looked = edit.choose_look(region.pick(session, event(part=1)), event(index=2))
-    assert len(looked.rows) == 2 and looked.rows[1].preset  # the look of the part is the one replaced
-    more = edit.choose_look(session, event(index=2))
-    assert [len(s.rows) for s in (session, more)] == [2, 3]  # with a named edit in hand a look is another edit
+
+
+def test_a_named_edit_leaves_the_chosen_part_and_its_look_alone(edited):
+    session = named.choose_named(edited, event(index=13))
+    assert {e.layer for e in session.row.preset.edits} != {edited.layer} == {session.layer}
+    assert session.parts == edited.parts and view.sheet(session)["items"][0]["on"]
+    other = edit.choose_look(session, event(index=2))
+    assert [row.preset for row in other.rows] == [row.preset for row in session.rows]
+    assert other.edit.region == edited.edit.region and other.edit.appearance == view.looks(session)[2].appearance
+    elsewhere = edit.choose_look(region.pick(session, event(part=4)), event(index=2))
+    assert len(elsewhere.rows) == 3 and elsewhere.rows[1].preset
 
 
 def test_edits_that_no_longer_go_together_are_lines_of_their_own(edited):

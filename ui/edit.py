@@ -33,6 +33,7 @@ def choose_everywhere(session: Session) -> Session:
 
 
 def choose_look(session: Session, evt: gr.EventData) -> Session | None:
+    session = session.beside_named()
     edit, now = clicked(evt, "look", view.looks(session), view.sheet_of(session)), session.edit
     return None if edit is None or (now and now.appearance == edit.appearance) else session.add(edit)
 
@@ -42,4 +43,4 @@ def choose_number(session: Session, given: float | None) -> Session:
     if session.region() is None:
         raise ValueError("Choose a part of the picture first.")
     count = view.factors_of(session).sigma.shape[0]
-    return session.add(view.look(session, number("look", given, 1, count, whole=True) - 1))
+    return session.beside_named().add(view.look(session, number("look", given, 1, count, whole=True) - 1))

@@ -74,7 +74,11 @@ class Session:
     @property
     def row(self) -> Row | None:
         """The line that the slider moves."""
-        return next((row for row in self.rows if self.active in range(row.start, row.stop)), None)
+        return self.row_of(self.active)
+
+    def row_of(self, index: int | None) -> Row | None:
+        """The line that edit `index` is on."""
+        return next((row for row in self.rows if index in range(row.start, row.stop)), None)
 
     @property
     def edit(self) -> Edit | None:
@@ -122,8 +126,10 @@ class Session:
         return replace(self, active=same[-1] if same else None)
 
     def take_up(self, index: int) -> Self:
-        """Edit `index` comes into hand, with its layer and region."""
+        """Edit `index` comes into hand, with its layer and region, which a named edit leaves as they are."""
         edit = self.recipe.edits[self.check_index(index)]
+        if not self.row_of(index).is_one:
+            return replace(self, active=index, tag="")
         region = edit.region
         drawn = region.mask or region.keep
         where = "all" if region.all else "painted" if region.mask else "piece" if region.keep else "parts"
@@ -136,6 +142,10 @@ class Session:
             tag="",
         )
         return replace(there, refine=region.refine, k=region.k) if region.parts else there
+
+    def beside_named(self) -> Self:
+        """With a named edit in hand, a look is for the edit of the region chosen, if that has one."""
+        return self if self.edit or self.row is None else self.find_edit()
 
     def let_go(self) -> Self:
         """The next look becomes an edit of its own."""

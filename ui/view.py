@@ -360,6 +360,7 @@ def leading_part(factors: Factors, region: Region) -> int:
 
 def sheet(session: Session) -> dict:
     """The value of Tiles: the looks, each with the picture that a click would give."""
+    session = session.beside_named()
     edits, now = looks(session), session.edit
     if not edits:
         return {"items": [], "note": "Choose a part of the picture to see what can change there."}
