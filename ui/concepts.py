@@ -18,10 +18,10 @@ def concept_name(session: Session, appearance: int) -> str:
     return view.look_name(view.factors_of(session), appearance)
 
 
-def concept_tiles(session: Session, chosen: int | None, sign: int = 1) -> dict:
+def concept_tiles(session: Session, chosen: int | None) -> dict:
     """The value of Tiles: the COUNT strongest appearances, each over the picture without edits, `chosen` marked."""
-    key = ("concepts", view.origin(session.recipe), session.layer, session.factors_id, sign)
-    images = view.kept.get(key, lambda: pictures(session, sign))
+    key = ("concepts", view.origin(session.recipe), session.layer, session.factors_id)
+    images = view.kept.get(key, lambda: pictures(session))
     items = [{"image": image, "label": concept_name(session, j), "on": j == chosen} for j, image in enumerate(images)]
     return {"items": items, "note": "", "of": concepts_of(session)}
 
@@ -40,16 +40,16 @@ def clicked_concept(session: Session, evt: gr.EventData) -> int | None:
 def concept_picture(session: Session, appearance: int, side: int = 256) -> str:
     """One concept's place, as in its tile but large."""
     key = ("concept", view.origin(session.recipe), session.layer, session.factors_id, appearance, side)
-    return view.kept.get(key, lambda: pictures(session, 1, slice(appearance, appearance + 1), side)[0])
+    return view.kept.get(key, lambda: pictures(session, slice(appearance, appearance + 1), side)[0])
 
 
 @torch.inference_mode()
-def pictures(session: Session, sign: int, numbers: slice = slice(COUNT), side: int = THUMBNAIL) -> list[str]:
+def pictures(session: Session, numbers: slice = slice(COUNT), side: int = THUMBNAIL) -> list[str]:
     """JPEG thumbnails: the picture in grey, the concept's place in warm colours, from its threshold upwards."""
     recipe, factors = session.recipe, view.factors_of(session)
     features = view.renderer.features(recipe, session.layer).features
     A = factors.appearances[:, numbers]
     maps = torch.stack([saliency(features, a)[0] for a in A.t()]) - (A.t() @ factors.mean)[:, None, None]
-    maps = sign * view.renderer.to_image_size(recipe, session.layer, maps.flatten(1)).cpu()
+    maps = view.renderer.to_image_size(recipe, session.layer, maps.flatten(1)).cpu()
     picture = to_pil(view.resized(view.renderer.base(recipe), side))[0]
     return [view.jpeg(overlay_map(picture, m, float(m.max().clamp_min(1e-6)))) for m in maps]

@@ -137,14 +137,11 @@ def pixels(session: Session) -> Tensor:
     return masking(session).of(enlarged(session, cells(session)))
 
 
-def small(image: Tensor, side: int) -> PIL.Image.Image:
-    return to_pil(view.resized(image, side))[0]
-
-
 def figures(session: Session) -> str:
     """HTML: the heat map over the picture with the mask's outline, and the cut-out on a checkerboard."""
     recipe, chosen = session.recipe, masking(session)
-    picture = held.get(("picture", view.origin(recipe), recipe.edits), lambda: small(view.renderer.image(recipe), SIDE))
+    key = ("picture", view.origin(recipe), recipe.edits)
+    picture = held.get(key, lambda: to_pil(view.resized(view.renderer.image(recipe), SIDE))[0])
     grid = enlarged(session, cells(session))[None, None]
     above = F.interpolate(grid, (SIDE, SIDE), mode="bilinear", antialias=True)[0, 0]  # for a smooth outline
     name = ("less of " if side(session) < 0 else "") + meaning(session, chosen.appearance)[0]
@@ -207,8 +204,8 @@ def try_mask(session: Session, report) -> int:
     """Pictures and maps of the seeds after this one, held for `others`; returns this seed."""
     after, plain = session.recipe.seed, ConceptMask(masking(session).appearance)
     where = session.recipe, session.layer, session.factors_id, view.seeds_from(after + 1, OTHERS)
-    made = [(small(image, THUMBNAIL), grid) for _, image, grid in picture_masks(plain, view.renderer, *where, report)]
-    held.put(others_key(session, after), made)
+    made = picture_masks(plain, view.renderer, *where, report)
+    held.put(others_key(session, after), [(to_pil(view.resized(image, THUMBNAIL))[0], grid) for _, image, grid in made])
     return after
 
 

@@ -265,7 +265,7 @@ def _frame(session: Session) -> dict:
         "difference": jpeg(heat_map(change[0], 0.0, max(0.6, float(change.max())))),
         "words": words,
         "numbers": numbers,
-        "alt": alt_text(session),
+        "alt": f"Generated picture, seed {recipe.seed}; {edits_words(session) or 'no edits'}.",
     }
 
 
@@ -305,9 +305,8 @@ def change_words(session: Session, change: Tensor) -> tuple[str, str]:
     on = [recipe.edits[i] for i in recipe.ordered()]
     if not on:
         return "No edits: this is the picture as generated." if not recipe.edits else "All edits are off.", ""
-    region = kept.get(
-        ("region", origin(recipe), tuple((e.layer, e.factors, e.region) for e in on)), lambda: union(recipe, on)
-    )
+    key = ("region", origin(recipe), tuple((e.layer, e.factors, e.region) for e in on))
+    region = kept.get(key, lambda: torch.stack([renderer.region_map(recipe, e) for e in on]).amax(dim=0))
     ratio = float(((1 - region) * change).norm() / (region * change).norm().clamp_min(1e-6))
     inner, outer = change[region >= min(0.5, float(region.max()))], change[region < 0.1]
     inside = float(inner.mean())
@@ -319,14 +318,6 @@ def change_words(session: Session, change: Tensor) -> tuple[str, str]:
     numbers = (f"change outside the region: {share:.0%} of the change inside, on average over the pixels; "
                f"{ratio:.0%} if its soft edge counts as outside too (the paper's ratio)")  # fmt: skip
     return next(words for most, words in OUTSIDE if share < most), numbers
-
-
-def union(recipe: Recipe, edits: list[Edit]) -> Tensor:
-    return torch.stack([renderer.region_map(recipe, e) for e in edits]).amax(dim=0)
-
-
-def alt_text(session: Session) -> str:
-    return f"Generated picture, seed {session.recipe.seed}; {edits_words(session) or 'no edits'}."
 
 
 # ---- what can change here ----
