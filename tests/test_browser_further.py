@@ -69,10 +69,10 @@ def test_a_named_edit_has_one_strength_and_a_second_click_takes_it_away(visit):
     before = page.locator("#picture canvas").get_attribute("data-frames")
     handle.focus()
     page.keyboard.press("End")
-    expect(rows(page).nth(1)).to_contain_text("2.0 times as named")
+    expect(rows(page).nth(1)).to_contain_text("× 2.0")
     expect(page.locator("#picture canvas")).not_to_have_attribute("data-frames", before)
     handle.press("Home")
-    expect(rows(page).nth(1)).to_contain_text("0.0 times as named")
+    expect(rows(page).nth(1)).to_contain_text("× 0.0")
     other = page.locator("#named .tiles button").nth(4)
     other.click()  # they add up
     expect(rows(page)).to_have_count(3)
@@ -82,7 +82,7 @@ def test_a_named_edit_has_one_strength_and_a_second_click_takes_it_away(visit):
     expect(tile).to_have_attribute("aria-pressed", "false")
     expect(rows(page).nth(1)).to_contain_text(f"{other.inner_text()}as named")
     page.get_by_role("button", name="Undo").click()
-    expect(rows(page).nth(1)).to_contain_text("0.0 times as named")
+    expect(rows(page).nth(1)).to_contain_text("× 0.0")
 
 
 def test_a_sweep_is_shown_and_saved_and_parts_are_refined(visit, tmp_path):

@@ -7,7 +7,7 @@ from .page import Page, sent
 from .session import Session
 from .widgets import Picture
 
-SEVERAL = "A click in the picture chooses that part alone. Tick more here, or click with Shift, to choose several."
+SEVERAL = "A click in the picture chooses that part alone; for several, tick more here or press “Several”."
 WHERE = [
     ("Chosen parts", "parts"),
     ("Painted piece of them", "piece"),
