@@ -196,8 +196,10 @@ def test_a_named_edit_is_switched_moved_and_removed_as_one(edited):
 
 
 def test_a_named_edit_leaves_the_chosen_part_and_its_look_alone(edited):
-    session = named.choose_named(edited, event(index=13))
-    assert {e.layer for e in session.row.preset.edits} != {edited.layer} == {session.layer}
+    found = view.presets_of(edited.recipe.generator)
+    index = next(i for i, preset in enumerate(found) if preset.edits[0].layer != edited.layer)
+    session = named.choose_named(edited, event(index=index))
+    assert session.layer == edited.layer and session.row.preset == found[index]
     assert session.parts == edited.parts and view.sheet(session)["items"][0]["on"]
     other = edit.choose_look(session, event(index=2))
     assert [row.preset for row in other.rows] == [row.preset for row in session.rows]
