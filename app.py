@@ -4,7 +4,6 @@ import ui.gpu  # first: on ZeroGPU before torch
 
 # isort: split
 import html
-import json
 import logging
 import os
 import random
@@ -16,7 +15,7 @@ from starlette.middleware import Middleware
 from panda_core.allocator import keep_freed_memory
 from panda_core.door import Door, device, log, memory_mb
 from panda_core.images import read_recipe_json
-from panda_core.recipes import parse_recipe
+from panda_core.recipes import Edit, Region, parse_recipe
 from ui import bundle, view
 from ui.edit import edit_tab
 from ui.edits import edits_panel
@@ -32,12 +31,12 @@ from ui.page import (
     QUIET,
     Page,
     answer,
-    current,
+    go_to_seed,
     number,
+    open_seed,
     plainly,
     read_recipe,
     reading,
-    sent,
     sentence,
     whole,
 )  # fmt: skip
@@ -88,7 +87,7 @@ def picture_panel(page: Page) -> tuple[Picture, gr.HTML]:
     page.on(dice.click, roll, trigger_mode="multiple")
     page.on(seed.submit, go_to_seed, seed)
     page.on(seed.blur, go_to_seed, seed)
-    page.on(visited.choose, go_back)
+    page.on(visited.choose, open_seed)
     page.on(psi.input, set_psi, psi)
     page.on(layer.input, set_layer, layer)
     return picture, words
@@ -104,7 +103,7 @@ def share_panel(page: Page) -> None:
         )
     both = gr.Button("Download recipe and factors together", visible=False, size="md", elem_id="together")
     page.follow(both, lambda s: gr.Button(visible=bool(bundle.own_ids(s))))
-    page.save(both.click, lambda s: view.as_file(*bundle.together(current(s))))
+    page.save(both.click, lambda s: view.as_file(*bundle.together(s)))
     given = gr.Textbox(visible="hidden", elem_id="given")
     shown = gr.Textbox(label="Copied (or copy it from here)", visible=False, lines=1, max_lines=12, buttons=["copy"],
                        interactive=False, elem_id="copied")  # fmt: skip
@@ -118,55 +117,29 @@ def share_panel(page: Page) -> None:
         done = button.click(reading(make), page.visit, given, **QUIET).success(None, given, shown, js=js)
         done.success(lambda: gr.Textbox(visible=True), None, shown, **QUIET)
 
-    offer(link, share_link, SHARE_JS)
-    offer(code, share_python, COPY_JS)
-    page.save(png.click, share_picture)
+    offer(link, view.link, SHARE_JS)
+    offer(code, view.python_lines, COPY_JS)
+    page.save(png.click, view.picture_file)
     page.on(file.upload, open_file, file)
 
 
-def roll(session: Session | None) -> Session:
-    return current(session).go_to(random.randrange(100_000))  # short enough to say aloud; any other can be typed
+def roll(session: Session) -> Session:
+    return session.go_to(random.randrange(100_000))  # short enough to say aloud; any other can be typed
 
 
-def go_to_seed(session: Session | None, seed: float | None) -> Session:
-    return current(session).go_to(number("Seed", seed, 0, 2**32 - 1, whole=True))
-
-
-def go_back(session: Session | None, evt: gr.EventData) -> Session:
-    session, index = current(session), sent(evt, "index")
-    if type(index) is not int or not 0 <= index < len(session.seeds):
-        raise ValueError(f"The picture to go back to is {index!r:.20}; there are {len(session.seeds)}.")
-    return session.go_to(session.seeds[index])
-
-
-def set_psi(session: Session | None, psi: float) -> Session:
-    session = current(session)
+def set_psi(session: Session, psi: float) -> Session:
     limits = view.renderer.generator(session.recipe).psi_range or (0.0, 2.0)
     return session.set_psi(number("ψ", psi, *limits))
 
 
-def set_layer(session: Session | None, layer: int) -> Session:
-    session = current(session)
+def set_layer(session: Session, layer: int) -> Session:
     if type(layer) is not int or layer not in session.layers:
         raise ValueError(f"layer is {layer!r:.20}; this page edits {', '.join(map(str, session.layers))}.")
     return session.choose_layer(layer)
 
 
-def share_link(session: Session | None) -> str:
-    return view.link(current(session))
-
-
-def share_python(session: Session | None) -> str:
-    return view.python_lines(current(session))
-
-
-def share_picture(session: Session | None) -> str:
-    return view.picture_file(current(session))
-
-
-def open_file(session: Session | None, data: bytes | None) -> Session:
+def open_file(session: Session, data: bytes | None) -> Session:
     """A picture of ours, dropped or chosen: its recipe is opened, and can be undone."""
-    session = current(session)
     if not data or not isinstance(data, bytes):
         raise ValueError("The file is empty; PNG files downloaded here can be opened.")
     opened = view.opened(parse_recipe(read_recipe_json(data)))
@@ -182,12 +155,9 @@ def generate(recipe: str) -> tuple[PIL.Image.Image, str]:
 @plainly
 def edit(recipe: str, part: float, appearance: float, strength: float) -> tuple[PIL.Image.Image, str]:
     """The recipe with one more edit: an appearance at a part of its generator's default layer, in units of strength."""
-    made = read_recipe(recipe)
-    layer = view.first_layer(made)
-    added = {"op": "add", "layer": layer, "factors": view.available(made)[layer], "region": {"parts": [whole(part)]}}
-    fields = made.to_dict()
-    fields["edits"].append(added | {"appearance": whole(appearance), "strength": strength})
-    return answer(read_recipe(json.dumps(fields)))
+    made, numbers = read_recipe(recipe), {"appearance": whole(appearance), "strength": strength}
+    added = Edit("add", *view.default(made), Region((whole(part),)), **numbers)
+    return answer(read_recipe(view.with_last(made, added).to_json()))
 
 
 def endpoints() -> None:

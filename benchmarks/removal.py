@@ -4,9 +4,9 @@ python -m benchmarks.removal [--seeds 12]
 
 The world (tools/portraits.py) draws the same person with and without glasses, hat and object behind. The region is the
 two parts that cover the difference best, as learned or refined, or the difference itself, as if painted. Columns: share
-of the difference made up for (nearly as in tools/example_edits.py; 0 is no edit, below 0 is further away), mean over
-seeds: of the background that `Renderer.removal` finds; of it at twice and four times its α; of the best of the six of
-`Renderer.coverings`; of the best of the six appearances likest to the border.
+of the difference made up for (what changes elsewhere counts a twentieth; 0 is no edit, below 0 is further away), mean
+over seeds: of the background that `Renderer.removal` finds; of it at twice and four times its α; of the best of the
+six of `Renderer.coverings`; of the best of the six appearances likest to the border.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from panda_core.recipes import Edit, Mask, Recipe, Region
 from panda_core.rendering import Renderer
 from panda_core.saliency import border_scores
 from tools import portraits
-from tools.example_edits import true_pair
+from tools.find_presets import Wish, true_pictures
 
 NAME = "portraits"
 
@@ -70,11 +70,13 @@ def main() -> None:
             rows: dict[str, list] = {}
             for seed in range(10**4):
                 z = torch.from_numpy(np.random.RandomState(seed).randn(1, generator.z_dim).astype(np.float32))
-                there = portraits.factors_of_latents(z)[0, portraits.NAMES.index(thing)] > 0.72
-                pair = true_pair(generator, seed, {thing: 0.1}) if there else torch.zeros(2, 1, 1, 1)
+                without = Wish(f"{thing} off", {thing: 0.1})
+                if not without.fits(portraits.factors_of_latents(z)):
+                    continue
+                pair = torch.cat(true_pictures(z, without, generator.resolution))
                 differs = ((pair[0] - pair[1]).abs().amax(dim=0) > 0.05).float()
                 if differs.sum() < 20:
-                    continue  # not there, or hardly to be seen
+                    continue  # hardly to be seen
                 recipe = Recipe(NAME, None, None, seed, 1.0)
                 for name, region in regions(renderer, recipe, layer, differs).items():
                     rows.setdefault(name, []).append(shares(renderer, recipe, layer, region, pair, differs, likeness))

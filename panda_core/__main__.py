@@ -1,13 +1,9 @@
 """The command line: python -m panda_core list | convert | render | fit | rank | publish | deploy."""
 
 import argparse
-import os
-import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-
-import torch.distributed
 
 from . import deploy
 from .allocator import keep_freed_memory
@@ -21,6 +17,7 @@ from .publishing import prepare
 from .ranking import EVERYWHERE, RankingIndex
 from .recipes import decode_link, parse_recipe
 from .rendering import Renderer
+from .team import Team, join
 
 
 def list_generators(args: argparse.Namespace) -> None:
@@ -76,7 +73,11 @@ def fit(args: argparse.Namespace) -> None:
     layer = catalogue.default_layer(args.generator) if args.layer is None else args.layer
     name, loaded = catalogue.spec(args.generator).name, catalogue.generator(args.generator)
     options = args.appearances, args.parts, args.samples, args.seed, psi, args.class_index
-    factors = fit_layer(name, loaded, layer, *options, show)
+    lost = "Another worker ended before the samples were drawn. Nothing was written; the same command starts again."
+    with join(lost) as team:
+        factors = fit_layer(name, loaded, layer, *options, show if team.worker == 0 else None)
+    if team.worker > 0:
+        return  # the first worker writes for all
     path = args.out or factors.path(user_folder())
     factors.save(path)
     info = factors.info
@@ -87,8 +88,13 @@ def fit(args: argparse.Namespace) -> None:
 def rank(args: argparse.Namespace) -> None:
     catalogue, psi = open_generator(args)
     index, draw = catalogue.ranking(args.generator, args.factors, psi, args.class_index)
-    index = grow_together(index, draw, args.count)
-    if int(os.environ.get("RANK", 0)) > 0:
+    lost = (
+        f"Another worker ended before its pictures were done. Finished shards are kept in {index.folder}; "
+        "the same command goes on from them."
+    )
+    with join(lost) as team:
+        index = grow_together(index, draw, args.count, team)
+    if team.worker > 0:
         return  # the first worker answers for all
     scores = index.scores(args.appearance, EVERYWHERE if args.part is None else args.part)
     top, low = index.extremes(scores, args.show)
@@ -111,33 +117,19 @@ def publish(args: argparse.Namespace) -> None:
         print(upload(args.repo, files, f"Add {args.file.name}", private=args.private))
 
 
-def grow_together(index: RankingIndex, draw, count: int) -> RankingIndex:
+def grow_together(index: RankingIndex, draw, count: int, team: Team) -> RankingIndex:
     """The index of the pictures 0 ... count - 1: this worker's share of them, then everybody's.
 
-    Under torchrun every worker draws a range of its own and adds shards to the one folder; nothing is sent between
-    them but that they are done. What a killed worker had finished stays, and the same command goes on from there.
+    Every worker draws a range of its own and adds shards to the one folder; nothing is sent between them but that they
+    are done. What a killed worker had finished stays, and the same command goes on from there.
     """
-    worker, workers = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
-    first, upto = count * worker // workers, count * (worker + 1) // workers
-    shard = max(256, min(4096, -(-count // (8 * workers))))
-    if workers == 1:
+    if team.workers == 1:
         index.grow(draw, count, report=show)
         return index
-
-    def stop(*_) -> None:
-        raise ValueError(
-            f"Another worker ended before its pictures were done. Finished shards are kept in {index.folder}; "
-            "the same command goes on from them."
-        )
-
-    signal.signal(signal.SIGTERM, stop)  # what torchrun sends to the others when one is gone
-    torch.distributed.init_process_group("gloo")
-    index.grow(draw, upto, first, shard=shard, report=show)
-    try:
-        torch.distributed.barrier()
-    except RuntimeError:
-        stop()
-    torch.distributed.destroy_process_group()
+    first, upto = (count * worker // team.workers for worker in (team.worker, team.worker + 1))
+    shard = max(256, min(4096, -(-count // (8 * team.workers))))
+    index.grow(draw, upto, first, shard=shard, report=show if team.worker == 0 else None)
+    team.wait()
     return RankingIndex(index.folder, index.table, index.about)
 
 

@@ -10,7 +10,7 @@ from .factors import fix_signs, scale_parts
 from .moments import ChannelMoments, FeatureStore, SpatialMoments
 from .solver import Affinity, Solution, minimise_parts, parts_objective
 
-TRIAL, ITERATIONS = 40, 400  # steps of every start, and of the best one, at most
+TRIAL, ITERATIONS = 60, 600  # steps of every start, and of the best one, at most
 NEARLY_EQUAL = 0.2  # eigenvalues that differ by less are one: their vectors still mix at 1,000 samples
 LEADING = 32  # appearances that must have settled before the fit stops drawing
 HELD_OUT_GAP = 2e-3  # share of the energy that other samples may still be worth
@@ -68,6 +68,8 @@ def fit(
     At R_C = C the objective does not depend on A: one streamed pass gives W = ΣZᵀZ and the HOSVD's A. At R_C < C,
     W = ΣZᵀAAᵀZ, and A given P is the leading eigenvectors of Σ Z_iP(2I - PᵀP)PᵀZ_iᵀ (derived in method.md).
 
+    The workers of a Team must all call it alike: each draws its share of the batches, all get the result of one.
+
     Args:
         draw: (first, count) -> Z of samples first ... first + count - 1, [count, C, H, W]; the same each time.
         samples: N; None draws until the held-out objective and the leading 32 appearances have settled.
@@ -75,20 +77,23 @@ def fit(
         frame: (top, left, bottom, right), the cells over which means are taken; None: all.
         memory: bytes of features kept (float16) for the passes after the first; beyond that they are drawn again.
             Besides: two sums of SpatialMoments, two of ChannelMoments, and one batch.
-        report: told of progress; returning False cancels.
-    Raises: ValueError for ranks that the features do not allow; Cancelled.
+        report: told of progress; returning False cancels (where several workers share a fit, it must not).
+    Raises: ValueError for ranks that the features do not allow; Cancelled; ConnectionError if another worker ended.
     """
     if samples is not None and samples < 2:
         raise ValueError(f"samples is {samples}; a fit needs at least 2.")
     batch = max(1, min(batch, (samples or FIRST_CHECK) // 2))
     tell = _teller(report)
     store = FeatureStore(draw, batch, memory)
-    first = next(store.batches(0, min(batch, samples or batch)))
+    first = draw(0, 1)
     _, C, H, W = first.shape
     if not 1 <= R_C <= C or not 1 <= R_S <= H * W:
         raise ValueError(f"ranks are {R_C} x {R_S}; this layer allows 1 to {C} appearances and 1 to {H * W} parts.")
     start = torch.rand(starts, H * W, R_S, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     start = start.to(first.device)
+
+    def first_says(found):  # of workers on unlike machines, whose last bits may differ
+        return store.team.share(found, 0)
 
     halves = _Halves(store, frame)
     checks = _check_points(samples)
@@ -97,10 +102,12 @@ def fit(
         halves.draw_to(
             n, lambda done: tell(Progress("sampling", done, checks[-1], *(sketch.at(done) if report else ())))
         )
-        if n < checks[-1] and appearances_agree(*halves.second_moments()) and halves.held_out_gap(start) < HELD_OUT_GAP:
+        if n < checks[-1] and first_says(
+            appearances_agree(*halves.second_moments()) and halves.held_out_gap(start) < HELD_OUT_GAP
+        ):
             break
     channels, N = halves.channels[0] + halves.channels[1], halves.count
-    A = leading_eigenvectors(channels.products, R_C)
+    A = first_says(leading_eigenvectors(channels.products, R_C))
     total = float(channels.products.trace())
 
     def solve(spatial: SpatialMoments, start: Tensor) -> Tensor:
@@ -109,14 +116,15 @@ def fit(
             energy = -float(so_far.objective[best]) / total
             tell(Progress("solving", i, ITERATIONS, energy, so_far.parts[best].float()))
 
-        return solve_parts(spatial.affinity(), start, report=step).parts[0]
+        return first_says(solve_parts(spatial.affinity(), start, report=step).parts[0])
 
     if R_C == C:
         parts_of_halves = halves.spatial
     else:  # alternate: P given A from all starts, A given P, then P again from where it was
         even, odd = project(store, A, N)
         best = solve(even + odd, start)
-        A = leading_eigenvectors(appearance_matrix(store.batches(0, N), best), R_C)
+        matrix = sum(store.each(0, N, lambda Z: appearance_matrix([Z], best)))
+        A = first_says(leading_eigenvectors(matrix, R_C))
         parts_of_halves = project(store, A, N)
     spatial = parts_of_halves[0] + parts_of_halves[1]
     P = solve(spatial, start if R_C == C else best[None])
@@ -170,15 +178,19 @@ class _Halves:
         self.spatial: list[SpatialMoments] = []
 
     def draw_to(self, count: int, tell: Callable[[int], None]) -> None:
-        for Z in self._store.batches(self.count, count - self.count):
-            add_to_half(self.channels, self._batches, ChannelMoments.of(Z))
-            add_to_half(self.spatial, self._batches, SpatialMoments.of(Z))
-            if self._frame is not None:
-                top, left, bottom, right = self._frame
-                add_to_half(self.inside, self._batches, ChannelMoments.of(Z[:, :, top:bottom, left:right]))
+        for sums in self._store.each(self.count, count - self.count, self._sums):
+            for halves, one in zip((self.channels, self.spatial, self.inside), sums):
+                add_to_half(halves, self._batches, one)
             self._batches += 1
-            self.count += len(Z)
+            self.count += sums[1].samples
             tell(self.count)
+
+    def _sums(self, Z: Tensor) -> tuple:
+        sums = ChannelMoments.of(Z), SpatialMoments.of(Z)
+        if self._frame is None:
+            return sums
+        top, left, bottom, right = self._frame
+        return *sums, ChannelMoments.of(Z[:, :, top:bottom, left:right])
 
     def second_moments(self) -> tuple[Tensor, Tensor]:
         return self.channels[0].second_moment, self.channels[1].second_moment
@@ -228,8 +240,10 @@ def solve_parts(affinity: Affinity, starts: Tensor, report: Callable[[int, Solut
 def project(store: FeatureStore, A: Tensor, count: int) -> list[SpatialMoments]:
     """W = ΣZᵀAAᵀZ over the even batches and over the odd ones, in one pass."""
     halves: list[SpatialMoments] = []
-    for i, Z in enumerate(store.batches(0, count)):
-        add_to_half(halves, i, SpatialMoments.of(torch.einsum("cr,nchw->nrhw", A.to(Z), Z)))
+    for i, sums in enumerate(
+        store.each(0, count, lambda Z: SpatialMoments.of(torch.einsum("cr,nchw->nrhw", A.to(Z), Z)))
+    ):
+        add_to_half(halves, i, sums)
     return halves
 
 
@@ -287,10 +301,12 @@ def energy_bound(spatial: SpatialMoments, R_S: int, total: float) -> float:
 def coefficient_deviation(store: FeatureStore, A: Tensor, P: Tensor, count: int) -> Tensor:
     """σ(a_jᵀZp̂_k) over samples, [R_C, R_S], float64, in one pass."""
     region = scale_parts(P)
-    total, squares = 0, 0
-    for Z in store.batches(0, count):
+
+    def sums(Z: Tensor) -> tuple[Tensor, Tensor]:
         L = torch.einsum("cr,ncs->nrs", A, (Z.flatten(2) @ region.to(Z)).double())
-        total, squares = total + L.sum(dim=0), squares + L.square().sum(dim=0)
+        return L.sum(dim=0), L.square().sum(dim=0)
+
+    total, squares = (sum(x) for x in zip(*store.each(0, count, sums)))
     return (squares / count - (total / count).square()).clamp_min(0).sqrt()
 
 

@@ -93,6 +93,11 @@ class Edit:
     def with_strength(self, strength: float) -> Self:
         return replace(self, strength=strength, alpha=None)
 
+    def scaled(self, times: float) -> Self:
+        """As many times as strong."""
+        sizes = {"strength": self.strength, "alpha": self.alpha}
+        return replace(self, **{key: size and round(times * size, 5) for key, size in sizes.items()})
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -135,6 +140,14 @@ def parse_recipe(given: str | bytes | dict) -> Recipe:
             raise ValueError(f"The recipe has version {version}; this page reads up to {VERSION}.")
     found = _read("the recipe", "", given, _RECIPE, {"v", "generator"})
     return Recipe(**{_RENAMED.get(key, key): value for key, value in found.items() if key != "v"})
+
+
+def parse_region(given: Any) -> Region:
+    """Read one region of a recipe, checking everything.
+
+    Raises: ValueError, as `parse_recipe`.
+    """
+    return _region("region", given)
 
 
 def encode_link(recipe: Recipe) -> str:

@@ -46,7 +46,7 @@ def start() -> Session:
 @pytest.fixture
 def chosen(start) -> Session:
     """No edits yet, the second part chosen."""
-    return region.pick(edits.do_reset(start), event(part=1))
+    return region.pick(start.reset(), event(part=1))
 
 
 @pytest.fixture
@@ -97,12 +97,12 @@ def test_a_look_becomes_an_edit_and_the_next_one_replaces_it(chosen):
     second = edit.choose_look(first, event(index=3))
     assert len(first.recipe.edits) == len(second.recipe.edits) == 1
     assert second.recipe.edits[0].appearance == view.looks(chosen)[3].appearance
-    assert len(edit.choose_look(edit.let_go(second), event(index=5)).recipe.edits) == 2
+    assert len(edit.choose_look(second.let_go(), event(index=5)).recipe.edits) == 2
 
 
 def test_a_click_on_an_outdated_sheet_chooses_nothing(chosen):
     seen = view.sheet(chosen)["of"]
-    assert edit.choose_look(region.pick(chosen, event(part=0)), event(index=0, of=seen)).edit is None
+    assert edit.choose_look(region.pick(chosen, event(part=0)), event(index=0, of=seen)) is None
     assert edit.choose_look(chosen, event(index=0, of=seen)).edit is not None
 
 
@@ -118,9 +118,9 @@ def test_a_drag_is_one_step_of_undo(edited):
         dragged, update, *_ = edits.tick(dragged, strength)
         assert set(update) == {"frame"}
     assert dragged.edit.strength == -2.0
-    back = edits.do_undo(dragged)
+    back = dragged.undo()
     assert back.recipe == edited.recipe
-    assert edits.do_redo(back).recipe == dragged.recipe
+    assert back.redo().recipe == dragged.recipe
 
 
 def test_a_tick_shows_the_picture_of_the_new_recipe(edited):
@@ -133,20 +133,20 @@ def test_a_tick_shows_the_picture_of_the_new_recipe(edited):
 def test_undo_goes_back_through_everything(start):
     session, other = start, 0 if start.parts != (0,) else 1
     changes = [
-        lambda s: app.go_to_seed(s, 12),
+        lambda s: page.go_to_seed(s, 12),
         lambda s: region.pick(s, event(part=other)),
         lambda s: edit.choose_look(s, event(index=2)),
         lambda s: edits.act(s, event(action="switch", index=0)),
         lambda s: edits.act(s, event(action="up", index=1)),
         lambda s: edits.act(s, event(action="remove", index=0)),
         lambda s: app.set_psi(s, 0.5),
-        edits.do_reset,
+        Session.reset,
     ]
     for change in changes:
         session = change(session)
     recipes = {session.recipe}
     while session.past:
-        session = edits.do_undo(session)
+        session = session.undo()
         recipes.add(session.recipe)
     assert session.recipe == start.recipe
     assert len(recipes) == len(changes)  # choosing a part changes no recipe; each of the others is a step
@@ -200,14 +200,14 @@ def test_a_rest_between_two_moves_of_the_slider_makes_two_steps(edited, monkeypa
     session = edited
     for strength in (0.5, 1.0, 2.0):
         session, *_ = edits.tick(session, strength)
-    assert edits.do_undo(session).edit.strength == 1.0
-    assert edits.do_undo(edits.do_undo(session)).recipe == edited.recipe
+    assert session.undo().edit.strength == 1.0
+    assert Session.undo(session.undo()).recipe == edited.recipe
 
 
 def test_another_seed_keeps_the_edits_and_is_remembered(edited):
-    moved = app.go_to_seed(edited, 77)
+    moved = page.go_to_seed(edited, 77)
     assert moved.recipe.edits == edited.recipe.edits and moved.seeds[0] == 77
-    assert app.go_back(moved, event(index=1)).recipe == edited.recipe
+    assert page.open_seed(moved, event(seed=edited.recipe.seed)).recipe == edited.recipe
     assert [item["on"] for item in view.history(moved)["items"]].count(True) == 1
 
 
@@ -240,7 +240,7 @@ def test_thumbnails_run_no_full_tail(chosen, nothing_kept, monkeypatch):
 def test_the_words_say_when_nothing_changed(edited):
     none, *_ = edits.tick(edited, 0.0)
     assert "Nothing visible" in view.frame(none)["words"]
-    assert "as generated" in view.frame(edits.do_reset(edited))["words"]
+    assert "as generated" in view.frame(edited.reset())["words"]
     assert "edits are off" in view.frame(edits.act(edited, event(action="switch", index=0)))["words"]
 
 
@@ -299,7 +299,7 @@ def test_the_png_carries_the_recipe_and_opens(edited, start):
     data = base64.b64decode(json.loads(view.picture_file(edited))["data"])
     opened = app.open_file(start, data)
     assert opened.recipe == edited.recipe
-    assert edits.do_undo(opened).recipe == start.recipe
+    assert opened.undo().recipe == start.recipe
     assert np.array_equal(np.asarray(Image.open(io.BytesIO(data))), np.asarray(to_pil(picture(edited))[0]))
     assert parse_recipe(read_recipe_json(data)).weights is not None
 
@@ -331,10 +331,10 @@ MISTAKES = {
     "strength": lambda s: s.set_strength(1e9),
     "strength kind": lambda s: s.set_strength("3"),
     "not a number": lambda s: s.set_strength(float("nan")),
-    "seed": lambda s: app.go_to_seed(s, -5),
-    "seed too large": lambda s: app.go_to_seed(s, 2**32),
-    "no seed": lambda s: app.go_to_seed(s, None),
-    "back": lambda s: app.go_back(s, event(index=99)),
+    "seed": lambda s: page.go_to_seed(s, -5),
+    "seed too large": lambda s: page.go_to_seed(s, 2**32),
+    "no seed": lambda s: page.go_to_seed(s, None),
+    "back": lambda s: page.open_seed(s, event(seed=-1)),
     "psi": lambda s: app.set_psi(s, 9.0),
     "layer": lambda s: app.set_layer(s, 99),
     "generator": lambda s: generators.fetch(s, "nobody", None),
@@ -354,9 +354,9 @@ def test_a_mistake_is_one_sentence(edited, kind):
 def test_sixty_four_edits_are_the_most(edited):
     session = edited
     for _ in range(63):
-        session = edit.choose_look(edit.let_go(session), event(index=1))
+        session = edit.choose_look(session.let_go(), event(index=1))
     with pytest.raises(ValueError, match="64"):
-        edit.choose_look(edit.let_go(session), event(index=1))
+        edit.choose_look(session.let_go(), event(index=1))
 
 
 # endpoints
@@ -369,7 +369,7 @@ def test_generate_returns_the_picture_and_its_recipe(edited):
 
 
 def test_edit_adds_one_edit(start):
-    empty = edits.do_reset(start).recipe.to_json()
+    empty = start.reset().recipe.to_json()
     image, recipe = app.edit(empty, 1.0, 2.0, -3.0)
     added = parse_recipe(recipe).edits
     assert [(e.region.parts, e.appearance, e.strength) for e in added] == [((1,), 2, -3.0)]
@@ -391,7 +391,7 @@ def test_the_public_endpoints_are_a_decision():
 def test_a_move_that_changes_nothing_does_not_swallow_a_step(edited):
     session, *_ = edits.tick(edited, edited.edit.strength)
     session, *_ = edits.tick(session, 1.25)
-    assert edits.do_undo(session).recipe == edited.recipe
+    assert session.undo().recipe == edited.recipe
 
 
 def test_looks_that_cannot_be_seen_are_not_offered():

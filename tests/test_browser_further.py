@@ -37,7 +37,8 @@ def test_a_named_edit_then_the_same_on_sixteen_seeds(visit):
     name = tiles.nth(2).inner_text()
     expect(page.get_by_role("button", name=name, exact=True)).to_be_visible()  # the label can be seen
     tiles.nth(2).click()
-    expect(rows(page).nth(1)).to_be_visible()
+    expect(rows(page).nth(1)).to_contain_text(name)
+    expect(rows(page)).to_have_count(2)
     page.get_by_role("button", name="Undo").click()
     expect(rows(page)).to_have_count(1)
     unfold(page, "On sixteen other seeds")
@@ -52,6 +53,36 @@ def test_a_named_edit_then_the_same_on_sixteen_seeds(visit):
     others.nth(3).click()
     expect(page.locator("#seed input")).to_have_value(str(seed + 4))
     expect(others.nth(3)).to_have_attribute("aria-pressed", "true")
+
+
+def test_a_named_edit_has_one_strength_and_a_second_click_takes_it_away(visit):
+    page = visit()
+    tile = page.locator("#named .tiles button").nth(0)
+    name = tile.inner_text()
+    tile.click()
+    expect(rows(page)).to_have_count(2)
+    expect(rows(page).nth(1)).to_contain_text(f"{name}as named")
+    expect(tile).to_have_attribute("aria-pressed", "true")
+    handle = page.locator("#strength input[type=range]")
+    expect(page.locator("#strength")).to_contain_text(f"Strength of {name} (1 is as named)")
+    expect(handle).to_have_attribute("max", "2")
+    before = page.locator("#picture canvas").get_attribute("data-frames")
+    handle.focus()
+    page.keyboard.press("End")
+    expect(rows(page).nth(1)).to_contain_text("× 2.0")
+    expect(page.locator("#picture canvas")).not_to_have_attribute("data-frames", before)
+    handle.press("Home")
+    expect(rows(page).nth(1)).to_contain_text("× 0.0")
+    other = page.locator("#named .tiles button").nth(4)
+    other.click()  # they add up
+    expect(rows(page)).to_have_count(3)
+    expect(rows(page).nth(1)).to_contain_text(name)
+    tile.click()
+    expect(rows(page)).to_have_count(2)
+    expect(tile).to_have_attribute("aria-pressed", "false")
+    expect(rows(page).nth(1)).to_contain_text(f"{other.inner_text()}as named")
+    page.get_by_role("button", name="Undo").click()
+    expect(rows(page).nth(1)).to_contain_text("× 0.0")
 
 
 def test_a_sweep_is_shown_and_saved_and_parts_are_refined(visit, tmp_path):
@@ -83,7 +114,7 @@ def test_own_parts_are_learned_named_and_taken_to_another_visit(visit, tmp_path)
     page.locator("#name-part").get_by_role("button", name="Rename").click()
     expect(rows(page).nth(1)).to_contain_text(hostile)
     page.get_by_role("button", name="Copy link").click()
-    expect(page.locator(".toast-body").first).to_contain_text("cannot be a link")
+    expect(page.locator(".toast-body").first).to_contain_text("download the recipe and its factors")
     with page.expect_download() as download:
         page.get_by_role("button", name="Download recipe and factors together").click()
     download.value.save_as(tmp_path / "own.zip")

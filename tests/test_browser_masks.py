@@ -55,7 +55,7 @@ def test_cut_out_move_the_threshold_download_and_edit_inside(visit, tmp_path):
 
 def test_another_concept_on_other_pictures(visit):
     page = open_masks(visit)
-    tile = page.locator("#mask-concepts button", has_text="concept").first  # one without a name of its own
+    tile = page.locator("#mask-concepts button", has_text="look").first  # one without a name of its own
     name = tile.inner_text()
     tile.click()
     expect(page.locator("#mask-view")).to_contain_text(f"Only {name}")

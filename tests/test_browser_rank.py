@@ -75,7 +75,7 @@ def test_a_long_order_can_be_cancelled_and_the_old_one_is_kept(visit):
 def test_a_sum_its_mistake_and_the_phone(visit):
     page = open_tab(visit(viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True))
     concept = choose_concept(page)
-    page.get_by_role("button", name="Add concepts up").click()
+    page.get_by_role("button", name="Add looks up").click()
     weight = page.locator("#rank-sum input[type=number]")
     weight.fill("0")
     weight.press("Enter")
@@ -87,11 +87,11 @@ def test_a_sum_its_mistake_and_the_phone(visit):
     weight.fill("-0.5")
     weight.press("Enter")
     page.get_by_role("button", name="Add to the sum").click()
-    expect(page.locator("#rank-terms li")).to_contain_text(f"-0.5 × {concept}")
+    expect(page.locator("#rank-terms .token")).to_contain_text(f"-0.5 × {concept}")
     order(page)
     expect(page.locator("#rank-asked")).to_contain_text("In order of the sum.")
     assert page.evaluate("document.documentElement.scrollWidth") == 390
     assert not serious(page)
-    page.get_by_role("button", name=f"Remove: -0.5 × {concept}").click()
-    expect(page.locator("#rank-terms li")).to_have_count(0)
+    page.locator("#rank-terms .token-remove").first.click()
+    expect(page.locator("#rank-terms .token")).to_have_count(0)
     expect(page.locator("#rank-asked")).to_contain_text(f"In order of {concept}")

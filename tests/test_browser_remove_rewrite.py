@@ -71,8 +71,9 @@ def test_rewrite_a_concept_here_on_other_pictures_undo(tab):
     page.locator("button#rewrite").click()
     expect(rows(page)).to_have_count(1)
     expect(rows(page).first).to_contain_text("becomes")
-    page.get_by_role("button", name="Try it on six other pictures").click()
-    expect(page.locator("#rewritten button")).to_have_count(6)
+    page.get_by_role("button", name="On sixteen other seeds").click()
+    page.get_by_role("button", name="Try these edits").click()
+    expect(page.locator("#others .tiles button")).to_have_count(16)
     expect(page.locator("#strength input[type=range]")).to_have_attribute("min", "0")
     page.get_by_role("button", name="Undo").click()
     expect(rows(page)).to_have_count(0)
@@ -83,7 +84,7 @@ def test_the_same_concept_twice_is_one_sentence(tab):
     choose(page, 3, 3)
     expect(page.locator(".hint", has_text="Both are").first).to_be_visible()
     page.locator("button#rewrite").click()
-    expect(page.locator(".toast-body").first).to_contain_text("choose another concept")
+    expect(page.locator(".toast-body").first).to_contain_text("choose another look")
     expect(rows(page)).to_have_count(0)
 
 

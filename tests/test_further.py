@@ -44,7 +44,7 @@ def start() -> Session:
 
 @pytest.fixture
 def edited(start) -> Session:
-    return edit.choose_look(region.pick(edits.do_reset(start), event(part=1)), event(index=0))
+    return edit.choose_look(region.pick(start.reset(), event(part=1)), event(index=0))
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,7 @@ def test_edits_at_two_layers_act_in_the_order_of_the_layers(edited):
         assert torch.equal(generator.tail(cut), view.renderer.image(recipe))
     back = edits.act(both, event(action="take", index=0))
     assert (back.layer, back.parts, back.edit) == (edited.layer, (1,), edited.edit)
-    assert edits.do_undo(both).recipe == edited.recipe
+    assert both.undo().recipe == edited.recipe
 
 
 # the same edits on other pictures
@@ -77,20 +77,20 @@ def test_edits_at_two_layers_act_in_the_order_of_the_layers(edited):
 
 def test_the_edits_are_shown_on_the_sixteen_seeds_that_follow(edited):
     told = []
-    shown = further.keep(edited, others=further.try_others(edited, lambda p: told.append(p) or True))
+    shown = edited.keep_made(further.try_others, further.try_others(edited, lambda p: told.append(p) or True))
     assert [p.done for p in told] == list(range(16))
     made = further.tried(shown)
     assert [item["seed"] for item in made] == [edited.recipe.seed + 1 + i for i in range(16)]
     elsewhere = dataclasses.replace(edited.recipe, seed=made[4]["seed"])
-    assert made[4]["image"] == further.small(view.renderer.image(elsewhere))
-    assert made[4]["before"] == further.small(view.renderer.base(elsewhere))
-    opened = further.choose_other(shown, event(index=4))
+    assert made[4]["image"] == view.jpegs(view.resized(view.renderer.image(elsewhere), 128))[0]
+    assert made[4]["before"] == view.jpegs(view.resized(view.renderer.base(elsewhere), 128))[0]
+    opened = page.open_seed(shown, event(seed=made[4]["seed"]))
     assert opened.recipe == elsewhere
     assert [item["on"] for item in further.others_tiles(opened)["items"]].count(True) == 1
 
 
 def test_a_still_edit_holds_nowhere(edited):
-    none = further.keep(edited, others=further.try_others(edited.set_strength(0.0), go_on))
+    none = edited.keep_made(further.try_others, further.try_others(edited.set_strength(0.0), go_on))
     assert "Seen in 0 of 16" in further.others_words(none)
     assert "changed since" in further.others_words(none)
 
@@ -109,9 +109,9 @@ def test_trying_and_sweeping_can_be_cancelled(edited):
 def test_a_sweep_goes_from_one_end_to_the_other_and_back(edited):
     key = further.sweep(edited, go_on)
     assert key == further.sweep(edited.set_strength(0.5), go_on)  # whatever the strength in hand
-    shown = further.keep(edited, sweep=key)
-    ends = edited.set_strength(-view.ends(edited)), edited.set_strength(view.ends(edited))
-    wanted = [np.asarray(further.to_pil(further.resized(view.renderer.image(s.recipe), 256))[0], float) for s in ends]
+    shown = edited.keep_made(further.sweep, key)
+    ends = [edited.set_strength(end) for end in view.ends(edited)]
+    wanted = [np.asarray(further.to_pil(view.resized(view.renderer.image(s.recipe), 256))[0], float) for s in ends]
     for kind in ("WEBP", "GIF"):
         name, data = further.sweep_file(shown, kind)
         with Image.open(io.BytesIO(data)) as film:
@@ -131,7 +131,7 @@ def test_refined_parts_move_the_edit_in_hand_and_undo_brings_it_back(edited):
     assert (refined.edit.region.refine, refined.edit.region.k) == ("graph", 16)
     assert not torch.equal(view.renderer.image(refined.recipe), view.renderer.image(edited.recipe))
     assert further.both_overlays(refined).count("<img") == 2 and further.both_overlays(edited).count("<img") == 1
-    assert edits.do_undo(refined).recipe == edited.recipe
+    assert refined.undo().recipe == edited.recipe
     assert further.set_refine(refined, "none", 16).recipe.edits == edited.recipe.edits
 
 
@@ -148,19 +148,83 @@ def test_the_endpoint_refines_the_edits_of_a_layer(edited):
 # named edits
 
 
-def test_named_edits_are_appended_in_one_step(edited):
+def test_a_named_edit_is_one_line_that_a_second_click_takes_away(edited):
     found = view.presets_of(edited.recipe.generator)
     tiles = named.named_tiles(edited)
     assert [item["label"] for item in tiles["items"]] == [preset.name for preset in found]
-    assert len(found) >= 16
+    assert len(found) >= 16 and not any(item["on"] for item in tiles["items"])
     session = named.choose_named(edited, event(index=3, of=tiles["of"]))
-    assert session.recipe.edits == (*edited.recipe.edits, *found[3].edits)
-    assert edits.do_undo(session).recipe == edited.recipe
+    assert session.recipe.edits == (*edited.recipe.edits, *found[3].edits) and len(found[3].edits) > 1
+    row = view.edit_rows(session)["rows"][1]
+    assert (row["title"], row["look"], row["active"]) == (found[3].name, "as named", True) and len(session.rows) == 2
+    assert [item["on"] for item in named.named_tiles(session)["items"]].index(True) == 3
+    assert session.undo().recipe == named.choose_named(session, event(index=3)).recipe == edited.recipe
+    both = named.choose_named(session, event(index=7))
+    assert [row.preset and row.preset.name for row in both.rows] == [None, found[3].name, found[7].name]
     for index in (3, len(found) - 1):
         shown = view.renderer.image(named.choose_named(edited, event(index=index)).recipe)
         small = Image.open(io.BytesIO(base64.b64decode(tiles["items"][index]["image"].split(",")[1])))
-        wanted = further.to_pil(further.resized(torch.nn.functional.avg_pool2d(shown, 2), 128))[0]
+        wanted = further.to_pil(view.resized(torch.nn.functional.avg_pool2d(shown, 2), 128))[0]
         assert np.abs(np.asarray(small, float) - np.asarray(wanted, float)).mean() < 6  # half a network, JPEG
+
+
+@pytest.mark.parametrize("index", range(len(view.presets_of("portraits"))))
+def test_every_named_edit_keeps_its_name_wherever_its_slider_stands(edited, index):
+    session = named.choose_named(edited.reset(), event(index=index))
+    preset, slider = session.row.preset, edits.slider(session)
+    assert (slider.minimum, slider.value, slider.maximum) == (0, 1, 2) and preset.name in slider.label
+    for times in (0.7, 0.0, 0.1, 1.9, 2.0):
+        session, *_ = edits.tick(session, times)
+        assert session.row.preset == preset and session.row.times == pytest.approx(times, abs=2e-3)
+        sizes = [(e.strength, times * n.strength) for e, n in zip(session.recipe.edits, preset.edits)]
+        assert all(mine == pytest.approx(theirs, abs=0.02) for mine, theirs in sizes)
+    assert session.undo().row.times == 1  # one drag is one step
+    opened = page.open_link(view.link(session))
+    assert [row.times for row in opened.rows] == [2.0] and opened.row.preset == preset
+
+
+def test_a_named_edit_is_switched_moved_and_removed_as_one(edited):
+    session = named.choose_named(edited, event(index=0))
+    count = len(session.recipe.edits) - 1
+    off = edits.act(session, event(action="switch", index=1))
+    assert [e.on for e in off.recipe.edits] == [True] + [False] * count and len(off.rows) == 2
+    moved = edits.act(session, event(action="up", index=1))
+    assert moved.recipe.edits == (*session.recipe.edits[1:], edited.edit) and moved.row == moved.rows[0]
+    assert edits.act(moved, event(action="down", index=0)).recipe == session.recipe
+    assert edits.act(moved, event(action="remove", index=0)).recipe == edited.recipe
+
+
+def test_a_named_edit_leaves_the_chosen_part_and_its_look_alone(edited):
+    found = view.presets_of(edited.recipe.generator)
+    index = next(i for i, preset in enumerate(found) if preset.edits[0].layer != edited.layer)
+    session = named.choose_named(edited, event(index=index))
+    assert session.layer == edited.layer and session.row.preset == found[index]
+    assert session.parts == edited.parts and view.sheet(session)["items"][0]["on"]
+    other = edit.choose_look(session, event(index=2))
+    assert [row.preset for row in other.rows] == [row.preset for row in session.rows]
+    assert other.edit.region == edited.edit.region and other.edit.appearance == view.looks(session)[2].appearance
+    elsewhere = edit.choose_look(region.pick(session, event(part=4)), event(index=2))
+    assert len(elsewhere.rows) == 3 and elsewhere.rows[1].preset
+
+
+def test_edits_that_no_longer_go_together_are_lines_of_their_own(edited):
+    session = named.choose_named(edited.reset(), event(index=0))
+    for other in (
+        session.put(1, dataclasses.replace(session.recipe.edits[1], on=False)),
+        session.put(1, session.recipe.edits[1].scaled(1.1)),
+        session.put(1, session.recipe.edits[1].scaled(-1.0)),
+        session.put(1, dataclasses.replace(session.recipe.edits[1], appearance=1)),
+    ):
+        assert len(other.rows) == len(other.recipe.edits)
+        assert other.put(1, session.recipe.edits[1]).rows == session.rows
+    with pytest.raises(ValueError, match="0 to 2 times"):
+        session.set_strength(2.5)
+
+
+def test_a_named_edit_can_be_swept(edited):
+    session = named.choose_named(edited.reset(), event(index=0))
+    shown = session.keep_made(further.sweep, further.sweep(session, go_on))
+    assert "from +0.0 to +2.0" in further.show_sweep(shown)
 
 
 # learning
@@ -230,16 +294,16 @@ def test_a_name_makes_own_factors_and_the_edits_come_along(edited):
     assert torch.equal(view.renderer.image(renamed.recipe), view.renderer.image(edited.recipe))
     assert view.factors_of(edited).part_name(1) != "<b>Fringe</b>"  # other visitors' are as before
     look = factors.rename_appearance(renamed, "softer")
-    assert view.look_words(look, look.edit) == "look 1 (softer)"
+    assert view.look_words(look, look.edit) == f"look {edited.edit.appearance + 1} (softer)"
     assert factors.rename_part(look, "<b>Fringe</b>") == look
     assert [words for words, _ in factors.choices(look)].count(factors.in_words(view.factors_of(look), "local:")) == 1
-    assert edits.do_undo(edits.do_undo(look)).recipe == edited.recipe
-    assert "&lt;b&gt;" in further.show_sweep(further.keep(renamed, sweep=further.sweep(renamed, go_on)))
+    assert Session.undo(look.undo()).recipe == edited.recipe
+    assert "&lt;b&gt;" in further.show_sweep(renamed.keep_made(further.sweep, further.sweep(renamed, go_on)))
 
 
 def test_own_names_have_no_link_but_a_file_that_opens(edited, start):
     mine = factors.rename_part(edited, "fringe")
-    with pytest.raises(ValueError, match="Download recipe and factors together"):
+    with pytest.raises(ValueError, match="download the recipe and its factors"):
         view.link(mine)
     with pytest.raises(ValueError, match="together"):
         view.opened(mine.recipe)
@@ -247,7 +311,7 @@ def test_own_names_have_no_link_but_a_file_that_opens(edited, start):
     opened = factors.use_files(start, factors.open_files(start, [save(data, name)], 5, go_on))
     assert opened.recipe == mine.recipe and opened.edit == mine.edit
     assert view.region_words(opened, opened.edit) == "fringe"
-    assert edits.do_undo(opened).recipe == start.recipe
+    assert opened.undo().recipe == start.recipe
 
 
 def save(data: bytes, name: str) -> str:
@@ -342,10 +406,9 @@ def test_a_recipe_in_a_zip_gets_no_more_than_came_with_it(edited, start):
 # mistakes
 
 MISTAKES = {
-    "no edit to try": lambda s: further.try_others(edits.do_reset(s), go_on),
-    "no edit to sweep": lambda s: further.sweep(edit.let_go(s), go_on),
+    "no edit to try": lambda s: further.try_others(s.reset(), go_on),
+    "no edit to sweep": lambda s: further.sweep(s.let_go(), go_on),
     "no film": lambda s: further.sweep_file(s, "GIF"),
-    "other": lambda s: further.choose_other(s, event(index=16)),
     "named": lambda s: named.choose_named(s, event(index=999)),
     "named kind": lambda s: named.choose_named(s, event(index="smile")),
     "method": lambda s: further.set_refine(s, "magic", 32),
@@ -362,7 +425,7 @@ MISTAKES = {
     "name of nothing": lambda s: factors.rename_part(region.choose_parts(s, []), "x"),
     "long name": lambda s: factors.rename_part(s, "x" * 41),
     "endpoint layer": lambda s: further.refine(s.recipe.to_json(), 4, "dense"),
-    "endpoint k": lambda s: further.refine(s.recipe.to_json(), 5, "graph", 256),
+    "endpoint k": lambda s: further.refine(s.recipe.to_json(), 5, "graph", 0),
     "endpoint fit": lambda s: factors.fit(s.recipe.to_json(), 5, 0),
     "endpoint recipe": lambda s: factors.fit(json.dumps({"v": 9}), 5),
 }

@@ -13,7 +13,7 @@ from panda_core import hub
 from panda_core.gallery import Gallery
 from panda_core.recipes import Recipe
 from tests.hub_server import HubServer
-from ui import edits, gallery, view
+from ui import gallery, view
 
 
 @pytest.fixture(autouse=True)
@@ -37,9 +37,9 @@ def test_what_is_published_is_a_card_that_opens(start):
     assert len(shown["items"]) == 1 and shown["items"][0]["image"].startswith("data:image/jpeg")
     edit = start.recipe.edits[0]
     assert shown["items"][0]["label"] == f"{view.region_words(start, edit)}: {view.look_words(start, edit)}"
-    other = edits.do_reset(start).go_to(99)
+    other = start.reset().go_to(99)
     opened = gallery.open_card(other, gr.EventData(None, {"index": 0, "of": shown["of"]}))
-    assert opened.recipe == start.recipe and edits.do_undo(opened).recipe == other.recipe
+    assert opened.recipe == start.recipe and opened.undo().recipe == other.recipe
 
 
 def test_the_same_recipe_twice_is_one_card(start):
@@ -49,7 +49,7 @@ def test_the_same_recipe_twice_is_one_card(start):
 
 def test_a_picture_without_edits_is_not_published(start):
     with pytest.raises(ValueError, match="choose a look first"):
-        gallery.publish_card(edits.do_reset(start))
+        gallery.publish_card(start.reset())
 
 
 def test_newest_first_and_shuffled(start, monkeypatch, tmp_path):

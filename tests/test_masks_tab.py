@@ -12,7 +12,7 @@ from PIL import Image
 
 from panda_core.images import read_recipe_json, to_arrays
 from panda_core.masks import ConceptMask
-from ui import edits, masks, view
+from ui import masks, page, view
 from ui.session import Session
 
 
@@ -31,7 +31,7 @@ def start() -> Session:
 
 @pytest.fixture
 def plain(start) -> Session:
-    return edits.do_reset(start)
+    return start.reset()
 
 
 def opened(text: str) -> tuple[Image.Image, dict]:
@@ -120,24 +120,22 @@ def test_an_edit_of_finer_parts_is_said_not_to_move_the_mask(start):
 
 
 def test_the_mask_on_other_pictures_follows_the_threshold_without_making_them_again(plain):
-    session = masks.put(plain, after=masks.try_others(plain, always))
+    session = plain.keep_made(masks.try_mask, masks.try_mask(plain, always))
     before = masks.others(session)
     assert [item["label"] for item in before["items"]][:2] == [f"Seed {plain.recipe.seed + i}" for i in (1, 2)]
     moved, *_, after = masks.tick(session, 1.0)
     assert len(after["items"]) == 16 and after["items"] != before["items"]
-    other = masks.open_other(moved, event(index=3, of=after["of"]))
+    other = page.open_seed(moved, event(seed=after["items"][3]["seed"]))
     assert other.recipe.seed == plain.recipe.seed + 4
     assert [item["on"] for item in masks.others(other)["items"]].index(True) == 3
     assert masks.others(masks.choose_concept(other, event(index=0)))["note"]
-    with pytest.raises(ValueError, match="there are 16"):
-        masks.open_other(moved, event(index=16, of=after["of"]))
 
 
 def test_the_other_pictures_masks_are_those_of_the_pictures_when_opened(plain):
-    session = masks.put(plain, after=masks.try_others(plain, always))
+    session = plain.keep_made(masks.try_mask, masks.try_mask(plain, always))
     session, *_ = masks.tick(masks.set_kind(session, -1, False), 0.3)
     made = masks.held.get(masks.others_key(session, plain.recipe.seed))
-    there = masks.open_other(session, event(index=5, of=str(plain.recipe.seed)))
+    there = session.go_to(plain.recipe.seed + 6)
     chosen = masks.masking(session)
     assert np.allclose(chosen.sign * made[5][1] - chosen.offset, masks.cells(there), atol=1e-4)  # another batch
 
@@ -147,8 +145,8 @@ def test_zips_are_few_and_small_and_leave_nothing_behind_when_cancelled(plain, t
     made = [masks.pack_pairs(plain, 1, always) for _ in range(masks.MOST_ARCHIVES + 2)]
     left = {str(path) for path in tmp_path.rglob("*.zip")}
     assert len(left) == masks.MOST_ARCHIVES and made[-1] in left and made[0] not in left
-    assert masks.archive(masks.put(plain, archive=made[-1])).visible
-    assert not masks.archive(masks.put(plain, archive=made[0])).visible
+    assert masks.archive(plain.keep_made(masks.pack_pairs, made[-1])).visible
+    assert not masks.archive(plain.keep_made(masks.pack_pairs, made[0])).visible
     with pytest.raises(InterruptedError):
         masks.pack_pairs(plain, 16, lambda progress: progress.done < 2)
     assert len(list(tmp_path.rglob("*.zip"))) == masks.MOST_ARCHIVES - 1

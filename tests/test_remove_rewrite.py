@@ -1,13 +1,10 @@
 """The handlers of the Remove and Rewrite tabs, called directly, on the bundled generator."""
 
-import dataclasses
-
 import gradio as gr
 import numpy as np
 import pytest
 import torch
 
-from panda_core.factorization import Cancelled
 from panda_core.images import to_pil
 from panda_core.recipes import Region, parse_recipe
 from ui import concepts, edit, edits, region, remove, rewrite, view
@@ -21,7 +18,7 @@ def event(**data) -> gr.EventData:
 @pytest.fixture(scope="module")
 def chosen() -> Session:
     """No edits, the second part chosen."""
-    return region.pick(edits.do_reset(view.start()), event(part=1))
+    return region.pick(view.start().reset(), event(part=1))
 
 
 @pytest.fixture
@@ -42,7 +39,7 @@ def size(session: Session) -> float:
 def test_removing_appends_the_edit_that_the_core_finds(chosen, removed):
     found = view.renderer.removal(chosen.recipe, chosen.layer, chosen.factors_id, chosen.region())
     assert removed.recipe.edits == (found,)
-    assert edits.do_undo(removed).recipe == chosen.recipe
+    assert removed.undo().recipe == chosen.recipe
 
 
 def test_another_cover_replaces_the_first_also_after_the_slider(removed):
@@ -69,7 +66,7 @@ def test_every_cover_shows_a_picture_of_its_own(removed):
 def test_a_click_on_outdated_covers_chooses_nothing(removed):
     of = remove.cover_tiles(removed)["of"]
     moved = removed.go_to(5)
-    assert remove.choose_cover(moved, event(index=1, of=of)).recipe == moved.recipe
+    assert remove.choose_cover(moved, event(index=1, of=of)) is None
 
 
 def test_before_and_after_stand_side_by_side(chosen, removed):
@@ -94,8 +91,6 @@ MISTAKES = {
     "same concept": lambda s: rewrite.do_rewrite(both(s, 3, 3)),
     "concept": lambda s: rewrite.choose_source(s, event(index=24)),
     "concept kind": lambda s: rewrite.choose_target(s, event(index=True)),
-    "nothing to try": lambda s: rewrite.try_elsewhere(s, None),
-    "nothing tried": lambda s: rewrite.open_tried(s, event(index=0)),
 }
 
 
@@ -152,23 +147,6 @@ def test_other_factors_have_other_concepts(two):
     other = two.choose_layer(next(layer for layer in two.layers if layer != two.layer))
     assert rewrite.chosen(other).source is None
     assert rewrite.chosen(other.choose_layer(two.layer)).source == 2
-
-
-def test_a_rewrite_is_tried_on_other_pictures(two):
-    done = rewrite.do_rewrite(two)
-    key = rewrite.try_elsewhere(done, lambda progress: True)
-    tried = done.put_aside(dataclasses.replace(rewrite.chosen(done), tried=key))
-    items = rewrite.tried_tiles(tried)["items"]
-    assert len({item["image"] for item in items}) == rewrite.OTHERS
-    assert rewrite.open_tried(tried, event(index=1)).recipe.seed == done.recipe.seed + 2
-
-
-def test_trying_stops_when_it_is_cancelled(two):
-    seen = []
-    with pytest.raises(Cancelled):
-        rewrite.try_elsewhere(both(two, 8, 9), lambda progress: seen.append(progress.done))  # None goes on, False stops
-        rewrite.try_elsewhere(both(two, 8, 10), lambda progress: False)
-    assert seen == list(range(rewrite.OTHERS))
 
 
 # endpoints

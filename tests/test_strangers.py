@@ -74,7 +74,7 @@ def test_a_handler_takes_a_value_or_refuses_it_in_a_sentence(start, name, values
 @WITHOUT_CLOCK
 @given(value=hostile, other=hostile)
 def test_what_a_script_sends_is_checked(start, name, value, other):
-    data = {key: value for key in ("part", "rle", "index", "words")}
+    data = {key: value for key in ("part", "rle", "index", "seed")}
     data |= {"action": other, "several": other, "of": other}
     try:
         call(name, start, [data])

@@ -1,6 +1,6 @@
 """Named edits for the bundled generator: for each wish the few edits that come nearest to what the world draws for it.
 
-    python -m tools.find_presets                     # assets/portraits/presets.json and presets.png: LOOK at the sheet
+    python -m tools.find_presets                     # presets.json, presets.png and edits.png in assets/portraits: LOOK
     python -m tools.find_presets --drop "wide nose"  # take out what does not look like its name, and draw it again
 
 The world knows every portrait with any factor changed, and so both the latent and the exact picture after "smile". A
@@ -32,22 +32,25 @@ from panda_core.editing import combine_parts
 from panda_core.factors import Factors
 from panda_core.generators import registry
 from panda_core.generators.split import Cut, Latents, SplitGenerator
-from panda_core.images import to_pil
+from panda_core.images import grid, to_pil
 from panda_core.recipes import Edit, Recipe, Region, parse_recipe
 from panda_core.rendering import Renderer, edit_alpha
 from tools import portraits
 
 NAME = "portraits"
-MAX_EDITS = 4
+MAX_EDITS = 12  # a recipe holds 64
+LEAST_GAIN = 0.006  # what one more edit must make up for, as a share of the change that is wanted
 FITTED, HELD_OUT = 16, 16  # seeds per wish
 FIRST_FITTED = 10_000  # those that it is found on, from here up; held-out ones are from 0 up
-BATCH, STEPS = 8, 12  # seeds of a step of Adam, and steps
+BATCH, STEPS = 8, 24  # seeds of a step of Adam, and steps
 FAR = 0.35  # how far a factor must be from its wished value, in u, for a seed to count
 DIFFERS = 0.05  # in [-1, 1] units: where two true portraits differ
 ELSEWHERE = 0.05  # weight of a change where nothing should change
 STRONGEST = 9.0  # units
 LEAST = {"closer": 0.07, "holds": 0.85, "likeness": 0.4, "visible": 0.03}
 MOST_OUTSIDE = 0.4
+EXAMPLES = ("open mouth", "smile", "larger eyes", "shorter hair", "black hair", "glasses off", "hat off",
+            "dark background")  # those of edits.png  # fmt: skip
 THINGS = ("glasses", "hat", "object")
 
 
@@ -171,17 +174,22 @@ def changed_latents(z: Tensor, changes: dict[str, float]) -> Tensor:
     return inside @ M + rest * (left / rest.square().sum(dim=1, keepdim=True)).sqrt()
 
 
+def true_pictures(z: Tensor, wish: Wish, size: int) -> tuple[Tensor, Tensor]:
+    """What the world draws for latents, and with the wish, both [N, 3, size, size]."""
+    u = portraits.factors_of_latents(z)
+    changed = u.clone()
+    for name, value in wish.changes.items():
+        changed[:, portraits.NAMES.index(name)] = value
+    return portraits.render(u, size).images, portraits.render(changed, size).images
+
+
 @torch.no_grad()
 def make_task(generator: SplitGenerator, layers: Sequence[int], z: Tensor, wish: Wish) -> Task:
     cuts, cut = {}, generator.start(Latents(z))
     for layer in sorted(layers):
         cuts[layer] = cut = generator.advance(cut, layer)
     base = generator.tail(cut)
-    u = portraits.factors_of_latents(z)
-    changed = u.clone()
-    for name, value in wish.changes.items():
-        changed[:, portraits.NAMES.index(name)] = value
-    before, after = (portraits.render(x, generator.resolution).images for x in (u, changed))
+    before, after = true_pictures(z, wish, generator.resolution)
     differs = ((after - before).abs().amax(dim=1, keepdim=True) > DIFFERS).float()
     return Task(cuts, base, base + (after - before), differs)
 
@@ -224,11 +232,14 @@ def pursue(layer: Layer, change: Tensor, differs: Tensor) -> tuple[Edit, ...]:
     p = torch.stack([combine_parts(factors.parts, parts) for parts in regions], dim=1)  # [S, n]
     sizes = A.square().t() @ h @ p.square()  # ‖a p̂ᵀ‖² in the weighted norm, [R_C, n]
     chosen, atoms, alphas = [], [], torch.zeros(0)
+    least = LEAST_GAIN * (change.square() * h).sum()
     for _ in range(MAX_EDITS):
         left = change - sum((x * atom for x, atom in zip(alphas, atoms)), torch.zeros_like(change))
         gain = (A.t() @ (left * h) @ p).square() / sizes
         for j, r in chosen:
             gain[j, r] = 0
+        if chosen and gain.max() < least:
+            break
         j, r = divmod(int(gain.argmax()), p.shape[1])
         chosen.append((j, r))
         atoms.append(torch.outer(A[:, j], p[:, r]))
@@ -362,6 +373,21 @@ def draw_sheet(renderer: Renderer, rows: list[dict], path: Path, pictures: int =
     sheet.quantize(256).save(path, optimize=True)  # a third of the bytes
 
 
+@torch.inference_mode()
+def draw_examples(renderer: Renderer, rows: list[dict], path: Path) -> None:
+    """Some presets, each on the first held-out seed: before, edited, and what the world draws for that portrait."""
+    generator, columns = renderer.catalogue.generator(NAME).generator, []
+    wishes = {wish.name: wish for wish in WISHES}
+    for row in (row for name in EXAMPLES for row in rows if row["name"] == name):
+        wish = wishes[row["name"]]
+        (seed,), z, _ = latents_for(wish, generator.z_dim, 0, 1)
+        edits = parse_recipe({"v": 1, "generator": NAME, "edits": row["edits"]}).edits
+        recipe, (_, after) = Recipe(NAME, None, None, seed, 1.0, edits), true_pictures(z, wish, generator.resolution)
+        columns.append(torch.cat([renderer.base(recipe), renderer.image(recipe), after]))
+    pictures = torch.stack(columns, dim=1).flatten(0, 1)
+    grid(F.interpolate(pictures, scale_factor=2, mode="bicubic"), len(columns)).save(path, optimize=True)
+
+
 def make_presets(folder: Path, wishes: Sequence[Wish] = WISHES) -> None:
     """Find, measure and write the presets of the bundled weights."""
     renderer = Renderer()
@@ -391,6 +417,7 @@ def drop_presets(folder: Path, names: list[str]) -> None:
 def write(renderer: Renderer, folder: Path, table: dict) -> None:
     (folder / "presets.json").write_text(json.dumps(table, indent=1) + "\n")
     draw_sheet(renderer, table["presets"], folder / "presets.png")
+    draw_examples(renderer, table["presets"], folder / "edits.png")
 
 
 def main() -> None:

@@ -5,7 +5,7 @@
 
 Writes assets/portraits/, replacing what is there: generator.safetensors (EMA weights, fp16), factors for a coarse and a
 fine layer with named parts and concepts, scored suggestions and measured ends of their sliders, the sheet of seeds 0 to
-63, examples of edits, named edits (presets.json, presets.png), and the model card README.md. NOTES.md, what a person
+63, named edits (presets.json, presets.png, edits.png), and the model card README.md. NOTES.md, what a person
 saw, goes into the card as it is: look, and rewrite it; take out presets that do not look like their names
 (tools/find_presets.py). start.json names parts by number, so the old one is removed; the page then opens on the look
 that changes most.
@@ -32,7 +32,7 @@ from panda_core.images import grid
 from panda_core.recipes import Edit, Recipe, Region
 from panda_core.rendering import Renderer
 from panda_core.saliency import saliency, saliency_mask
-from tools import example_edits, find_presets, portraits
+from tools import find_presets, portraits
 from tools.check_strengths import measure_ends
 from tools.distances import sliced_wasserstein
 
@@ -337,7 +337,6 @@ def main() -> None:
     grid(pictures, 8).save(folder / "seeds.png", optimize=True)
     masks = true_masks(256, generator.z_dim, generator.resolution)
     factors = [make_factors(folder, layer, R_S, masks) for layer, R_S in LAYERS.items()]
-    example_edits.main()
     find_presets.make_presets(folder)
     write_card(folder, arguments.run, generator, factors, measure(generator))
     for f in factors:

@@ -3,7 +3,7 @@
 import gradio as gr
 
 from . import view
-from .page import Page, current, heading, number, sent
+from .page import Page, clicked, heading, number
 from .session import Session
 from .widgets import Tiles
 
@@ -14,45 +14,33 @@ def edit_tab(page: Page) -> None:
     another = gr.Button("Add another look here", size="sm", min_width=170, elem_id="another")
     with page.fold("More", elem_id="details"):
         everywhere = gr.Button("Change the whole picture instead", size="sm", elem_id="everywhere")
-        numeral = gr.Number(label="Appearance by number", precision=0, elem_id="appearance", interactive=True)
+        numeral = gr.Number(label="Look by number", precision=0, elem_id="appearance", interactive=True)
         numbers = gr.Markdown()
 
     page.follow(another, lambda s: gr.Button(interactive=s.active is not None))
-    page.follow(numeral, lambda s: s.edit.appearance if s.edit else None)
+    page.follow(numeral, lambda s: s.edit.appearance + 1 if s.edit and s.edit.op == "add" else None)
     page.follow(numbers, view.details, later=True)
     page.follow(looks, view.sheet, later=True)
     page.on(looks.choose, choose_look)
     page.on(everywhere.click, choose_everywhere)
-    page.on(another.click, let_go)
+    page.on(another.click, Session.let_go)
     page.on(numeral.submit, choose_number, numeral)
 
 
-def choose_everywhere(session: Session | None) -> Session:
+def choose_everywhere(session: Session) -> Session:
     """The next look is for the whole picture; the edit in hand stays where it is."""
-    return current(session).let_go().restrict("all", None).find_edit()
+    return session.let_go().restrict("all", None).find_edit()
 
 
-def choose_look(session: Session | None, evt: gr.EventData) -> Session:
-    session, index = current(session), sent(evt, "index")
-    offered = view.looks(session)
-    if sent(evt, "of") not in (None, view.sheet_of(session)):
-        return session  # the click met a sheet that another choice has already replaced
-    if type(index) is not int or not 0 <= index < len(offered):
-        raise ValueError(f"look is {index!r:.20}; {len(offered)} are offered here.")
-    edit = offered[index]
-    if session.edit is not None and session.edit.appearance == edit.appearance:
-        return session
-    return session.add(edit)
+def choose_look(session: Session, evt: gr.EventData) -> Session | None:
+    session = session.beside_named()
+    edit, now = clicked(evt, "look", view.looks(session), view.sheet_of(session)), session.edit
+    return None if edit is None or (now and now.appearance == edit.appearance) else session.add(edit)
 
 
-def choose_number(session: Session | None, given: float | None) -> Session:
-    """An appearance by its number, for those who know it."""
-    session = current(session)
+def choose_number(session: Session, given: float | None) -> Session:
+    """A look by its number, for those who know it; the first is 1."""
     if session.region() is None:
         raise ValueError("Choose a part of the picture first.")
-    last = view.factors_of(session).sigma.shape[0] - 1
-    return session.add(view.look(session, number("appearance", given, 0, last, whole=True)))
-
-
-def let_go(session: Session | None) -> Session:
-    return current(session).let_go()
+    count = view.factors_of(session).sigma.shape[0]
+    return session.beside_named().add(view.look(session, number("look", given, 1, count, whole=True) - 1))

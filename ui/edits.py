@@ -6,7 +6,7 @@ from dataclasses import replace
 import gradio as gr
 
 from . import view
-from .page import QUIET, Page, changing, current, heading, sent, sentence
+from .page import QUIET, Page, changing, heading, sent, sentence
 from .session import Session
 from .widgets import Edits, Picture
 
@@ -28,9 +28,9 @@ def edits_panel(page: Page, picture: Picture, words: gr.HTML) -> None:
     page.follow(redo, lambda s: gr.Button(interactive=bool(s.future)))
     page.follow(reset, lambda s: gr.Button(interactive=bool(s.recipe.edits)))
     page.on(edits.act, act, trigger_mode="multiple")
-    page.on(undo.click, do_undo, trigger_mode="multiple")
-    page.on(redo.click, do_redo, trigger_mode="multiple")
-    page.on(reset.click, do_reset)
+    page.on(undo.click, Session.undo, trigger_mode="multiple")
+    page.on(redo.click, Session.redo, trigger_mode="multiple")
+    page.on(reset.click, Session.reset)
     page.on(strength.release, settle, strength)
     strength.input(
         changing(tick),
@@ -43,18 +43,18 @@ def edits_panel(page: Page, picture: Picture, words: gr.HTML) -> None:
 
 
 def slider(session: Session):
-    end, edit = view.ends(session), session.edit
-    if edit is None:
-        return gr.Slider(minimum=-end, maximum=end, value=0, interactive=False, label="Strength (choose a look first)")
-    label = f"Strength of {view.region_words(session, edit)}, {view.look_words(session, edit)}"
-    value = view.strength_of(session, edit)
-    least = 0 if edit.op == "rewrite" and value >= 0 else -end  # less than none of a concept makes no sense
-    return gr.Slider(minimum=least, maximum=end, value=value, interactive=True, label=label)
+    row, (least, most) = session.row, view.ends(session)
+    if row is None:
+        label, value = "Strength (choose a look first)", 0
+    else:
+        label = f"Strength of {', '.join(view.row_words(session, row))}{'' if row.is_one else ' (1 is as named)'}"
+        value = view.row_strength(session, row)
+    return gr.Slider(minimum=least, maximum=most, value=value, interactive=row is not None, label=label)
 
 
-def tick(session: Session | None, strength: float):
+def tick(session: Session, strength: float):
     """The slider moved: a new frame, and nothing that a frame does not need."""
-    session, now = current(session), time.monotonic()
+    now = time.monotonic()
     if now - session.moved_at > PAUSE:
         session = replace(session, tag="")
     session = replace(session.set_strength(strength), moved_at=now)
@@ -62,17 +62,16 @@ def tick(session: Session | None, strength: float):
     return session, {"frame": frame}, view.edit_rows(session), sentence(frame["words"]), gr.Button(interactive=True)
 
 
-def settle(session: Session | None, strength: float) -> Session:
+def settle(session: Session, strength: float) -> Session:
     """The slider was let go: the tabs follow too. Given the strength, since the last tick may still be under way."""
-    session = current(session)
-    return session if session.edit is None else session.set_strength(strength)
+    return session if session.row is None else session.set_strength(strength)
 
 
-def act(session: Session | None, evt: gr.EventData) -> Session:
+def act(session: Session, evt: gr.EventData) -> Session:
     """A button in the list of edits."""
-    session, action, index = current(session), sent(evt, "action"), sent(evt, "index")
+    action, index = sent(evt, "action"), sent(evt, "index")
     if action == "take":
-        return session.take_up(index)
+        return session.take_up(session.check_row(index).start)
     if action == "switch":
         return session.switch(index)
     if action == "remove":
@@ -80,15 +79,3 @@ def act(session: Session | None, evt: gr.EventData) -> Session:
     if action in ("up", "down"):
         return session.move(index, -1 if action == "up" else 1)
     raise ValueError(f"action is {action!r:.20}; it must be take, switch, up, down or remove.")
-
-
-def do_undo(session: Session | None) -> Session:
-    return current(session).undo()
-
-
-def do_redo(session: Session | None) -> Session:
-    return current(session).redo()
-
-
-def do_reset(session: Session | None) -> Session:
-    return current(session).reset()

@@ -2,7 +2,8 @@
 
 import re
 import tempfile
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import gradio as gr
@@ -14,37 +15,31 @@ from panda_core.published import SAMPLES, info_of_pair, read_pair
 from panda_core.recipes import Recipe, parse_recipe
 
 from . import bundle, view
-from .further import parts_picture, tell
-from .page import Page, current, figure, number, plainly, read_recipe
+from .further import parts_picture
+from .jobs import tell
+from .page import Page, figure, number, plainly, read_recipe
 from .session import Session
 
 SAME = 0.9  # |cos| from which a part that other samples give is the same
 LONGEST_FIT = 120.0  # seconds that a program may ask for
 
 
-@dataclass(frozen=True)
-class Own:
-    """What this visitor learned, named or opened: (generator, layer, factors id, in words)."""
-
-    items: tuple[tuple[str, int, str, str], ...] = ()
-
-
 def factors_panel(page: Page) -> None:
-    using = gr.Dropdown([], label="Parts and appearances in use", interactive=True, elem_id="using")
+    using = gr.Dropdown([], label="Parts and looks in use", interactive=True, elem_id="using")
     page.follow(using, lambda s: gr.Dropdown(choices=choices(s), value=s.factors_id))
     page.follow(gr.HTML(elem_id="about-factors"), about)
     with gr.Row():
         names = [
             gr.Textbox(label=f"Name of the {what}", max_length=LONGEST_NAME, submit_btn="Rename", interactive=True,
                        min_width=200, elem_id=f"name-{kind}")
-            for kind, what in (("part", "chosen part"), ("appearance", "look's appearance"))
+            for kind, what in (("part", "chosen part"), ("appearance", "chosen look"))
         ]  # fmt: skip
     with gr.Row(equal_height=False):
         layer = gr.Dropdown([], label="Grid of the parts", interactive=True, min_width=120, elem_id="fit-layer")
         parts = gr.Slider(2, view.MOST_PARTS, 8, step=1, label="Parts", interactive=True, min_width=120, buttons=[])
     with gr.Accordion("How they are learned", open=False), gr.Row():
         empty = {"precision": 0, "interactive": True, "value": None, "min_width": 140}
-        appearances = gr.Number(label="Appearances (0: as many as there are)", **empty)
+        appearances = gr.Number(label="Looks (0: as many as there are)", **empty)
         samples = gr.Number(label="Pictures to learn from (0: as needed)", **empty)
         seed = gr.Number(label="Seed of the samples", **empty | {"value": 0})
         class_index = gr.Number(label="Class", placeholder="all of them", visible=False, **empty)
@@ -56,7 +51,7 @@ def factors_panel(page: Page) -> None:
         load = gr.UploadButton("Open factors", size="sm", min_width=130, file_types=kinds, file_count="multiple",
                                type="filepath", elem_id="open-factors")  # fmt: skip
     page.job(load.upload, open_files, load, layer, done=use_files)
-    page.save(save.click, lambda s: view.as_file(*bundle.factors_file(view.factors_of(current(s)))))
+    page.save(save.click, lambda s: view.as_file(*bundle.factors_file(view.factors_of(s))))
 
     page.on(using.input, choose, using)
     for kind, box in zip(("part", "appearance"), names):
@@ -79,12 +74,13 @@ def fit_layers(session: Session) -> list[tuple[str, int]]:
 
 def choices(session: Session) -> list[tuple[str, str]]:
     """(in words, id) of all factors at hand for this generator; those that ship come first."""
-    name = session.recipe.generator
-    found = {i: in_words(view.renderer.catalogue.factors(name, i), i) for i in view.available(session.recipe).values()}
-    found |= {item[2]: item[3] for item in session.aside(Own).items if item[0] == name}
-    used = {i: i for i in session.layers.values() if i not in found}
-    found |= {i: in_words(view.renderer.catalogue.factors(name, i), i) for i in used}
-    return [(words, factors_id) for factors_id, words in found.items()]
+    name, found = session.recipe.generator, []
+    known = [factors_id for generator, _, factors_id in session.factors if generator == name]
+    for factors_id in dict.fromkeys((*view.available(session.recipe).values(), *known)):
+        with suppress(ValueError, Cancelled):  # what the disk has no more is not listed, rather than fitted again
+            factors = view.renderer.catalogue.factors(name, factors_id, view.until(0.0))
+            found.append((in_words(factors, factors_id), factors_id))
+    return found
 
 
 def in_words(factors: Factors, factors_id: str) -> str:
@@ -98,7 +94,7 @@ def about(session: Session) -> str:
     """What the factors in use are worth, in words; HTML."""
     factors = view.factors_of(session)
     info, (R_C, R_S) = factors.info, factors.sigma.shape
-    text = f"{R_S} parts and {R_C} appearances."
+    text = f"{R_S} parts and {R_C} looks."
     if info.energy:
         text += f" Together they explain {info.energy:.0%} of what this layer holds; no {R_S} parts could explain more than {info.bound:.0%}."  # noqa: E501
     if info.stability:
@@ -107,8 +103,7 @@ def about(session: Session) -> str:
     return f"<p>{text}</p>"
 
 
-def choose(session: Session | None, factors_id: str) -> Session:
-    session = current(session)
+def choose(session: Session, factors_id: str) -> Session:
     if factors_id not in dict(choices(session)).values():
         raise ValueError(f"factors is {factors_id!r:.60}; choose one of the list.")
     layer = view.renderer.catalogue.factors(session.recipe.generator, factors_id).info.layer
@@ -119,14 +114,10 @@ def choose(session: Session | None, factors_id: str) -> Session:
 
 
 def learn(session: Session, layer, parts, appearances, samples, seed, class_index, report) -> tuple:
-    """Fit factors for this generator; returns their entry in the visitor's list."""
+    """Fit factors for this generator; returns what `Session.know_factors` takes."""
     recipe = replace(session.recipe, class_index=class_index)
-    return entry(recipe, fitted(recipe, layer, parts, appearances, samples, seed, report))
-
-
-def entry(recipe: Recipe, factors: Factors, factors_id: str | None = None) -> tuple[str, int, str, str]:
-    factors_id = factors_id or fit_id(factors)
-    return recipe.generator, factors.info.layer, factors_id, in_words(factors, factors_id)
+    factors = fitted(recipe, layer, parts, appearances, samples, seed, report)
+    return recipe.generator, factors.info.layer, fit_id(factors)
 
 
 def fitted(recipe: Recipe, layer, parts, appearances, samples, seed, report) -> Factors:
@@ -143,7 +134,7 @@ def fitted(recipe: Recipe, layer, parts, appearances, samples, seed, report) -> 
         name,
         loaded,
         int(layer),
-        number("appearances", appearances, 1, C, whole=True) if appearances else None,
+        number("looks", appearances, 1, C, whole=True) if appearances else None,
         number("parts", parts, 1, min(view.MOST_PARTS, H * W), whole=True),
         number("samples", samples, 2, view.MOST_SAMPLES, whole=True) if samples else None,
         number("seed", seed or 0, 0, 2**31 - 1, whole=True),
@@ -164,12 +155,11 @@ def so_far(session: Session, layer, *others) -> str:
     return figure(picture, "The parts so far")
 
 
-def use(session: Session, found: tuple) -> Session:
+def use(session: Session, found: tuple[str, int, str]) -> Session:
     """Newly found factors go into the list, and into use if their generator is still on the page."""
-    session = current(session)
-    items = tuple(item for item in session.aside(Own).items if item[2] != found[2])
-    session = session.put_aside(Own((*items, found)))
-    return session.use_factors(found[1], found[2]) if found[0] == session.recipe.generator else session
+    generator, layer, factors_id = found
+    ours = generator == session.recipe.generator
+    return session.use_factors(layer, factors_id) if ours else session.know_factors(*found)
 
 
 # ---- names ----
@@ -191,12 +181,12 @@ def show_name(session: Session, kind: str):
     return gr.Textbox(value, interactive=number is not None, placeholder=hint if number is None else "no name yet")
 
 
-def rename_part(session: Session | None, name: str) -> Session:
-    return rename(current(session), "part", name)
+def rename_part(session: Session, name: str) -> Session:
+    return rename(session, "part", name)
 
 
-def rename_appearance(session: Session | None, name: str) -> Session:
-    return rename(current(session), "appearance", name)
+def rename_appearance(session: Session, name: str) -> Session:
+    return rename(session, "appearance", name)
 
 
 def rename(session: Session, kind: str, name: str) -> Session:
@@ -207,20 +197,18 @@ def rename(session: Session, kind: str, name: str) -> Session:
     renamed = factors.rename(kind, number, str(name or ""))
     if renamed.info == factors.info:
         return session
-    recipe, chosen = session.recipe, session
-    factors_id = view.renderer.catalogue.add_own(recipe.generator, renamed)
-    edits = tuple(replace(e, factors=factors_id) if e.factors == before else e for e in recipe.edits)
-    kept = tuple(item for item in session.aside(Own).items if not (item[2] == before and before.startswith("local:")))
-    session = session.put_aside(Own(kept)).change(replace(recipe, edits=edits))
-    session = use(session, entry(recipe, renamed, factors_id))
-    return replace(session, parts=chosen.parts, where=chosen.where, mask=chosen.mask, active=chosen.active)
+    factors_id = view.renderer.catalogue.add_own(session.recipe.generator, renamed)
+    edits = tuple(replace(e, factors=factors_id) if e.factors == before else e for e in session.recipe.edits)
+    kept = tuple(known for known in session.factors if known[2] != before or not before.startswith("local:"))
+    changed = replace(session, factors=kept).change(replace(session.recipe, edits=edits))
+    return changed.know_factors(session.recipe.generator, session.layer, factors_id)
 
 
 # ---- opening files ----
 
 
 def open_files(session: Session, paths: list[str] | None, layer: int, report) -> dict:
-    """Our file, a pair of .npy files, or recipe and factors; returns {"factors": [entries], "recipe": text or None}."""
+    """Our file, an .npy pair, or recipe and factors; returns {"factors": [each for `use`], "recipe": text or None}."""
     given = paths if isinstance(paths, list) and all(isinstance(path, str) for path in paths) else []
     files, recipe = [Path(path) for path in given], session.recipe
     endings = sorted(file.suffix.lower() for file in files)
@@ -238,7 +226,7 @@ def open_files(session: Session, paths: list[str] | None, layer: int, report) ->
     )
 
 
-def add_own(recipe: Recipe, factors: Factors) -> tuple[str, int, str, str]:
+def add_own(recipe: Recipe, factors: Factors) -> tuple[str, int, str]:
     """A stranger's factors, held to the same limits as a fit."""
     generator = view.renderer.generator(replace(recipe, weights=None))
     layers, R_S = view.fit_layers(generator), factors.parts.shape[1]
@@ -249,8 +237,8 @@ def add_own(recipe: Recipe, factors: Factors) -> tuple[str, int, str, str]:
         )
     A = factors.appearances
     if not factors.info.is_raw and float((A.t() @ A - A.new_ones(len(A.t())).diag()).abs().max()) > 0.01:
-        raise ValueError("The appearances in the file are not orthonormal; it was not saved by this page.")
-    return entry(recipe, factors, view.renderer.catalogue.add_own(recipe.generator, factors))
+        raise ValueError("The looks in the file are not orthonormal; it was not saved by this page.")
+    return recipe.generator, factors.info.layer, view.renderer.catalogue.add_own(recipe.generator, factors)
 
 
 def read_npy(recipe: Recipe, files: list[Path], layer: int, report) -> Factors:
@@ -258,7 +246,7 @@ def read_npy(recipe: Recipe, files: list[Path], layer: int, report) -> Factors:
     parts = [file for file in files if re.match(r"us\b|us[-_]", file.name, re.IGNORECASE)]
     appearances = [file for file in files if re.match(r"uc\b|uc[-_]", file.name, re.IGNORECASE)]
     if len(parts) != 1 or len(appearances) != 1:
-        raise ValueError("The names of the two .npy files must begin with Us (the parts) and Uc (the appearances).")
+        raise ValueError("The names of the two .npy files must begin with Us (the parts) and Uc (the looks).")
     said = re.search(r"layer[-_]?(\d{1,2})\b", parts[0].name.replace("_", "-"), re.IGNORECASE)
     layer, (generator, weights) = int(said[1] if said else layer), view.renderer.catalogue.generator(recipe.generator)
     if layer not in view.fit_layers(generator):
@@ -274,7 +262,6 @@ def read_npy(recipe: Recipe, files: list[Path], layer: int, report) -> Factors:
 
 
 def use_files(session: Session, found: dict) -> Session:
-    session = current(session)
     if found["recipe"] is not None:
         own = tuple(item[2] for item in found["factors"])
         session = view.opened(parse_recipe(found["recipe"]), own).after(session)

@@ -2,35 +2,28 @@
 
 import base64
 import io
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import gradio as gr
 import PIL.Image
+import torch
 import torch.nn.functional as F
 from PIL import ImageSequence
 from torch import Tensor
 
-from panda_core.factorization import Cancelled, Progress
 from panda_core.factors import scale_parts
 from panda_core.images import animation, difference, overlay_parts, to_pil
-from panda_core.recipes import Recipe
+from panda_core.recipes import Recipe, Region, parse_region
 from panda_core.rendering import Renderer
 
 from . import view
-from .page import Page, current, figure, plainly, read_recipe, sent, sentence
+from .jobs import tell
+from .page import Page, figure, open_seed, plainly, read_recipe, sentence, whole
 from .session import Session
 from .widgets import Tiles
 
 OTHERS, STRENGTHS = 16, 13  # pictures to try edits on; stops of a sweep, which goes there and back
 METHODS = [("As learned", "none"), ("Refined", "dense"), ("Refined among neighbours", "graph")]
-
-
-@dataclass(frozen=True)
-class Made:
-    """What was made last on demand: keys of view.kept."""
-
-    others: tuple = ()
-    sweep: tuple = ()
 
 
 # ---- the same edits on other pictures ----
@@ -39,16 +32,12 @@ class Made:
 def others_panel(page: Page) -> None:
     with page.fold("On sixteen other seeds", elem_id="others"):
         go = gr.Button("Try these edits on sixteen other pictures", size="sm", elem_id="try")
-        page.job(go.click, try_others, done=lambda session, key: keep(session, others=key))
+        page.job(go.click, try_others)
         words, tiles = gr.HTML(), Tiles(group="The same edits on other seeds")
         page.follow(go, lambda s: gr.Button(interactive=bool(s.recipe.ordered())))
         page.follow(words, others_words)
         page.follow(tiles, others_tiles)
-        page.on(tiles.choose, choose_other)
-
-
-def keep(session: Session, **made) -> Session:
-    return session.put_aside(replace(session.aside(Made), **made))
+        page.on(tiles.choose, open_seed)
 
 
 def try_others(session: Session, report) -> tuple:
@@ -71,28 +60,14 @@ def on_others(recipe: Recipe, report) -> list[dict]:
         change = difference(after, before)[0].cpu()
         where = [renderer.region_map(other, recipe.edits[k]).cpu() for k in recipe.ordered()]
         inside = [float(change[m >= min(0.5, float(m.max()))].mean()) for m in where]
-        made.append(
-            {"seed": other.seed, "seen": min(inside) >= view.SEEN, "before": small(before), "image": small(after)}
-        )
+        pair = view.jpegs(view.resized(torch.cat([before, after]), 128))
+        made.append({"seed": seed, "seen": min(inside) >= view.SEEN, "before": pair[0], "image": pair[1]})
     return made
 
 
-def tell(report, stage: str, done: int, total: int) -> None:
-    if report(Progress(stage, done, total)) is False:
-        raise Cancelled("The work was cancelled.")
-
-
-def small(image: Tensor, side: int = 128) -> str:
-    return view.jpeg(to_pil(resized(image, side))[0])
-
-
-def resized(images: Tensor, side: int) -> Tensor:
-    return F.interpolate(images.float().cpu(), (side, side), mode="bicubic", antialias=True).clamp(-1, 1)
-
-
 def tried(session: Session) -> list[dict]:
-    made = session.aside(Made).others
-    return (made and made[1].generator == session.recipe.generator and view.kept.get(made)) or []
+    key = session.made(try_others)
+    return (key and key[1].generator == session.recipe.generator and view.kept.get(key)) or []
 
 
 def others_words(session: Session) -> str:
@@ -100,27 +75,19 @@ def others_words(session: Session) -> str:
     if not made:
         return ""
     seen = sum(item["seen"] for item in made)
-    stale = "" if session.aside(Made).others[1].edits == session.recipe.edits else " The edits have changed since."
+    stale = "" if session.made(try_others)[1].edits == session.recipe.edits else " The edits have changed since."
     return sentence(
         f"Seen in {seen} of {len(made)} pictures. Point at one for how it was before, click to open it.{stale}"
     )
 
 
 def others_tiles(session: Session) -> dict:
-    seeds = [
-        item | {"label": f"Seed {item['seed']}" + ("" if item["seen"] else ", hardly seen"),
-                "on": item["seed"] == session.recipe.seed}
-        for item in tried(session)
-    ]  # fmt: skip
-    return {"items": seeds, "note": "" if seeds else "Does the edit hold elsewhere? Press the button to see."}
-
-
-def choose_other(session: Session | None, evt: gr.EventData) -> Session:
-    session, index = current(session), sent(evt, "index")
     made = tried(session)
-    if type(index) is not int or not 0 <= index < len(made):
-        raise ValueError(f"The picture to open is {index!r:.20}; there are {len(made)}.")
-    return session.go_to(made[index]["seed"])
+    tiles = view.seed_tiles(session, {item["seed"]: item["image"] for item in made},
+                            "" if made else "Does the edit hold elsewhere? Press the button to see.")  # fmt: skip
+    for tile, item in zip(tiles["items"], made):
+        tile |= {"before": item["before"], "label": tile["label"] + ("" if item["seen"] else ", hardly seen")}
+    return tiles
 
 
 # ---- a sweep of the strength ----
@@ -129,7 +96,7 @@ def choose_other(session: Session | None, evt: gr.EventData) -> Session:
 def sweep_panel(page: Page) -> None:
     with page.fold("Sweep of the strength", elem_id="sweep"):
         go = gr.Button("Animate the strength of the edit in hand", size="sm", elem_id="animate")
-        page.job(go.click, sweep, done=lambda session, key: keep(session, sweep=key))
+        page.job(go.click, sweep)
         shown = gr.HTML()
         with gr.Row(elem_classes="actions"):
             files = [gr.Button(f"Download {kind}", size="sm", min_width=120) for kind in ("WebP", "GIF")]
@@ -142,21 +109,21 @@ def sweep_panel(page: Page) -> None:
 
 def sweep(session: Session, report) -> tuple:
     """Makes the animation of the edit in hand, from one end of its slider to the other and back; returns its key."""
-    recipe, index = session.recipe, session.active
-    if index is None:
+    row, (low, high) = session.row, view.ends(session)
+    if row is None:
         raise ValueError("There is no edit in hand; choose a look, or an edit from the list, first.")
-    edit, end = replace(session.edit, on=True).with_strength(0.0), view.ends(session)
-    recipe = recipe.with_edit(index, edit)
-    title = f"{view.region_words(session, edit)}, {view.look_words(session, edit)}: from {-end:+.1f} to {end:+.1f}"
-    key = ("sweep", recipe, index, title)
+    if not session.recipe.edits[row.start].on:
+        session = session.switch(session.rows.index(row))
+    session = session.set_strength(low)
+    title = f"{', '.join(view.row_words(session, session.row))}: from {low:+.1f} to {high:+.1f}"
+    key = ("sweep", session.recipe, session.active, title)
 
     def make() -> bytes:
-        stops = [edit.with_strength(round(end * (2 * i / (STRENGTHS - 1) - 1), 3)) for i in range(STRENGTHS)]
         frames = []
-        for i, stop in enumerate(stops):
+        for i in range(STRENGTHS):
             tell(report, "Drawing pictures", i, STRENGTHS)
-            picture = view.renderer.variants(recipe, index, [stop])
-            frames += to_pil(resized(picture, min(max(picture.shape[-1], 256), view.FRAME_SIDE)))
+            picture = view.picture(session.set_strength(round(low + (high - low) * i / (STRENGTHS - 1), 3)))
+            frames += to_pil(view.resized(picture, min(max(picture.shape[-1], 256), view.FRAME_SIDE)))
         return animation(frames + frames[-2:0:-1], "WEBP")
 
     view.kept.get(key, make)
@@ -164,23 +131,23 @@ def sweep(session: Session, report) -> tuple:
 
 
 def swept(session: Session) -> bytes | None:
-    made = session.aside(Made).sweep
-    return view.kept.get(made) if made else None
+    key = session.made(sweep)
+    return view.kept.get(key) if key else None
 
 
 def show_sweep(session: Session) -> str:
     data = swept(session)
     if data is None:
         return "<p>From one end of the slider to the other, as a moving picture. Choose a look first.</p>"
-    return figure(f"data:image/webp;base64,{base64.b64encode(data).decode()}", session.aside(Made).sweep[3])
+    return figure(f"data:image/webp;base64,{base64.b64encode(data).decode()}", session.made(sweep)[-1])
 
 
-def sweep_as_webp(session: Session | None) -> str:
-    return view.as_file(*sweep_file(current(session), "WEBP"))
+def sweep_as_webp(session: Session) -> str:
+    return view.as_file(*sweep_file(session, "WEBP"))
 
 
-def sweep_as_gif(session: Session | None) -> str:
-    return view.as_file(*sweep_file(current(session), "GIF"))
+def sweep_as_gif(session: Session) -> str:
+    return view.as_file(*sweep_file(session, "GIF"))
 
 
 def sweep_file(session: Session, kind: str) -> tuple[str, bytes]:
@@ -213,17 +180,14 @@ def show_neighbours(session: Session):
     return gr.Slider(visible=session.refine == "graph", maximum=min(128, most), value=min(session.k, most))
 
 
-def set_refine(session: Session | None, method: str, k: float) -> Session:
-    session = current(session)
-    check_method(method, k, len(view.factors_of(session).parts))
-    return session.set_refine(method, int(k))
+def set_refine(session: Session, method: str, k: float) -> Session:
+    region = refined(method, k)
+    return session.set_refine(region.refine, region.k)
 
 
-def check_method(method: str, k: float, cells: int) -> None:
-    if method not in ("none", "dense", "graph"):
-        raise ValueError(f"method is {method!r:.20}; it must be none, dense or graph.")
-    if method == "graph" and not (isinstance(k, int | float) and 1 <= k <= cells - 1 and k == int(k)):
-        raise ValueError(f"k is {k!r:.20}; this layer takes a whole number from 1 to {cells - 1}.")
+def refined(method: str, k: float) -> Region:
+    """How the parts of a region are refined, checked as the recipe's validator does."""
+    return parse_region({"parts": [0], "refine": method} | ({"k": whole(k)} if method == "graph" else {}))
 
 
 def both_overlays(session: Session) -> str:
@@ -247,7 +211,7 @@ def parts_picture(recipe: Recipe, layer: int, parts: Tensor, side: int = 224) ->
     top, left, bottom, right = generator.frame(layer)
     maps = scale_parts(parts.cpu()).t().reshape(-1, 1, *generator.layers[layer][1:])[:, :, top:bottom, left:right]
     maps = F.interpolate(maps, (side, side), mode="bilinear", align_corners=False)[:, 0]
-    return view.jpeg(overlay_parts(resized(view.renderer.base(recipe), side), maps))
+    return view.jpeg(overlay_parts(view.resized(view.renderer.base(recipe), side), maps))
 
 
 @plainly
@@ -264,11 +228,10 @@ def refine(recipe: str, layer: float | None, method: str, k: float = 32) -> tupl
         raise ValueError(f"layer is {layer!r:.20}; this generator has parts at {', '.join(map(str, known))}.")
     number, mine = int(number), [e.factors for e in made.edits if e.layer == number]
     factors_id = mine[-1] if mine else known[number]
-    check_method(method, k, len(view.renderer.catalogue.factors(made.generator, factors_id).parts))
-    maps = view.renderer.part_maps(made, number, factors_id, method, int(k))
-    regions = {"refine": method, "k": int(k) if method == "graph" else 32}
+    region = refined(method, k)
+    maps = view.renderer.part_maps(made, number, factors_id, method, region.k)
     edits = tuple(
-        replace(e, region=replace(e.region, **regions)) if e.layer == number and e.region.parts else e
+        replace(e, region=replace(e.region, refine=method, k=region.k)) if e.layer == number and e.region.parts else e
         for e in made.edits
     )
     picture = overlay_parts(view.renderer.base(made), maps)

@@ -10,10 +10,9 @@ import gradio as gr
 from panda_core import hub
 from panda_core.door import Budgets, log
 from panda_core.gallery import Gallery
-from panda_core.images import to_pil
 
 from . import view
-from .page import Page, asking, current, heading, plainly, sent
+from .page import Page, asking, clicked, heading, plainly, sent
 from .session import Session
 from .widgets import Tiles
 
@@ -60,7 +59,7 @@ def gallery_panel(page: Page) -> None:
 def show_cards(session: Session) -> dict:
     """The value of Tiles: the first cards that can be drawn here."""
     names, items = [], []
-    for name in gallery().names(session.aside(Order).shuffled):
+    for name in gallery().names((session.aside(Order) or Order()).shuffled):
         card = view.kept.get(("card", name), lambda name=name: make_card(name))
         if card and len(items) < CARDS:
             names.append(name)
@@ -78,33 +77,29 @@ def make_card(name: str) -> dict | bool:
         opened = view.opened(recipe)
     except ValueError:
         return False
-    words = [f"{view.region_words(opened, e)}: {view.look_words(opened, e)}" for e in opened.recipe.edits if e.on]
-    image = to_pil(view.renderer.image(opened.recipe))[0].resize((128, 128))
-    return {"image": view.jpeg(image), "label": ", ".join(words)[:120], "on": False}
+    image = view.jpegs(view.resized(view.renderer.image(opened.recipe), 128))[0]
+    return {"image": image, "label": view.edits_words(opened)[:120], "on": False}
 
 
-def open_card(session: Session | None, evt: gr.EventData) -> Session:
-    session, index, of = current(session), sent(evt, "index"), sent(evt, "of")
-    names = of.split() if isinstance(of, str) and len(of) < 2000 else []
-    if type(index) is not int or not 0 <= index < len(names):
-        raise ValueError(f"The card is {index!r:.20}; {len(names)} are shown.")
-    return view.opened(gallery().recipe(names[index])).after(session)
+def open_card(session: Session, evt: gr.EventData) -> Session:
+    of = sent(evt, "of")
+    names = of.split() if isinstance(of, str) and len(of) < 2000 else []  # the cards that were there for the click
+    return view.opened(gallery().recipe(clicked(evt, "card", names, of))).after(session)
 
 
-def publish_card(session: Session | None) -> Session:
-    session = current(session)
+def publish_card(session: Session) -> Session:
     if not PUBLISHED.spend(asking(), 1.0):
         raise ValueError("You have published five pictures within the hour; wait a while before the next.")
     gallery().publish(view.renderer.pin(session.recipe))
     return session.put_aside(Order())
 
 
-def show_newest(session: Session | None) -> Session:
-    return current(session).put_aside(Order())
+def show_newest(session: Session) -> Session:
+    return session.put_aside(Order())
 
 
-def show_shuffled(session: Session | None) -> Session:
-    return current(session).put_aside(Order(random.randrange(2**31)))
+def show_shuffled(session: Session) -> Session:
+    return session.put_aside(Order(random.randrange(2**31)))
 
 
 @plainly

@@ -9,7 +9,7 @@ from panda_core.generators.registry import GENERATORS, GeneratorSpec
 from panda_core.recipes import parse_recipe
 
 from . import view
-from .page import Page, current
+from .page import Page
 from .session import Session
 
 
@@ -54,5 +54,4 @@ def fetch(session: Session, name: str, report) -> str:
 
 
 def use(session: Session, name: str) -> Session:
-    session = current(session)
     return session if session.recipe.generator == name else replace(view.start(name).after(session), tab=session.tab)

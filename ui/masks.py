@@ -1,9 +1,8 @@
-"""The Masks tab: where a concept is, what it cuts out, and whether that holds on other pictures."""
+"""The Masks tab: where a look is, what it cuts out, and whether that holds on other pictures."""
 
-import html
 import shutil
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import gradio as gr
@@ -17,8 +16,8 @@ from panda_core.masks import REACH, ConceptMask, picture_masks, write_pairs
 from panda_core.recipes import Mask, Recipe
 
 from . import view
-from .concepts import check_concept, concept_name, concept_tiles, concepts_of
-from .page import QUIET, Page, changing, current, heading, plainly, read_recipe, sent, sentence, whole
+from .concepts import clicked_concept, concept_name, concept_tiles, concepts_of
+from .page import QUIET, Page, changing, heading, open_seed, pair, plainly, read_recipe, sentence, whole
 from .session import Session
 from .widgets import Tiles
 
@@ -27,16 +26,6 @@ OTHERS = 16
 MOST_PAIRS, MOST_PIXELS, MOST_ARCHIVES = 256, 2**25, 8  # in a zip, in all its pictures; zips on this machine
 RESULTS = ["heat map", "mask", "cut-out", "rest"]
 held = view.Kept(32)  # pictures and sheets of them, which are larger than what view.kept holds
-
-
-@dataclass(frozen=True)
-class Masking:
-    """What the tab keeps. mask: of the concepts `of`. after: the seed before the other pictures. archive: the zip."""
-
-    of: str = ""
-    mask: ConceptMask | None = None
-    after: int | None = None
-    archive: str = ""
 
 
 def masks_tab(page: Page) -> None:
@@ -53,16 +42,16 @@ def masks_tab(page: Page) -> None:
         png = gr.Button("Download cut-out", size="sm", min_width=120, elem_id="save-cut-out")
         mask = gr.Button("Download mask", size="sm", min_width=110, elem_id="save-mask")
         use = gr.Button("Edit inside the mask", size="sm", min_width=110, elem_id="use-mask")
-    gr.HTML(heading("Another concept"))
-    concepts = Tiles(group="Concepts", elem_id="mask-concepts")
+    gr.HTML(heading("Another look"))
+    concepts = Tiles(group="Looks", elem_id="mask-concepts")
     with gr.Accordion("Other pictures", open=False, elem_id="mask-others"):
         several = gr.Button(f"Try the mask on {OTHERS} other pictures", size="sm", elem_id="try-others")
-        page.job(several.click, try_others, done=lambda session, after: put(session, after=after))
+        page.job(several.click, try_mask)
         sheet = Tiles(group="The mask on other pictures", elem_id="mask-sheet")
         count = gr.Slider(16, MOST_PAIRS, 32, step=16, label="Pictures in a zip, each with its mask", buttons=[],
                           elem_id="pairs", interactive=True)  # fmt: skip
         pack = gr.Button("Make the zip", size="sm", elem_id="pack")
-        page.job(pack.click, pack_pairs, count, done=lambda session, path: put(session, archive=path))
+        page.job(pack.click, pack_pairs, count)
         file = gr.DownloadButton("Download the zip", size="sm", visible=False, elem_id="save-zip")
 
     page.follow(shown, figures)
@@ -78,7 +67,7 @@ def masks_tab(page: Page) -> None:
     page.on(sign.input, set_kind, sign, rest)
     page.on(rest.input, set_kind, sign, rest)
     page.on(use.click, use_mask)
-    page.on(sheet.choose, open_other)
+    page.on(sheet.choose, open_seed)
     page.save(png.click, cut_out_file)
     page.save(mask.click, mask_file)
     offset.input(changing(tick), [page.visit, offset], [page.visit, shown, words, sheet], queue=False,
@@ -88,14 +77,10 @@ def masks_tab(page: Page) -> None:
 # ---- what is chosen ----
 
 
-def put(session: Session, **changes) -> Session:
-    return session.put_aside(replace(session.aside(Masking), **changes))
-
-
 def masking(session: Session) -> ConceptMask:
     """The mask in hand; with other factors it begins anew, at the portrait without its background."""
-    kept = session.aside(Masking)
-    return kept.mask if kept.mask and kept.of == concepts_of(session) else of_concept(session, background(session)[0])
+    kept = session.aside(ConceptMask, concepts_of(session))
+    return kept or of_concept(session, background(session)[0])
 
 
 def of_concept(session: Session, concept: int) -> ConceptMask:
@@ -109,14 +94,13 @@ def background(session: Session) -> tuple[int, int]:
     return view.kept.get(key, lambda: view.renderer.background(recipe, session.layer, factors_id))
 
 
-def choose_concept(session: Session | None, evt: gr.EventData) -> Session | None:
-    session = current(session)
-    concept = check_concept(session, sent(evt, "index"), sent(evt, "of"))
-    return concept if concept is None else put_mask(session, of_concept(session, concept))
+def choose_concept(session: Session, evt: gr.EventData) -> Session | None:
+    concept = clicked_concept(session, evt)
+    return None if concept is None else put_mask(session, of_concept(session, concept))
 
 
 def put_mask(session: Session, mask: ConceptMask) -> Session:
-    return put(session, of=concepts_of(session), mask=mask)
+    return session.put_aside(mask, concepts_of(session))
 
 
 def side(session: Session) -> int:
@@ -124,15 +108,13 @@ def side(session: Session) -> int:
     return masking(session).sign * meaning(session, masking(session).appearance)[1]
 
 
-def set_kind(session: Session | None, sign: int, rest: bool) -> Session:
-    session = current(session)
+def set_kind(session: Session, sign: int, rest: bool) -> Session:
     sign = sign and sign * meaning(session, masking(session).appearance)[1]
     return put_mask(session, replace(masking(session), sign=sign, rest=rest))
 
 
-def tick(session: Session | None, offset: float):
+def tick(session: Session, offset: float):
     """The slider moved: a new mask, and nothing else."""
-    session = current(session)
     session = put_mask(session, replace(masking(session), offset=offset))
     return session, figures(session), status(session), others(session)
 
@@ -155,23 +137,19 @@ def pixels(session: Session) -> Tensor:
     return masking(session).of(enlarged(session, cells(session)))
 
 
-def small(image: Tensor, side: int) -> PIL.Image.Image:
-    return to_pil(image)[0].resize((side, side), PIL.Image.Resampling.BICUBIC)
-
-
 def figures(session: Session) -> str:
     """HTML: the heat map over the picture with the mask's outline, and the cut-out on a checkerboard."""
     recipe, chosen = session.recipe, masking(session)
-    picture = held.get(("picture", view.origin(recipe), recipe.edits), lambda: small(view.renderer.image(recipe), SIDE))
+    key = ("picture", view.origin(recipe), recipe.edits)
+    picture = held.get(key, lambda: to_pil(view.resized(view.renderer.image(recipe), SIDE))[0])
     grid = enlarged(session, cells(session))[None, None]
     above = F.interpolate(grid, (SIDE, SIDE), mode="bilinear", antialias=True)[0, 0]  # for a smooth outline
-    name = ("less of " if side(session) < 0 else "") + html.escape(meaning(session, chosen.appearance)[0])
+    name = ("less of " if side(session) < 0 else "") + meaning(session, chosen.appearance)[0]
     shown = {
         f"Where there is {name}": overlay_map(picture, above + chosen.offset, REACH, chosen.of(above)),
         f"{'All but' if chosen.rest else 'Only'} {name}": on_checkerboard(picture, chosen.of(above)),
     }
-    one = '<figure><img src="{}" alt=""><figcaption>{}</figcaption></figure>'
-    return f'<div class="pair">{"".join(one.format(view.jpeg(image), text) for text, image in shown.items())}</div>'
+    return pair({caption: view.jpeg(image) for caption, image in shown.items()})
 
 
 def meaning(session: Session, concept: int) -> tuple[str, int]:
@@ -198,22 +176,19 @@ def grid_mask(session: Session) -> Mask:
     return Mask.from_tensor(masking(session).of(cells(session)).reshape(H, W))
 
 
-def use_mask(session: Session | None) -> Session:
+def use_mask(session: Session) -> Session:
     """The mask becomes the painted area, for the next look or removal."""
-    session = current(session)
     mask = grid_mask(session)
     if "," not in mask.rle:
         raise ValueError("Nothing is kept, so there is nowhere to edit; move the threshold first.")
     return session.let_go().restrict("painted", mask)
 
 
-def cut_out_file(session: Session | None) -> str:
-    session = current(session)
+def cut_out_file(session: Session) -> str:
     return view.saved(session.recipe, cut_out(view.renderer.image(session.recipe), pixels(session)), "-cut-out")
 
 
-def mask_file(session: Session | None) -> str:
-    session = current(session)
+def mask_file(session: Session) -> str:
     return view.saved(session.recipe, mask_image(pixels(session)), "-mask")
 
 
@@ -225,37 +200,24 @@ def others_key(session: Session, after: int) -> tuple:
     return "others", view.origin(recipe), recipe.edits, session.layer, session.factors_id, masking(session).appearance
 
 
-def try_others(session: Session, report) -> int:
+def try_mask(session: Session, report) -> int:
     """Pictures and maps of the seeds after this one, held for `others`; returns this seed."""
     after, plain = session.recipe.seed, ConceptMask(masking(session).appearance)
     where = session.recipe, session.layer, session.factors_id, view.seeds_from(after + 1, OTHERS)
-    made = [(small(image, THUMBNAIL), grid) for _, image, grid in picture_masks(plain, view.renderer, *where, report)]
-    held.put(others_key(session, after), made)
+    made = picture_masks(plain, view.renderer, *where, report)
+    held.put(others_key(session, after), [(to_pil(view.resized(image, THUMBNAIL))[0], grid) for _, image, grid in made])
     return after
 
 
 def others(session: Session) -> dict:
     """The value of Tiles: the mask in hand on the other pictures."""
-    after, chosen = session.aside(Masking).after, masking(session)
+    after, chosen = session.made(try_mask), masking(session)
     made = after is not None and held.get(others_key(session, after))
     if not made:
-        return {"items": [], "note": "" if after is None else "The edits or the concept have changed; try it again."}
-    items = []
-    for seed, (picture, grid) in zip(view.seeds_from(after + 1, OTHERS), made):
-        mask = chosen.of(enlarged(session, chosen.sign * grid - chosen.offset))
-        image = view.jpeg(on_checkerboard(picture, mask))
-        items.append({"image": image, "label": f"Seed {seed}", "on": seed == session.recipe.seed})
-    return {"items": items, "note": "", "of": str(after)}
-
-
-def open_other(session: Session | None, evt: gr.EventData) -> Session | None:
-    session, index = current(session), sent(evt, "index")
-    after = session.aside(Masking).after
-    if after is None or sent(evt, "of") != str(after):
-        return None  # the click met pictures that have been replaced
-    if type(index) is not int or not 0 <= index < OTHERS:
-        raise ValueError(f"The picture to open is {index!r:.20}; there are {OTHERS}.")
-    return session.go_to(view.seeds_from(after + 1, OTHERS)[index])
+        return {"items": [], "note": "" if after is None else "The edits or the look have changed; try it again."}
+    masks = [chosen.of(enlarged(session, chosen.sign * grid - chosen.offset)) for _, grid in made]
+    images = [view.jpeg(on_checkerboard(picture, mask)) for (picture, _), mask in zip(made, masks)]
+    return view.seed_tiles(session, dict(zip(view.seeds_from(after + 1, OTHERS), images)))
 
 
 def most_pairs(recipe: Recipe) -> int:
@@ -281,7 +243,7 @@ def pack_pairs(session: Session, count: int, report) -> str:
 
 
 def archive(session: Session):
-    path = Path(session.aside(Masking).archive)
+    path = Path(session.made(pack_pairs) or "")
     if not path.is_file():
         return gr.DownloadButton(visible=False)
     return gr.DownloadButton(f"Download the zip ({path.stat().st_size / 1e6:.1f} MB)", value=path, visible=True)
@@ -300,9 +262,9 @@ def saliency(recipe: str, appearance: float, threshold: float, sign: str, result
     if sign not in ("more", "less") or result not in RESULTS:
         raise ValueError(f"sign must be more or less; result one of {', '.join(RESULTS)}.")
     made = read_recipe(recipe)
-    layer, image = view.first_layer(made), view.renderer.image(made)
+    (layer, factors_id), image = view.default(made), view.renderer.image(made)
     chosen = ConceptMask(whole(appearance), 1 if sign == "more" else -1, threshold, result == "rest")
-    above = chosen.above(view.renderer, made, layer, view.available(made)[layer])
+    above = chosen.above(view.renderer, made, layer, factors_id)
     above = view.renderer.to_image_size(made, layer, above)[0]
     mask = chosen.of(above)
     if result == "heat map":

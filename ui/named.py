@@ -11,8 +11,7 @@ from panda_core.presets import Preset
 from panda_core.recipes import Recipe
 
 from . import view
-from .further import small
-from .page import Page, current, sent
+from .page import Page, clicked
 from .session import Session
 from .widgets import Tiles
 
@@ -32,8 +31,13 @@ def named_tiles(session: Session) -> dict:
     if not found:
         return {"items": [], "note": "Nobody has named edits for this generator yet."}
     images = view.kept.get(("named", view.origin(recipe)), lambda: pictures(recipe, found))
-    items = [{"image": image, "label": preset.name, "title": preset.note} for image, preset in zip(images, found)]
-    return {"items": items, "note": "", "of": session.recipe.generator}
+    there = {row.preset.name for row in session.rows if row.preset}
+    items = [
+        {"image": image, "label": preset.name, "title": preset.note, "on": preset.name in there}
+        for image, preset in zip(images, found)
+    ]
+    note = "They add up, each with a strength of its own. Click one again to take it away."
+    return {"items": items, "note": note, "of": session.recipe.generator}
 
 
 @torch.inference_mode()
@@ -45,29 +49,25 @@ def pictures(recipe: Recipe, found: tuple[Preset, ...]) -> list[str]:
     images: dict[str, Tensor] = {}
     base = F.avg_pool2d(view.renderer.base(recipe), 2)
     if base.shape[-1] > LARGEST and base.device.type == "cpu":
-        return [small(base)] * len(found)
-    for layer in {edit.layer for preset in found for edit in preset.edits}:
-        group = [preset for preset in found if {edit.layer for edit in preset.edits} == {layer}]
-        if not group:
-            continue
-        still = group[0].edits[0].with_strength(0.0)
-        trials = [still, *(preset.edits for preset in group)]
-        plain, *shown = view.renderer.variants(view.with_last(recipe, still), 0, trials, half_size=True)
-        # base - plain: what the picture has in full and half of its network leaves out, the same for all
-        images |= {preset.name: image + base[0] - plain for preset, image in zip(group, shown)}
+        return [small(base[0])] * len(found)
+    for layer in {preset.edits[0].layer for preset in found}:
+        group = {preset.name: preset.edits for preset in found if {e.layer for e in preset.edits} == {layer}}
+        if group:
+            trials = list(group.values())
+            images |= zip(group, view.previews(view.with_last(recipe, trials[0][0]), 0, trials))
     for preset in found:
         if preset.name not in images:  # of several layers
-            whole = view.renderer.image(replace(recipe, edits=preset.edits))
-            images[preset.name] = F.avg_pool2d(whole, 2)[0]
-    return [small(images[preset.name][None]) for preset in found]
+            images[preset.name] = view.renderer.image(replace(recipe, edits=preset.edits))[0]
+    return [small(images[preset.name]) for preset in found]
 
 
-def choose_named(session: Session | None, evt: gr.EventData) -> Session:
-    """The edits of a preset, after those that there are."""
-    session, index = current(session), sent(evt, "index")
-    found = view.presets_of(session.recipe.generator)
-    if sent(evt, "of") not in (None, session.recipe.generator):
-        return session  # the click met tiles of another generator
-    if type(index) is not int or not 0 <= index < len(found):
-        raise ValueError(f"named edit is {index!r:.20}; {len(found)} are offered here.")
-    return session.append(*found[index].edits)
+def small(image: Tensor) -> str:
+    return view.jpegs(view.resized(image[None], 128))[0]
+
+
+def choose_named(session: Session, evt: gr.EventData) -> Session | None:
+    """A named edit, after the edits that there are; one that is there already is taken away."""
+    generator = session.recipe.generator
+    preset = clicked(evt, "named edit", view.presets_of(generator), generator)
+    there = [number for number, row in enumerate(session.rows) if preset and row.preset == preset]
+    return session.remove(there[-1]) if there else preset and session.append(*preset.edits)

@@ -5,10 +5,10 @@ import functools
 import html
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import gradio as gr
 import PIL.Image
@@ -22,6 +22,7 @@ from . import gpu, view
 from .session import OPEN_FOLDS, Session
 
 QUIET = {"show_progress": "hidden", "api_visibility": "private"}
+T = TypeVar("T")
 BUDGETS = Budgets()
 GATE = threading.BoundedSemaphore(4)  # networks that run at once; events outside the queue pass here too
 JOBS = {"concurrency_id": "jobs", "concurrency_limit": 2}  # long work of all visitors and programs together
@@ -92,9 +93,19 @@ class Visit:
         self.lock = threading.Lock()
 
 
+def with_session(function: Callable) -> Callable:
+    """function(session, *inputs), given the start page's session where the server has none, without an old notice."""
+
+    @functools.wraps(function)
+    def wrapped(session: Session | None, *args):
+        return function(current(session), *args)
+
+    return wrapped
+
+
 def changing(function: Callable) -> Callable:
     """function(session, *inputs) -> (session, *values), or None where nothing changes, as an event's handler."""
-    plain = plainly(function)
+    plain = plainly(with_session(function))
 
     @functools.wraps(function)
     def wrapped(visit: Visit | None, *args):
@@ -111,7 +122,7 @@ def changing(function: Callable) -> Callable:
 
 def reading(function: Callable) -> Callable:
     """function(session) -> value, as an event's handler."""
-    plain = plainly(function)
+    plain = plainly(with_session(function))
 
     @functools.wraps(function)
     def wrapped(visit: Visit | None):
@@ -157,8 +168,8 @@ class Page:
             self._tab = None
 
         # gradio also tells of the tab that a page opens with, perhaps before the page's own session is there
-        def open_tab(session: Session | None) -> Session | None:
-            return session and session.open_tab(name)
+        def open_tab(session: Session) -> Session | None:
+            return None if session.tab == name else session.open_tab(name)
 
         self.on(tab.select, open_tab, trigger_mode="multiple")
 
@@ -169,8 +180,8 @@ class Page:
             self._fold = name
             yield
             self._fold = None
-        self.on(fold.expand, lambda session: current(session).unfold(name, True), trigger_mode="multiple")
-        self.on(fold.collapse, lambda session: current(session).unfold(name, False), trigger_mode="multiple")
+        self.on(fold.expand, lambda session: session.unfold(name, True), trigger_mode="multiple")
+        self.on(fold.collapse, lambda session: session.unfold(name, False), trigger_mode="multiple")
 
     def follow(self, component, value: Callable[[Session], Any], later: bool = False) -> None:
         """`component` shows value(session) after every change; later: in a second step, once the picture is there."""
@@ -180,21 +191,19 @@ class Page:
         """When `event` happens, the session becomes change(session, *inputs)."""
         self._events.append((event, change, list(inputs), options))
 
-    def job(self, event, work: Callable, *inputs, done: Callable[[Session, Any], Session], picture=None) -> None:
+    def job(self, event, work: Callable, *inputs, done: Callable[[Session, Any], Session] | None = None, picture=None):
         """A long piece of work, with a line of progress and a Cancel button where this is called.
 
         work(session, *inputs, report) runs beside everything else; report(Progress) is False once it should stop.
         done(session, result) -> session, with the session as it is by then: the visitor may have gone on meanwhile.
+        Without one the session keeps the result: session.made(work).
         picture(session, *inputs, progress) -> HTML of what there is so far, with the session as it was.
         """
         with gr.Row(visible=False, equal_height=True, elem_classes="job") as row:
             line = gr.HTML(elem_classes="progress")
             cancel = gr.Button("Cancel", size="sm", min_width=80, scale=0)
         result, steps = gr.State(None), gpu.job(work, picture)
-
-        @functools.wraps(done)
-        def finish(session: Session | None, value):
-            return done(current(session), value)
+        done = done or (lambda session, value: session.keep_made(work, value))
 
         def run(visit: Visit | None, *values) -> Iterator:
             try:
@@ -209,7 +218,7 @@ class Page:
         begun = event(lambda: (waiting(), gr.Row(visible=True)), None, [line, row], queue=False, **QUIET)
         # "multiple": what was begun again right after Cancel is not taken for the one that is just ending
         ran = begun.then(run, [self.visit, *inputs], [result, line, row], trigger_mode="multiple", **QUIET, **JOBS)
-        self.on(ran.success, finish, result)
+        self.on(ran.success, done, result)
         ran.success(lambda: ("", gr.Row(visible=False)), None, [line, row], queue=False, **QUIET)
         if inputs:
             self._failures.append(ran.failure)
@@ -231,8 +240,8 @@ class Page:
         self._connect(demo.load, open_page, [self.visit], {})
         now = [f for f in self._followers if not f.later]
 
-        def show_now(session: Session | None) -> list:
-            return shown(now, session or view.start())
+        def show_now(session: Session) -> list:
+            return shown(now, session)
 
         for failure in self._failures:  # a field with a wrong number shows the right one again
             failure(reading(show_now), self.visit, [f.component for f in now], **QUIET)
@@ -253,8 +262,8 @@ class Page:
         if len(inputs) > 1:  # more than the visit: fields, which may hold something wrong now
             self._failures.append(done.failure)
 
-        def show_later(session: Session | None) -> list:
-            return shown(later, session or view.start())
+        def show_later(session: Session) -> list:
+            return shown(later, session)
 
         done.success(reading(show_later), self.visit, [f.component for f in later], **QUIET)
 
@@ -263,7 +272,7 @@ def shown(followers: list[Follower], session: Session) -> list:
     return [f.value(session) if f.is_open(session) else gr.skip() for f in followers]
 
 
-def open_page(session: Session | None, request: gr.Request) -> Session:
+def open_page(session: Session, request: gr.Request) -> Session:
     """The page as it opens: the recipe of its link, or the start page, with a sentence if the link was no good."""
     return open_link(request.query_params.get("r"))
 
@@ -280,6 +289,28 @@ def open_link(text: str | None) -> Session:
 def sent(event: gr.EventData, name: str) -> Any:
     """What a component's script sent under this name, unchecked; None where there is nothing."""
     return event._data.get(name) if isinstance(event._data, dict) else None
+
+
+def clicked(event: gr.EventData, what: str, choices: Sequence[T], of: str | None = None) -> T | None:
+    """The choice that the tile clicked stands for; None for a tile of other Tiles than those that are there now (`of`).
+
+    Raises: ValueError if there is no such tile.
+    """
+    index = sent(event, "index")
+    if sent(event, "of") not in (None, of):
+        return None
+    if type(index) is not int or not 0 <= index < len(choices):
+        raise ValueError(f"{what} is {index!r:.20}; {len(choices)} are offered here.")
+    return choices[index]
+
+
+def open_seed(session: Session, evt: gr.EventData) -> Session:
+    """A tile of another picture was clicked: it comes into the panel, and the edits stay."""
+    return go_to_seed(session, sent(evt, "seed"))
+
+
+def go_to_seed(session: Session, seed: float | None) -> Session:
+    return session.go_to(number("Seed", seed, 0, 2**32 - 1, whole=True))
 
 
 def current(session: Session | None) -> Session:
@@ -309,6 +340,11 @@ def figure(source: str, caption: str) -> str:
     """A picture with words under it. caption: plain text."""
     words = html.escape(caption)
     return f'<figure><img src="{source}" alt="{words}"><figcaption>{words}</figcaption></figure>'
+
+
+def pair(shown: dict[str, str]) -> str:
+    """Two pictures side by side; caption -> source."""
+    return f'<div class="pair">{"".join(figure(source, caption) for caption, source in shown.items())}</div>'
 
 
 def waiting() -> str:

@@ -18,15 +18,14 @@ from torch import Tensor
 
 from panda_core.catalogue import INDEXED, batch_for
 from panda_core.factorization import Progress
-from panda_core.images import to_pil
 from panda_core.ranking import EVERYWHERE, RankingIndex, prune
 from panda_core.recipes import parse_recipe
 
 from . import gpu, view
-from .concepts import check_concept, concept_name, concept_tiles, concepts_of
-from .page import BUDGETS, Page, asking, counted, current, heading, sent, sentence, whole
+from .concepts import clicked_concept, concept_name, concept_tiles, concepts_of
+from .page import BUDGETS, Page, asking, clicked, counted, heading, open_seed, sentence, whole
 from .session import Session
-from .widgets import Sum, Tiles
+from .widgets import Tiles
 
 COUNTS, MOST_PICTURES = [("100", 100), ("1,000", 1000), ("10,000", 10_000)], 10_000
 MOST_TERMS = 8  # of a sum
@@ -39,12 +38,8 @@ BINS = 40
 
 @dataclass(frozen=True)
 class Ranking:
-    """What the tab keeps: the concept chosen, the sum of (appearance, part, weight), among how many pictures.
+    """What the tab keeps: the concept chosen, the sum of (appearance, part, weight), among how many pictures."""
 
-    of: the generator and factors that the numbers refer to.
-    """
-
-    of: str = ""
     concept: int | None = None
     terms: tuple[tuple[int, int, float], ...] = ()
     count: int = 100
@@ -53,7 +48,7 @@ class Ranking:
         if type(self.count) is not int or not 1 <= self.count <= MOST_PICTURES:
             raise ValueError(f"count is {self.count!r:.20}; it must be a whole number from 1 to {MOST_PICTURES}.")
         if len(self.terms) > MOST_TERMS:
-            raise ValueError(f"The sum has {MOST_TERMS} concepts, the most it can have; remove one first.")
+            raise ValueError(f"The sum has {MOST_TERMS} looks, the most it can have; remove one first.")
         for *_, weight in self.terms:
             if not isinstance(weight, int | float) or not 0 < abs(weight) <= 1:
                 raise ValueError(f"weight is {weight!r:.20}; it must be from -1 to 1, and not 0.")
@@ -70,15 +65,14 @@ class Answer(NamedTuple):
 
 def rank_tab(page: Page) -> None:
     gr.HTML(heading("Choose what to order pictures by"))
-    concepts = Tiles(group="Concepts", elem_id="rank-concepts")
+    concepts = Tiles(group="Looks", elem_id="rank-concepts")
     there = gr.HTML()
-    looks = Tiles(group="What the chosen part can look like", elem_id="rank-looks")
-    with gr.Accordion("Add concepts up", open=False, elem_id="rank-sum"):
-        weight = gr.Slider(-1, 1, 1, step=0.1, label="Weight of the concept chosen above", interactive=True, buttons=[])
+    looks = Tiles(group="Looks of the chosen part", elem_id="rank-looks")
+    with gr.Accordion("Add looks up", open=False, elem_id="rank-sum"):
+        weight = gr.Slider(-1, 1, 1, step=0.1, label="Weight of the look chosen above", interactive=True, buttons=[])
         with gr.Row():
             add = gr.Button("Add to the sum", size="sm", min_width=120)
-            clear = gr.Button("Clear the sum", size="sm", min_width=120)
-        terms = Sum(elem_id="rank-terms")
+        terms = gr.Dropdown([], label="The sum", multiselect=True, interactive=True, elem_id="rank-terms")
     asked = gr.HTML(elem_id="rank-asked")
     with gr.Row():
         count = gr.Radio(COUNTS, label="How many pictures", value=100, interactive=True, scale=2, min_width=280)
@@ -92,9 +86,8 @@ def rank_tab(page: Page) -> None:
         page.on(pictures.choose, open_seed)
 
     page.follow(there, lambda s: heading(place_words(s, part_of(s)).capitalize()))
-    page.follow(terms, sum_rows)
+    page.follow(terms, show_sum)
     page.follow(add, lambda s: gr.Button(interactive=in_hand(s).concept is not None))
-    page.follow(clear, lambda s: gr.Button(interactive=bool(in_hand(s).terms)))
     page.follow(asked, lambda s: sentence(asked_words(s)))
     page.follow(count, lambda s: in_hand(s).count)
     page.follow(order, lambda s: gr.Button(interactive=bool(terms_of(s)) and answer(s) is None))
@@ -104,8 +97,7 @@ def rank_tab(page: Page) -> None:
     page.on(concepts.choose, choose_concept)
     page.on(looks.choose, choose_look)
     page.on(add.click, add_term, weight)
-    page.on(clear.click, clear_sum)
-    page.on(terms.drop, drop_term)
+    page.on(terms.input, keep_terms, terms)
     page.on(count.input, choose_count, count)
 
 
@@ -114,8 +106,7 @@ def rank_tab(page: Page) -> None:
 
 def in_hand(session: Session) -> Ranking:
     """What is chosen among these concepts; what was chosen among others waits until they are in use again."""
-    kept = session.aside(Ranking)
-    return kept if kept.of == concepts_of(session) else Ranking(concepts_of(session), count=kept.count)
+    return session.aside(Ranking, concepts_of(session)) or Ranking()
 
 
 def part_of(session: Session) -> int:
@@ -159,7 +150,7 @@ def answer(session: Session) -> Answer | None:
 def build(session: Session, report: Callable[[Progress], bool]) -> Answer:
     """Look at the pictures that the index lacks, together with whoever else builds it."""
     if not terms_of(session):
-        raise ValueError("Choose a concept to order the pictures by.")
+        raise ValueError("Choose a look to order the pictures by.")
     index, draw = opened(session)
     prune(index.folder.parent, DISK, INDEXES)
     batch = batch_for((len(index.table.appearances), len(index.table.parts), 1))
@@ -174,16 +165,21 @@ def place_words(session: Session, part: int) -> str:
     return "anywhere" if part == EVERYWHERE else f"at {view.factors_of(session).part_name(part)}"
 
 
-def sum_rows(session: Session) -> dict:
-    rows = [f"{w:+.1f} × {concept_name(session, j)} {place_words(session, k)}" for j, k, w in in_hand(session).terms]
-    return {"rows": rows, "note": "Nothing is in the sum: the concept chosen above counts alone."}
+def term_words(session: Session) -> list[str]:
+    return [f"{w:+.1f} × {concept_name(session, j)} {place_words(session, k)}" for j, k, w in in_hand(session).terms]
+
+
+def show_sum(session: Session):
+    rows = term_words(session)
+    info = "" if rows else "Nothing is in the sum: the look chosen above counts alone."
+    return gr.Dropdown(choices=rows, value=rows, multiselect=True, interactive=bool(rows), info=info)
 
 
 def asked_words(session: Session) -> str:
     """What the pictures are, or will be, in order of; and what to do next."""
     terms, chosen = terms_of(session), in_hand(session)
     if not terms:
-        return "Pictures are put in order, from those with the most of a concept to those with the least."
+        return "Pictures are put in order, from those with the most of a look to those with the least."
     words = "the sum" if chosen.terms else f"{concept_name(session, terms[0][0])} {place_words(session, terms[0][1])}"
     if answer(session) is None:
         return f"To order by {words}, {chosen.count:,} pictures must be looked at first: press “Order them”."
@@ -200,18 +196,13 @@ def part_looks(session: Session) -> list[int]:
 
 def look_tiles(session: Session) -> dict:
     """What more of each of these appearances does to the picture."""
-    numbers = part_looks(session)
-    if not numbers:
+    edits, chosen = [view.look(session, j) for j in part_looks(session)], in_hand(session).concept
+    if not edits:
         return {"items": [], "note": "Choose one part of the picture to order by what is there."}
-    edits, chosen = tuple(view.look(session, j) for j in numbers), in_hand(session).concept
-    alone = replace(session.recipe, edits=edits[:1])
-    images = view.kept.get(("rank looks", view.origin(alone), edits), lambda: view.thumbnails(alone, 0, edits))
-    items = [{"image": i, "label": concept_name(session, j), "on": j == chosen} for i, j in zip(images, numbers)]
-    return {"items": items, "note": "", "of": looks_of(session)}
-
-
-def looks_of(session: Session) -> str:
-    return f"{concepts_of(session)} {part_of(session)}"
+    plain = replace(session, recipe=replace(session.recipe, edits=()))
+    return view.edit_tiles(
+        plain, edits, None, lambda s, edit: concept_name(s, edit.appearance), lambda edit: edit.appearance == chosen
+    )
 
 
 def histogram(session: Session) -> str:
@@ -241,83 +232,49 @@ def end_words(session: Session, end: str) -> str:
 
 def gallery(session: Session, end: str) -> dict:
     """The pictures at one end, without edits."""
-    found, recipe, of = answer(session), session.recipe, gallery_of(session, end)
+    found, recipe = answer(session), session.recipe
     if found is None:
-        return {"items": [], "note": ""}
-    seeds = getattr(found, end)
-
-    def pictures() -> list[str]:
-        return [view.jpeg(image) for image in to_pil(view.renderer.small_pictures(recipe, seeds))]
-
-    images = view.kept.get(("ranked", of), pictures)
-    items = [{"image": i, "label": f"Seed {s}", "on": s == recipe.seed} for i, s in zip(images, seeds)]
-    return {"items": items, "note": "", "of": of}
+        return view.seed_tiles(session, {})
+    seeds, key = getattr(found, end), ("ranked", end, question(session))
+    images = view.kept.get(key, lambda: view.jpegs(view.renderer.small_pictures(recipe, seeds)))
+    return view.seed_tiles(session, dict(zip(seeds, images)))
 
 
-def gallery_of(session: Session, end: str) -> str:
-    return f"{end} {question(session)}"
-
-
-# ---- what is done; a click on what is about to be replaced does nothing ----
+# ---- what is done ----
 
 
 def keep(session: Session, **changes) -> Session:
-    return session.put_aside(replace(in_hand(session), **changes))
+    return session.put_aside(replace(in_hand(session), **changes), concepts_of(session))
 
 
-def picked(evt: gr.EventData, numbers: list[int]) -> int:
-    """The one of the numbers on offer that was clicked."""
-    index = sent(evt, "index")
-    if type(index) is not int or not 0 <= index < len(numbers):
-        raise ValueError(f"The picture clicked is {index!r:.20}; there are {len(numbers)}.")
-    return numbers[index]
+def choose_concept(session: Session, evt: gr.EventData) -> Session | None:
+    concept = clicked_concept(session, evt)
+    return None if concept is None else keep(session, concept=concept)
 
 
-def choose_concept(session: Session | None, evt: gr.EventData) -> Session:
-    session = current(session)
-    concept = check_concept(session, sent(evt, "index"), sent(evt, "of"))
-    return session if concept is None else keep(session, concept=concept)
+def choose_look(session: Session, evt: gr.EventData) -> Session | None:
+    concept = clicked(evt, "look", part_looks(session), view.sheet_of(session))
+    return None if concept is None else keep(session, concept=concept)
 
 
-def choose_look(session: Session | None, evt: gr.EventData) -> Session:
-    session = current(session)
-    if sent(evt, "of") not in (None, looks_of(session)):
-        return session
-    return keep(session, concept=picked(evt, part_looks(session)))
+def choose_count(session: Session, count: int) -> Session:
+    return keep(session, count=count)
 
 
-def open_seed(session: Session | None, evt: gr.EventData) -> Session:
-    """A picture of either end comes into the panel; the edits stay."""
-    session = current(session)
-    found = answer(session)
-    for end in ENDS if found else ():
-        if sent(evt, "of") == gallery_of(session, end):
-            return session.go_to(picked(evt, getattr(found, end)))
-    return session
-
-
-def choose_count(session: Session | None, count: int) -> Session:
-    return keep(current(session), count=count)
-
-
-def add_term(session: Session | None, weight: float) -> Session:
+def add_term(session: Session, weight: float) -> Session:
     """The chosen concept joins the sum; one that is in it already gets the new weight."""
-    session = current(session)
     chosen, part = in_hand(session), part_of(session)
     if chosen.concept is None:
-        raise ValueError("Choose the concept to add first.")
+        raise ValueError("Choose the look to add first.")
     others = tuple(term for term in chosen.terms if term[:2] != (chosen.concept, part))
     return keep(session, terms=(*others, (chosen.concept, part, weight)))
 
 
-def drop_term(session: Session | None, evt: gr.EventData) -> Session:
-    session, words = current(session), sent(evt, "words")
-    terms = zip(in_hand(session).terms, sum_rows(session)["rows"])
-    return keep(session, terms=tuple(term for term, row in terms if row != words))
-
-
-def clear_sum(session: Session | None) -> Session:
-    return keep(current(session), terms=())
+def keep_terms(session: Session, rows: list[str]) -> Session:
+    """Only those terms stay whose words are still in the sum."""
+    stay = rows if isinstance(rows, list) else []
+    terms = zip(in_hand(session).terms, term_words(session))
+    return keep(session, terms=tuple(term for term, row in terms if row in stay))
 
 
 def rank(recipe: str, appearance: float, part: float, count: float) -> Iterator[dict | None]:

@@ -3,10 +3,11 @@
 import gradio as gr
 
 from . import view
-from .page import Page, current, sent
+from .page import Page, sent
 from .session import Session
 from .widgets import Picture
 
+SEVERAL = "A click in the picture chooses that part alone; for several, tick more here or press “Several”."
 WHERE = [
     ("Chosen parts", "parts"),
     ("Painted piece of them", "piece"),
@@ -16,7 +17,7 @@ WHERE = [
 
 
 def region_panel(page: Page, picture: Picture) -> None:
-    parts = gr.CheckboxGroup([], label="Part of the picture", elem_id="parts", interactive=True)
+    parts = gr.CheckboxGroup([], label="Chosen parts", info=SEVERAL, elem_id="parts", interactive=True)
     where = gr.Radio(WHERE, label="Where it goes", value="parts", visible=False, elem_id="where", interactive=True)
 
     page.follow(parts, lambda s: gr.CheckboxGroup(choices=part_choices(s), value=view.chosen_parts(s)))
@@ -38,17 +39,16 @@ def part_choices(session: Session) -> list[tuple[str, int]]:
     return [(factors.part_name(k), k) for k in range(factors.parts.shape[1])]
 
 
-def pick(session: Session | None, evt: gr.EventData) -> Session:
+def pick(session: Session, evt: gr.EventData) -> Session:
     """A click on a part; with Shift it joins those chosen, or leaves them."""
-    session, part = current(session), sent(evt, "part")
+    part = sent(evt, "part")
     if not sent(evt, "several") or session.where != "parts":
         return choose_parts(session, [part])
     chosen = [k for k in session.parts if k != part]
     return choose_parts(session, chosen if part in session.parts else [*session.parts, part])
 
 
-def choose_parts(session: Session | None, parts: list[int]) -> Session:
-    session = current(session)
+def choose_parts(session: Session, parts: list[int]) -> Session:
     known = view.factors_of(session).parts.shape[1]
     if not isinstance(parts, list):
         raise ValueError(f"parts is {parts!r:.20}; it must be a list of part numbers.")
@@ -58,15 +58,13 @@ def choose_parts(session: Session | None, parts: list[int]) -> Session:
     return session.choose(tuple(dict.fromkeys(parts)))
 
 
-def paint(session: Session | None, evt: gr.EventData) -> Session:
+def paint(session: Session, evt: gr.EventData) -> Session:
     """A stroke ended: the painted edit in hand follows it; after anything else it begins a region of its own."""
-    session = current(session)
     mask = view.read_mask(sent(evt, "rle"), session)
     if session.where not in ("painted", "piece"):
         session = session.let_go()
     return session.restrict("piece" if session.where == "piece" else "painted", mask)
 
 
-def choose_where(session: Session | None, where: str) -> Session:
-    session = current(session)
+def choose_where(session: Session, where: str) -> Session:
     return session.restrict(where, session.mask)

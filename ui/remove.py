@@ -1,17 +1,15 @@
 """The Remove tab: an object covered with what the picture's background looks like (I 4.1.1)."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import gradio as gr
 import PIL.Image
-import torch.nn.functional as F
-from torch import Tensor
+import torch
 
-from panda_core.images import to_pil
 from panda_core.recipes import Edit, parse_recipe
 
 from . import gpu, view
-from .page import Page, answer, current, figure, heading, plainly, sent, sentence, whole
+from .page import Page, answer, clicked, heading, pair, plainly, sentence, whole
 from .region import choose_parts
 from .session import Session
 from .widgets import Tiles
@@ -19,13 +17,6 @@ from .widgets import Tiles
 COVERS = 6  # looks offered
 SIDE = 256  # pixels of the pictures before and after
 NOTHING = "Choose what to remove first: click its part in the picture, or paint over it with the brush."
-
-
-@dataclass(frozen=True)
-class Covered:
-    """What this tab keeps: the edit that it made last, whatever its strength."""
-
-    made: Edit | None = None
 
 
 def remove_tab(page: Page) -> None:
@@ -50,7 +41,7 @@ def hint_words(session: Session) -> str:
     if region is None:
         off = [preset.name for preset in view.presets_of(session.recipe.generator) if preset.name.endswith(" off")]
         return NOTHING + (f" Named edits under the picture know: {', '.join(off)}." if off else "")
-    named = view.region_words(session, Edit("add", session.layer, session.factors_id, region, appearance=0))
+    named = view.region_words(session, view.look(session, 0))
     more = " If the object reaches further, Shift-click its other parts too, or paint over all of it."
     return f"Chosen: {named}.{more if region.parts else ''}"
 
@@ -72,7 +63,7 @@ def find_cover(session: Session, report=None) -> Edit:
 def cover(session: Session, edit: Edit) -> Session:
     """A new edit; in place of the one in hand where that covers the same region already."""
     covered = session.add(edit) if covers_already(session, edit) else session.append(edit)
-    return covered.put_aside(Covered(any_size(edit)))
+    return covered.put_aside(any_size(edit))
 
 
 def covers_already(session: Session, edit: Edit) -> bool:
@@ -80,7 +71,7 @@ def covers_already(session: Session, edit: Edit) -> bool:
     now = session.edit
     if now is None or (now.op, now.factors, now.region) != (edit.op, edit.factors, edit.region):
         return False
-    return now.alpha is not None or any_size(now) == session.aside(Covered).made
+    return now.alpha is not None or any_size(now) == session.aside(Edit)
 
 
 def any_size(edit: Edit) -> Edit:
@@ -109,26 +100,18 @@ def cover_tiles(session: Session) -> dict:
     if not edits:
         press = "Press “Remove it” first." if session.region() else ""
         return {"items": [], "note": f"Other looks to cover the object with are offered here. {press}"}
-    recipe, now = session.recipe, session.edit
-    index = session.active if covers_already(session, edits[0]) else len(recipe.edits)
-    others = tuple(e for i, e in enumerate(recipe.edits) if i != index)
-    trial = recipe if index < len(recipe.edits) else view.with_last(recipe, edits[0])
-    key = ("covers", view.origin(recipe), others, index, tuple(edits))
-    images = view.kept.get(key, lambda: view.thumbnails(trial, index, edits))
-    return {
-        "items": [
-            {
-                "image": image,
-                "label": cover_words(session, edit),
-                "on": index < len(recipe.edits)
-                and now.appearance == edit.appearance
-                and view.strength_of(session, now) * edit.alpha > 0,
-            }
-            for image, edit in zip(images, edits)
-        ],
-        "note": "",
-        "of": covers_of(session),
-    }
+    now = session.edit if covers_already(session, edits[0]) else None
+
+    def is_on(edit: Edit) -> bool:
+        return bool(now) and view.is_same_look(now, edit) and view.strength_of(session, now) * edit.alpha > 0
+
+    tiles = view.edit_tiles(session, edits, session.active if now else None, cover_words, is_on)
+    return tiles | {"of": covers_of(session)}
+
+
+def covers_of(session: Session) -> str:
+    """Another picture has covers of its own."""
+    return f"{view.sheet_of(session)} {session.recipe.seed}"
 
 
 def cover_words(session: Session, edit: Edit) -> str:
@@ -138,19 +121,9 @@ def cover_words(session: Session, edit: Edit) -> str:
     return view.look_words(session, edit)
 
 
-def covers_of(session: Session) -> str:
-    """Which tiles these are: a click on some that are about to go must not choose from the next."""
-    return f"{view.sheet_of(session)} {session.factors_id} {session.recipe.seed}"
-
-
-def choose_cover(session: Session | None, evt: gr.EventData) -> Session:
-    session, index = current(session), sent(evt, "index")
-    if sent(evt, "of") not in (None, covers_of(session)):
-        return session
-    edits = coverings(session)
-    if type(index) is not int or not 0 <= index < len(edits):
-        raise ValueError(f"look is {index!r:.20}; {len(edits)} are offered to cover the object with.")
-    return cover(session, edits[index])
+def choose_cover(session: Session, evt: gr.EventData) -> Session | None:
+    edit = clicked(evt, "cover", coverings(session), covers_of(session))
+    return edit and cover(session, edit)
 
 
 # ---- before and after ----
@@ -161,15 +134,9 @@ def before_and_after(session: Session) -> str:
     recipe, region = session.recipe, session.region()
     if region is None or not recipe.ordered():
         return ""
-    at = Edit("add", session.layer, session.factors_id, region, appearance=0)
-    top, left, side = view.crop_box(view.renderer.region_map(recipe, at), view.renderer.generator(recipe).resolution)
-
-    def crop(images: Tensor) -> str:
-        part = images[:, :, top : top + side, left : left + side].clamp(-1, 1)
-        return view.jpeg(to_pil(F.interpolate(part, (SIDE, SIDE), mode="bicubic", align_corners=False))[0])
-
-    images = [crop(view.renderer.base(recipe)), crop(view.renderer.image(recipe))]
-    return f'<div class="pair">{"".join(map(figure, images, ("Before", "After, with all edits")))}</div>'
+    images = torch.cat([view.renderer.base(recipe), view.renderer.image(recipe)])
+    shown = view.jpegs(view.cropped(images, view.renderer.region_map(recipe, view.look(session, 0)), SIDE))
+    return pair(dict(zip(("Before", "After, with all edits"), shown)))
 
 
 @plainly

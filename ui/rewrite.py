@@ -1,34 +1,28 @@
-"""The Rewrite tab: one concept replaced by another, everywhere or in the chosen region (II 5.5)."""
+"""The Rewrite tab: one look replaced by another, everywhere or in the chosen region (II 5.5)."""
 
 from dataclasses import dataclass, replace
 
 import gradio as gr
 import PIL.Image
-import torch
 
-from panda_core.images import to_pil
-from panda_core.recipes import Edit, Recipe, Region
+from panda_core.recipes import Edit, Region
 
 from . import view
-from .concepts import check_concept, concept_name, concept_picture, concept_tiles, concepts_of
-from .further import resized, tell
-from .page import Page, answer, current, figure, heading, plainly, read_recipe, sent, sentence, whole
+from .concepts import clicked_concept, concept_name, concept_picture, concept_tiles, concepts_of
+from .page import Page, answer, figure, heading, plainly, read_recipe, sentence, whole
 from .session import Session
 from .widgets import Tiles
 
-OTHERS = 6  # other pictures to try a rewrite on
 ROLES = {"source": "Replace", "target": "With"}
 
 
 @dataclass(frozen=True)
 class Rewriting:
-    """What this tab keeps. of: whose concepts they are; tried: the key of the last rewrite tried on other pictures."""
+    """What this tab keeps: two concepts, and whether the one is replaced in the chosen region only."""
 
-    of: str = ""
     source: int | None = None
     target: int | None = None
     here: bool = False
-    tried: tuple = ()
 
 
 def rewrite_tab(page: Page) -> None:
@@ -43,60 +37,53 @@ def rewrite_tab(page: Page) -> None:
                 page.on(tiles.choose, CHOOSE[role])
     here = gr.Radio([], label="Where it is replaced", visible=False, interactive=True, elem_id="here")
     words = gr.HTML(elem_classes="hint")
-    with gr.Row():
-        button = gr.Button("Rewrite", variant="primary", min_width=120, elem_id="rewrite")
-        others = gr.Button("Try it on six other pictures", min_width=120, elem_id="elsewhere")
-    page.job(others.click, try_elsewhere, done=lambda s, key: s.put_aside(replace(chosen(s), tried=key)))
-    strip = Tiles(group="The same rewrite on other pictures", elem_id="rewritten")
+    button = gr.Button("Rewrite", variant="primary", elem_id="rewrite")
+    gr.HTML(sentence("How it looks elsewhere: “On sixteen other seeds”, below."))
 
     page.follow(here, show_where)
     page.follow(words, lambda s: sentence(what(s)))
-    page.follow(strip, tried_tiles)
     page.on(here.input, choose_here, here)
     page.on(button.click, do_rewrite)
-    page.on(strip.choose, open_tried)
 
 
 # ---- choosing ----
 
 
 def chosen(session: Session) -> Rewriting:
-    """The concepts chosen, where they are still those of the factors in use; else those of the rewrite in hand."""
-    kept, edit = session.aside(Rewriting), session.edit
-    if kept.of == concepts_of(session):
-        return kept
-    known = edit is not None and edit.op == "rewrite"
-    numbers = {"source": edit.source, "target": edit.target} if known else {"source": None, "target": None}
-    return replace(kept, of=concepts_of(session), **numbers)
+    """What is chosen among these concepts, or else the rewrite in hand."""
+    kept, edit = session.aside(Rewriting, concepts_of(session)), session.edit
+    return kept or (Rewriting(edit.source, edit.target) if edit and edit.op == "rewrite" else Rewriting())
 
 
-def choose_source(session: Session | None, evt: gr.EventData) -> Session:
+def keep(session: Session, **changes) -> Session:
+    return session.put_aside(replace(chosen(session), **changes), concepts_of(session))
+
+
+def choose_source(session: Session, evt: gr.EventData) -> Session | None:
     return choose_concept(session, "source", evt)
 
 
-def choose_target(session: Session | None, evt: gr.EventData) -> Session:
+def choose_target(session: Session, evt: gr.EventData) -> Session | None:
     return choose_concept(session, "target", evt)
 
 
 CHOOSE = {"source": choose_source, "target": choose_target}
 
 
-def choose_concept(session: Session | None, role: str, evt: gr.EventData) -> Session:
-    session = current(session)
-    index = check_concept(session, sent(evt, "index"), sent(evt, "of"))
-    return session if index is None else session.put_aside(replace(chosen(session), **{role: index}))
+def choose_concept(session: Session, role: str, evt: gr.EventData) -> Session | None:
+    index = clicked_concept(session, evt)
+    return None if index is None else keep(session, **{role: index})
 
 
-def choose_here(session: Session | None, here: bool) -> Session:
-    session = current(session)
-    return session.put_aside(replace(chosen(session), here=here is True))
+def choose_here(session: Session, here: bool) -> Session:
+    return keep(session, here=here is True)
 
 
 def show_where(session: Session):
     region = session.region()
     if region is None or region.all:
         return gr.Radio(visible=False)
-    named = view.region_words(session, Edit("add", session.layer, session.factors_id, region, appearance=0))
+    named = view.region_words(session, view.look(session, 0))
     return gr.Radio([("Everywhere", False), (f"Only here: {named}", True)], value=chosen(session).here, visible=True)
 
 
@@ -129,70 +116,21 @@ def rewriting(session: Session) -> Edit:
     """
     now, region = chosen(session), session.region()
     if now.source is None or now.target is None:
-        raise ValueError("Choose a concept to replace and another one to put in its place.")
+        raise ValueError("Choose a look to replace and another one to put in its place.")
     if now.source == now.target:
         name = concept_name(session, now.source)
-        raise ValueError(f"Both are {name}; choose another concept to put in its place.")
+        raise ValueError(f"Both are {name}; choose another look to put in its place.")
     region = region if now.here and region is not None else Region(all=True)
     pair = {"source": now.source, "target": now.target}
     return Edit("rewrite", session.layer, session.factors_id, region, **pair, strength=1.0)
 
 
-def do_rewrite(session: Session | None) -> Session:
-    session = current(session)
+def do_rewrite(session: Session) -> Session:
     edit = rewriting(session)
     same = [e.on and replace(e, strength=1.0, alpha=None) == edit for e in session.recipe.edits]
     if any(same):  # a second time there is nothing left to replace
         return session.take_up(same.index(True))
     return session.append(edit)
-
-
-# ---- on other pictures ----
-
-
-def try_elsewhere(session: Session, report) -> tuple:
-    """Makes the next OTHERS pictures with the rewrite in hand, or else the one chosen; returns its key."""
-    edit = session.edit if session.edit is not None and session.edit.op == "rewrite" else rewriting(session)
-    recipe = replace(session.recipe, edits=(replace(edit, on=True),))
-    key = ("rewritten", recipe)
-    view.kept.get(key, lambda: before_over_after(recipe, report))
-    return key
-
-
-def seeds_after(recipe: Recipe) -> list[int]:
-    return view.seeds_from(recipe.seed + 1, OTHERS)
-
-
-@torch.inference_mode()
-def before_over_after(recipe: Recipe, report) -> list[str]:
-    """Of each seed one picture: without the rewrite above, with it below."""
-    made = []
-    for i, seed in enumerate(seeds_after(recipe)):
-        tell(report, "Making pictures", i, OTHERS)
-        other = replace(recipe, seed=seed)
-        both = torch.cat([view.renderer.base(other), view.renderer.image(other)])
-        made.append(view.jpeg(to_pil(torch.cat([*resized(both, 128)], dim=1)[None])[0]))
-    return made
-
-
-def tried_tiles(session: Session) -> dict:
-    key = chosen(session).tried
-    images = view.kept.get(key) if key else None
-    if not images or key[1].generator != session.recipe.generator:
-        return {"items": [], "note": ""}
-    edit = key[1].edits[0]
-    size = f"{view.strength_of(session, edit):.1f}"
-    note = f"Before above; below {view.look_words(session, edit)}, {size}. Click one to open it."
-    labels = [f"Seed {seed}" for seed in seeds_after(key[1])]
-    return {"items": [{"image": i, "label": n, "on": False} for i, n in zip(images, labels)], "note": note}
-
-
-def open_tried(session: Session | None, evt: gr.EventData) -> Session:
-    session, index = current(session), sent(evt, "index")
-    key = chosen(session).tried
-    if not key or type(index) is not int or not 0 <= index < OTHERS:
-        raise ValueError(f"The picture to open is {index!r:.20}; {OTHERS if key else 'none'} are shown here.")
-    return session.go_to(seeds_after(key[1])[index])
 
 
 @plainly
@@ -203,7 +141,6 @@ def rewrite(recipe: str, source: float, target: float, strength: float) -> tuple
     Returns the picture and the new recipe.
     """
     made = read_recipe(recipe)
-    layer = view.first_layer(made)
     numbers = {"source": whole(source), "target": whole(target), "strength": strength}
-    edit = Edit("rewrite", layer, view.available(made)[layer], Region(all=True), **numbers)
+    edit = Edit("rewrite", *view.default(made), Region(all=True), **numbers)
     return answer(read_recipe(view.with_last(made, edit).to_json()))

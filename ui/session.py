@@ -1,9 +1,14 @@
 """What one visitor has in hand, as a value: the recipe, what is chosen, undo. Knows nothing of Gradio or pictures."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Self, TypeVar
 
+from panda_core.presets import Preset
 from panda_core.recipes import Edit, Mask, Recipe, Region, parse_recipe
+
+from .rows import LEAST, MOST, Row, rows_of
 
 UNDO_STEPS = 60
 SEEDS_KEPT = 8
@@ -16,15 +21,17 @@ T = TypeVar("T")
 class Session:
     """Every method returns a new session; a wrong value raises ValueError and nothing has changed.
 
-    layer: where new edits go. factors: (generator, layer, factors id) in use. tab, folds: those that are open. where,
-    parts, mask, refine, k: the region chosen for the next look. active: the edit that the slider moves. tag: what the
-    last change was, so that one drag is one step of undo. seeds: visited, newest first. notice: one sentence to show
-    until the next change. moved_at: when the slider last moved, on the server's clock. asides: what single tabs keep.
+    layer: where new edits go. factors: all known, (generator, layer, id), those in use last. presets: the named edits
+    known. tab, folds: those that are open. where, parts, mask, refine, k: the region chosen for the next look. active:
+    an edit of the line that the slider moves. tag: what the last change was, so that one drag is one step of undo.
+    seeds: visited, newest first. notice: one sentence to show until the next change. moved_at: when the slider last
+    moved, on the server's clock. asides: what single tabs keep. results: what each kind of long work made last.
     """
 
     recipe: Recipe
     layer: int
     factors: tuple[tuple[str, int, str], ...]
+    presets: tuple[Preset, ...] = ()
     tab: str = "Edit"
     folds: frozenset[str] = OPEN_FOLDS
     where: str = "parts"
@@ -39,28 +46,44 @@ class Session:
     seeds: tuple[int, ...] = ()
     notice: str = ""
     moved_at: float = 0.0
-    asides: tuple[object, ...] = ()
+    asides: tuple[tuple[str, object], ...] = ()
+    results: tuple[tuple[Callable, object], ...] = ()
 
     @classmethod
-    def opened(cls, recipe: Recipe, layer: int, factors: dict[int, str]) -> Self:
+    def opened(cls, recipe: Recipe, layer: int, factors: dict[int, str], presets: tuple[Preset, ...]) -> Self:
         """A session that begins with this recipe, its last edit in hand. factors: layer -> id, of its generator."""
         known = tuple((recipe.generator, number, factors_id) for number, factors_id in factors.items())
-        fresh = cls(recipe, layer, known, seeds=(recipe.seed,))
+        fresh = cls(recipe, layer, known, presets, seeds=(recipe.seed,))
         return fresh.take_up(len(recipe.edits) - 1) if recipe.edits else fresh
 
     @property
     def layers(self) -> dict[int, str]:
         """Layer -> id of the factors in use there, for this generator, coarse layers first."""
-        return {layer: name for generator, layer, name in sorted(self.factors) if generator == self.recipe.generator}
+        found = {layer: name for generator, layer, name in self.factors if generator == self.recipe.generator}
+        return dict(sorted(found.items()))
 
     @property
     def factors_id(self) -> str:
         return self.layers[self.layer]
 
+    @cached_property
+    def rows(self) -> tuple[Row, ...]:
+        """The list of edits, line by line."""
+        return rows_of(self.recipe.edits, self.presets)
+
+    @property
+    def row(self) -> Row | None:
+        """The line that the slider moves."""
+        return self.row_of(self.active)
+
+    def row_of(self, index: int | None) -> Row | None:
+        """The line that edit `index` is on."""
+        return next((row for row in self.rows if index in range(row.start, row.stop)), None)
+
     @property
     def edit(self) -> Edit | None:
-        """The edit that the slider moves."""
-        return None if self.active is None else self.recipe.edits[self.active]
+        """The edit in hand; None where that is nothing, or a named edit, which stays as it is."""
+        return self.recipe.edits[self.active] if self.row and self.row.is_one else None
 
     def region(self) -> Region | None:
         """The region chosen, or None where there is nothing in it yet."""
@@ -85,9 +108,12 @@ class Session:
         """These factors at this layer from now on, and nothing chosen yet; edits made with others keep theirs."""
         if self.layers.get(layer) == factors_id:
             return self if self.layer == layer else self.choose_layer(layer)
-        here = (self.recipe.generator, layer, factors_id)
-        others = tuple(known for known in self.factors if known[:2] != here[:2])
-        return replace(self, factors=(*others, here)).choose_layer(layer)
+        return self.know_factors(self.recipe.generator, layer, factors_id).choose_layer(layer)
+
+    def know_factors(self, generator: str, layer: int, factors_id: str) -> Self:
+        """These factors are those for this generator's layer from now on; the others are kept."""
+        here = (generator, layer, factors_id)
+        return replace(self, factors=(*(known for known in self.factors if known != here), here))
 
     def set_refine(self, refine: str, k: int) -> Self:
         """Parts as learned, or refined to each picture; the edit in hand follows."""
@@ -95,12 +121,15 @@ class Session:
 
     def find_edit(self) -> Self:
         wanted = (self.layer, self.factors_id, self.region())
-        same = [i for i, e in enumerate(self.recipe.edits) if (e.layer, e.factors, e.region) == wanted]
+        single = [(row.start, self.recipe.edits[row.start]) for row in self.rows if row.is_one]
+        same = [i for i, e in single if (e.layer, e.factors, e.region) == wanted]
         return replace(self, active=same[-1] if same else None)
 
     def take_up(self, index: int) -> Self:
-        """Edit `index` comes into hand, with its layer and region."""
+        """Edit `index` comes into hand, with its layer and region, which a named edit leaves as they are."""
         edit = self.recipe.edits[self.check_index(index)]
+        if not self.row_of(index).is_one:
+            return replace(self, active=index, tag="")
         region = edit.region
         drawn = region.mask or region.keep
         where = "all" if region.all else "painted" if region.mask else "piece" if region.keep else "parts"
@@ -114,6 +143,10 @@ class Session:
         )
         return replace(there, refine=region.refine, k=region.k) if region.parts else there
 
+    def beside_named(self) -> Self:
+        """With a named edit in hand, a look is for the edit of the region chosen, if that has one."""
+        return self if self.edit or self.row is None else self.find_edit()
+
     def let_go(self) -> Self:
         """The next look becomes an edit of its own."""
         return replace(self, active=None, tag="")
@@ -124,12 +157,20 @@ class Session:
     def unfold(self, fold: str, is_open: bool) -> Self:
         return replace(self, folds=self.folds | {fold} if is_open else self.folds - {fold})
 
-    def aside(self, kind: type[T]) -> T:
-        """What a tab keeps, a frozen value of a class of its own; as new where it has kept nothing."""
-        return next((kept for kept in self.asides if type(kept) is kind), None) or kind()
+    def aside(self, kind: type[T], about: str = "") -> T | None:
+        """What a tab keeps (about these factors), a frozen value of this class; None where it has kept nothing."""
+        return next((value for known, value in self.asides if known == about and type(value) is kind), None)
 
-    def put_aside(self, value: object) -> Self:
-        return replace(self, asides=(*(kept for kept in self.asides if type(kept) is not type(value)), value))
+    def put_aside(self, value: object, about: str = "") -> Self:
+        others = (kept for kept in self.asides if kept[0] != about or type(kept[1]) is not type(value))
+        return replace(self, asides=(*others, (about, value)))
+
+    def made(self, work: Callable) -> object:
+        """What this work (a function) made last for the visitor; None if it has not been done."""
+        return dict(self.results).get(work)
+
+    def keep_made(self, work: Callable, result: object) -> Self:
+        return replace(self, results=tuple((dict(self.results) | {work: result}).items()))
 
     def restrict(self, where: str, mask: Mask | None) -> Self:
         """Another kind of region or another drawing; the edit in hand follows."""
@@ -166,41 +207,51 @@ class Session:
         return self.put(self.active, edit) if self.edit is not None and self.edit.op == edit.op else self.append(edit)
 
     def append(self, *edits: Edit) -> Self:
-        """New edits at the end of the list, in one step of undo; the last one comes into hand."""
+        """New edits at the end of the list, in one step of undo; the first of them comes into hand."""
         added = self.change(replace(self.recipe, edits=(*self.recipe.edits, *edits)))
-        return added.take_up(len(added.recipe.edits) - 1)
+        return added.take_up(len(self.recipe.edits))
 
     def set_strength(self, strength: float) -> Self:
         if type(strength) not in (int, float) or strength != strength:
             raise ValueError(f"strength is {strength!r:.20}; it must be a number.")
-        if self.edit is None:
+        if self.row is None:
             raise ValueError("There is no edit to make stronger yet; choose a look first.")
-        return self.put(self.active, self.edit.with_strength(strength), f"strength {self.active}")
+        tag = f"strength {self.active}"
+        if self.row.is_one:
+            return self.put(self.active, self.edit.with_strength(strength), tag)
+        if not 0 <= strength <= MOST:
+            raise ValueError(f"strength is {strength:.10g}; a named edit takes 0 to {MOST:g} times its own.")
+        return self._replaced(self.row, [e.scaled(max(strength, LEAST)) for e in self.row.preset.edits], tag)
 
-    def switch(self, index: int) -> Self:
-        edit = self.recipe.edits[self.check_index(index)]
-        return self.put(index, replace(edit, on=not edit.on))
+    def switch(self, number: int) -> Self:
+        """A line of the list on or off."""
+        row = self.check_row(number)
+        return self._replaced(row, [replace(e, on=not e.on) for e in self.recipe.edits[row.start : row.stop]])
 
-    def move(self, index: int, steps: int) -> Self:
-        """One edit up or down the list; at its end it stays."""
-        edits, to = list(self.recipe.edits), self.check_index(index) + steps
-        if not 0 <= to < len(edits):
-            return self
-        edits[index], edits[to] = edits[to], edits[index]
-        active = {index: to, to: index}.get(self.active, self.active)
-        return replace(self.change(replace(self.recipe, edits=tuple(edits))), active=active)
+    def _replaced(self, row: Row, edits: list[Edit], tag: str = "") -> Self:
+        before = self.recipe.edits
+        return self.change(replace(self.recipe, edits=(*before[: row.start], *edits, *before[row.stop :])), tag)
 
-    def remove(self, index: int) -> Self:
-        edits = list(self.recipe.edits)
-        del edits[self.check_index(index)]
-        active = self.active
-        if active is not None and active >= index:
-            active = None if active == index else active - 1
-        return replace(self.change(replace(self.recipe, edits=tuple(edits))), active=active)
+    def move(self, number: int, steps: int) -> Self:
+        """A line up or down the list; at its end it stays."""
+        rows = list(self.rows)
+        rows.remove(row := self.check_row(number))
+        rows.insert(max(number + steps, 0), row)
+        return self._arranged(rows)
+
+    def remove(self, number: int) -> Self:
+        gone = self.check_row(number)
+        return self._arranged([row for row in self.rows if row is not gone])
 
     def reset(self) -> Self:
         """No edits; the same picture."""
-        return replace(self.change(replace(self.recipe, edits=())), active=None)
+        return self._arranged([])
+
+    def _arranged(self, rows: list[Row]) -> Self:
+        """Those lines only, in that order; what is in hand stays so, if it is there."""
+        order = [i for row in rows for i in range(row.start, row.stop)]
+        changed = self.change(replace(self.recipe, edits=tuple(self.recipe.edits[i] for i in order)))
+        return replace(changed, active=order.index(self.active) if self.active in order else None)
 
     def go_to(self, seed: int) -> Self:
         """Another picture; the edits stay."""
@@ -215,9 +266,10 @@ class Session:
         """This session with the past, the tab and the seeds of another: a recipe opened from a file can be undone."""
         past = (*other.past, other.recipe)[-UNDO_STEPS:]
         seeds = tuple(dict.fromkeys((*self.seeds, *other.seeds)))[:SEEDS_KEPT]
-        mine = {known[:2] for known in self.factors}
-        factors = (*self.factors, *(known for known in other.factors if known[:2] not in mine))
-        return replace(self, past=past, seeds=seeds, factors=factors, tab=other.tab, folds=other.folds)
+        factors = (*(known for known in other.factors if known not in self.factors), *self.factors)
+        presets = tuple(dict.fromkeys((*self.presets, *other.presets)))
+        known = {"factors": factors, "presets": presets}
+        return replace(self, past=past, seeds=seeds, tab=other.tab, folds=other.folds, **known)
 
     def undo(self) -> Self:
         return self._travel(self.past, self.future, forward=False)
@@ -246,3 +298,8 @@ class Session:
         if type(index) is not int or not 0 <= index < len(self.recipe.edits):
             raise ValueError(f"edit is {index!r:.20}; the list has {len(self.recipe.edits)} edits.")
         return index
+
+    def check_row(self, number: int) -> Row:
+        if type(number) is not int or not 0 <= number < len(self.rows):
+            raise ValueError(f"line is {number!r:.20}; the list of edits has {len(self.rows)}.")
+        return self.rows[number]

@@ -6,7 +6,7 @@ import json
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -22,9 +22,10 @@ from panda_core.generators.registry import GENERATORS, GeneratorSpec
 from panda_core.generators.split import SplitGenerator
 from panda_core.images import PALETTE, difference, heat_map, png_bytes, to_pil
 from panda_core.presets import Preset, presets
-from panda_core.recipes import Edit, Mask, Recipe, Region, encode_link, parse_recipe
+from panda_core.recipes import Edit, Mask, Recipe, Region, encode_link, parse_recipe, parse_region
 from panda_core.rendering import Renderer, edit_alpha
 
+from .rows import MOST, Row
 from .session import Session
 
 LOOKS = 12
@@ -33,6 +34,12 @@ FRAME_SIDE = 512  # pixels that a frame is sent at, at most
 MOST_PARTS, MOST_SAMPLES = 64, 4096  # of a fit
 LONGEST_REFIT, REFITS = 60.0, threading.BoundedSemaphore(1)  # seconds of one that a link asks for; how many at once
 SEEN = 0.02  # mean change in [-1, 1] units below which nothing visible happened
+OUTSIDE = [  # mean change outside the region, as a share of that inside it, and what is said below that
+    (0.1, "Almost nothing changed outside the region."),
+    (0.3, "A little changed outside the region too."),
+    (0.8, "Much changed outside the region too."),
+    (float("inf"), "As much changed outside the region as inside."),
+]
 renderer = Renderer(cached=48)
 
 
@@ -107,6 +114,12 @@ def first_layer(recipe: Recipe) -> int:
     return wished if wished in numbers else numbers[-1]
 
 
+def default(recipe: Recipe) -> tuple[int, str]:
+    """(layer, factors id) where programs that name none mean to work."""
+    layer = first_layer(recipe)
+    return layer, available(recipe)[layer]
+
+
 def start(name: str | None = None) -> Session:
     """The start page: a picture that already shows an edit. start.json beside the weights says which."""
     return kept.get(("start", name), lambda: _start(name))
@@ -123,12 +136,11 @@ def _start(name: str | None) -> Session:
             pass
     recipe = Recipe(name, psi=spec.default_psi, seed=3)
     layer = first_layer(recipe)
-    session = Session.opened(recipe, layer, available(recipe))
+    session = Session.opened(recipe, layer, available(recipe), presets_of(name))
     factors = factors_of(session)
     first = [looks(replace(session, parts=(part,)))[0] for part in range(factors.parts.shape[1])]
-    trial = [first[0].with_strength(0.0), *first]
-    pictures = renderer.variants(replace(recipe, edits=(first[0],)), 0, trial, half_size=True)
-    part = int(difference(pictures[1:], pictures[:1]).mean(dim=(1, 2)).argmax())  # the one that shows most
+    pictures, base = previews(with_last(recipe, first[0]), 0, first), F.avg_pool2d(renderer.base(recipe), 2)
+    part = int(difference(pictures, base).mean(dim=(1, 2)).argmax())  # the one that shows most
     session = replace(session, parts=(part,)).add(first[part])
     return replace(session, past=(), tag="")
 
@@ -155,7 +167,8 @@ def opened(recipe: Recipe, own: tuple[str, ...] = ()) -> Session:
     for factors_id in again:
         refit(recipe, factors_id)
     renderer.image(recipe)
-    session = Session.opened(replace(recipe, weights=None), first_layer(recipe), available(recipe))
+    known = first_layer(recipe), available(recipe), presets_of(recipe.generator)
+    session = Session.opened(replace(recipe, weights=None), *known)
     return replace(session, notice="The parts of this picture were learned again, as its link says." if again else "")
 
 
@@ -221,7 +234,7 @@ def scene(session: Session) -> dict:
     maps = scale_parts(parts).t().reshape(-1, H, W)[:, top:bottom, left:right]
     count = len(maps)
     return {
-        "before": kept.get(("before", origin(recipe)), lambda: jpeg(to_pil(renderer.base(recipe))[0])),
+        "before": kept.get(("before", origin(recipe)), lambda: jpegs(renderer.base(recipe))[0]),
         "maps": base64.b64encode((maps * 255).round().to(torch.uint8).cpu().numpy().tobytes()).decode(),
         "grid": [bottom - top, right - left],
         "size": [H, W],
@@ -244,21 +257,25 @@ def frame(session: Session) -> dict:
 
 
 def _frame(session: Session) -> dict:
-    recipe = session.recipe
-    if session.active is None:
-        picture = renderer.image(recipe)
-    else:
-        picture = renderer.finish(renderer.prepare(recipe, session.active), recipe, session.active)
-    base = renderer.base(recipe)
-    change = difference(picture, base)
-    words, ratio = change_words(session, change[0])
+    recipe, image = session.recipe, picture(session)
+    change = difference(image, renderer.base(recipe))
+    words, numbers = change_words(session, change[0])
     return {
-        "image": jpeg(to_pil(picture)[0]),
+        "image": jpegs(image)[0],
         "difference": jpeg(heat_map(change[0], 0.0, max(0.6, float(change.max())))),
         "words": words,
-        "ratio": ratio,
-        "alt": alt_text(session),
+        "numbers": numbers,
+        "alt": f"Generated picture, seed {recipe.seed}; {edits_words(session) or 'no edits'}.",
     }
+
+
+def picture(session: Session) -> Tensor:
+    """The edited picture, [1, 3, h, w]; what comes before the line in hand is kept for its next strength."""
+    recipe, row = session.recipe, session.row
+    if row is None:
+        return renderer.image(recipe)
+    first = min(range(row.start, row.stop), key=lambda i: recipe.edits[i].layer)
+    return renderer.finish(renderer.prepare(recipe, first), recipe, first)
 
 
 def jpeg(image: Image.Image) -> str:
@@ -269,43 +286,38 @@ def jpeg(image: Image.Image) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(out.getvalue()).decode()
 
 
-def change_words(session: Session, change: Tensor) -> tuple[str, float | None]:
-    """How local the edits are, as a person would say it, and the ratio of I Eq. 7 (of absolute differences).
+def jpegs(images: Tensor) -> list[str]:
+    """Pictures [n, 3, h, w] as data URIs."""
+    return [jpeg(image) for image in to_pil(images)]
 
-    The words compare the mean change where the regions are below 0.1 with that where they are above 0.5: p̂ fades so
-    softly that Eq. 7 is near 1 for an edit that nobody sees outside.
+
+def resized(images: Tensor, side: int) -> Tensor:
+    return F.interpolate(images.float().cpu(), (side, side), mode="bicubic", antialias=True).clamp(-1, 1)
+
+
+def change_words(session: Session, change: Tensor) -> tuple[str, str]:
+    """How local the edits are, as a person would say it, and the figures of it for those who want them.
+
+    The words compare the mean change where the regions are below 0.1 with that where they are above 0.5. I Eq. 7 (of
+    absolute differences) stands beside it: p̂ fades so softly that it is near 1 for an edit that nobody sees outside.
     """
     recipe = session.recipe
     on = [recipe.edits[i] for i in recipe.ordered()]
     if not on:
-        return "No edits: this is the picture as generated." if not recipe.edits else "All edits are off.", None
-    region = kept.get(
-        ("region", origin(recipe), tuple((e.layer, e.factors, e.region) for e in on)), lambda: union(recipe, on)
-    )
+        return "No edits: this is the picture as generated." if not recipe.edits else "All edits are off.", ""
+    key = ("region", origin(recipe), tuple((e.layer, e.factors, e.region) for e in on))
+    region = kept.get(key, lambda: torch.stack([renderer.region_map(recipe, e) for e in on]).amax(dim=0))
     ratio = float(((1 - region) * change).norm() / (region * change).norm().clamp_min(1e-6))
     inner, outer = change[region >= min(0.5, float(region.max()))], change[region < 0.1]
     inside = float(inner.mean())
     if inside < SEEN:
-        return "Nothing visible changed: move the strength further from the middle.", ratio
+        return "Nothing visible changed: move the strength further from the middle.", ""
     if not len(outer):
-        return "The whole picture may change.", ratio
+        return "The whole picture may change.", ""
     share = float(outer.mean()) / inside
-    if share < 0.1:
-        return "Almost nothing changed outside the region.", ratio
-    if share < 0.3:
-        return "A little changed outside the region too.", ratio
-    if share < 0.8:
-        return "Much changed outside the region too.", ratio
-    return "As much changed outside the region as inside.", ratio
-
-
-def union(recipe: Recipe, edits: list[Edit]) -> Tensor:
-    return torch.stack([renderer.region_map(recipe, e) for e in edits]).amax(dim=0)
-
-
-def alt_text(session: Session) -> str:
-    edits = [f"{region_words(session, e)}: {look_words(session, e)}" for e in session.recipe.edits if e.on]
-    return f"Generated picture, seed {session.recipe.seed}; {', '.join(edits) if edits else 'no edits'}."
+    numbers = (f"change outside the region: {share:.0%} of the change inside, on average over the pixels; "
+               f"{ratio:.0%} if its soft edge counts as outside too (the paper's ratio)")  # fmt: skip
+    return next(words for most, words in OUTSIDE if share < most), numbers
 
 
 # ---- what can change here ----
@@ -338,47 +350,57 @@ def leading_part(factors: Factors, region: Region) -> int:
 
 
 def sheet(session: Session) -> dict:
-    """Thumbnails of the looks, cropped around the region, each with the picture that a click would give."""
-    edits = looks(session)
+    """The value of Tiles: the looks, each with the picture that a click would give."""
+    session = session.beside_named()
+    edits, now = looks(session), session.edit
     if not edits:
         return {"items": [], "note": "Choose a part of the picture to see what can change there."}
-    recipe, index = session.recipe, session.active
-    if index is None or (recipe.edits[index].op, recipe.edits[index].layer) != ("add", session.layer):
+    index = session.active if now and (now.op, now.layer) == ("add", session.layer) else None
+    return edit_tiles(session, edits, index, look_words, lambda e: bool(now) and is_same_look(now, e))
+
+
+def is_same_look(one: Edit, other: Edit) -> bool:
+    return (one.appearance, one.region) == (other.appearance, other.region)
+
+
+def edit_tiles(session: Session, edits: list[Edit], index: int | None, words: Callable, is_on: Callable) -> dict:
+    """The value of Tiles: pictures with edit `index` (None: a new one) replaced by each of `edits`, of one region.
+
+    words(session, edit): what a tile is called; is_on(edit): whether it is in force.
+    """
+    recipe = session.recipe
+    if index is None:
         index, recipe = len(recipe.edits), with_last(recipe, edits[0])
     others = tuple(e for i, e in enumerate(recipe.edits) if i != index)
-    images = kept.get(
-        ("sheet", origin(recipe), others, index, tuple(edits)), lambda: thumbnails(recipe, index, edits)
-    )  # fmt: skip
-    now = session.edit
-    return {
-        "items": [
-            {
-                "image": image,
-                "label": look_words(session, edit),
-                "on": now is not None and (now.appearance, now.region) == (edit.appearance, edit.region),
-            }
-            for image, edit in zip(images, edits)
-        ],
-        "note": "",
-        "of": sheet_of(session),
-    }
+    key = ("sheet", origin(recipe), others, index, tuple(edits))
+    images = kept.get(key, lambda: thumbnails(recipe, index, edits))
+    items = [{"image": i, "label": words(session, e), "on": is_on(e)} for i, e in zip(images, edits)]
+    return {"items": items, "note": "", "of": sheet_of(session)}
 
 
 def sheet_of(session: Session) -> str:
     """Which sheet this is: a click on one that is about to go must not choose from the next."""
-    return sha256(repr((session.recipe.generator, session.layer, session.region())).encode()).hexdigest()[:12]
+    known = session.recipe.generator, session.factors_id, session.region()
+    return sha256(repr(known).encode()).hexdigest()[:12]
 
 
 def thumbnails(recipe: Recipe, index: int, edits: list[Edit]) -> list[str]:
-    pictures = renderer.variants(recipe, index, edits, half_size=True)
-    # what the picture has in full and half of its network leaves out, the same for every look
-    still = edits[0].with_strength(0.0)
+    return jpegs(cropped(previews(recipe, index, edits), renderer.region_map(recipe, edits[0]), 128))
+
+
+def previews(recipe: Recipe, index: int, edits: Sequence[Edit | tuple[Edit, ...]]) -> Tensor:
+    """As Renderer.variants, [n, 3, h/2, w/2], at about half the cost."""
+    still = recipe.edits[index].with_strength(0.0)
     plain = renderer.variants(replace(recipe, edits=(still,)), 0, [still], half_size=True)
-    pictures = pictures + F.avg_pool2d(renderer.base(recipe), 2) - plain
-    top, left, side = crop_box(renderer.region_map(recipe, edits[0]), pictures.shape[-1])
-    pictures = pictures[:, :, top : top + side, left : left + side].clamp(-1, 1)
-    large = F.interpolate(pictures, (128, 128), mode="bicubic", align_corners=False)
-    return [jpeg(image) for image in to_pil(large)]
+    # base - plain: what the picture has in full and half of its network leaves out, the same for all
+    return renderer.variants(recipe, index, edits, half_size=True) + F.avg_pool2d(renderer.base(recipe), 2) - plain
+
+
+def cropped(images: Tensor, region: Tensor, side: int) -> Tensor:
+    """Pictures [n, 3, h, w] around a region [h', w'], `side` pixels wide."""
+    top, left, size = crop_box(region, images.shape[-1])
+    images = images[:, :, top : top + size, left : left + size].clamp(-1, 1)
+    return F.interpolate(images, (side, side), mode="bicubic", align_corners=False)
 
 
 def crop_box(region: Tensor, side: int) -> tuple[int, int, int]:
@@ -410,37 +432,49 @@ def region_words(session: Session, edit: Edit) -> str:
 
 
 def look_words(session: Session, edit: Edit) -> str:
-    """An appearance by its place among those offered for the part, or by its name; of a rewrite both concepts.
+    """A look by its number; of a rewrite both looks.
 
     A name that ships is of what an appearance marks ("background"), which says nothing about more or less of it at a
-    nose; a visitor's own stands beside the place.
+    nose, unless an object was covered with it; a visitor's own stands beside the number.
     """
     factors = factors_of(session, edit)
     if edit.op == "rewrite":
-        return f"{concept_words(factors, edit.source)} becomes {concept_words(factors, edit.target)}"
-    row = factors.offered(leading_part(factors, edit.region), LOOKS)
-    name = factors.info.appearance_names.get(edit.appearance)
-    if edit.strength is None or edit.appearance not in row:
-        return name or f"look #{edit.appearance}"
-    place = f"look {row.index(edit.appearance) + 1}"
-    return f"{place} ({name})" if name and edit.factors.startswith("local:") else place
+        return f"{look_name(factors, edit.source)} becomes {look_name(factors, edit.target)}"
+    name, number = factors.info.appearance_names.get(edit.appearance), f"look {edit.appearance + 1}"
+    if name and edit.strength is None:
+        return name
+    return f"{number} ({name})" if name and edit.factors.startswith("local:") else number
 
 
-def concept_words(factors: Factors, appearance: int) -> str:
-    return factors.info.appearance_names.get(appearance, f"concept {appearance + 1}")
+def look_name(factors: Factors, appearance: int) -> str:
+    return factors.info.appearance_names.get(appearance, f"look {appearance + 1}")
 
 
 def edit_rows(session: Session) -> dict:
     """The list of edits."""
-    rows, named = [], named_edits(session.recipe)
-    for i, edit in enumerate(session.recipe.edits):
-        name = named.get(what_and_where(edit))
-        row = {
-            "title": f"{name}: {region_words(session, edit)}" if name else region_words(session, edit),
-            "look": f"{look_words(session, edit)}, {strength_of(session, edit):+.1f}",
-        }
-        rows.append(row | {"on": edit.on, "active": i == session.active})
+    rows = []
+    for row in session.rows:
+        strength, (title, *more) = row_strength(session, row), row_words(session, row)
+        size = f"{strength:+.1f}" if row.is_one else "as named" if row.times == 1 else f"× {strength:.1f}"
+        state = {"on": session.recipe.edits[row.start].on, "active": row == session.row}
+        rows.append({"title": title, "look": ", ".join([*more, size])} | state)
     return {"rows": rows, "undo": len(session.past), "redo": len(session.future)}
+
+
+def row_words(session: Session, row: Row) -> list[str]:
+    """What a line of the list changes: a name, or where and what."""
+    edit = session.recipe.edits[row.start]
+    return [row.preset.name] if row.preset else [region_words(session, edit), look_words(session, edit)]
+
+
+def row_strength(session: Session, row: Row) -> float:
+    """In units of its own, or, of several edits together, how many times as strong as named."""
+    return strength_of(session, session.recipe.edits[row.start]) if row.is_one else round(row.times, 2)
+
+
+def edits_words(session: Session) -> str:
+    """All that is on, in words; empty where nothing is."""
+    return ", ".join(": ".join(row_words(session, row)) for row in session.rows if session.recipe.edits[row.start].on)
 
 
 def presets_of(generator: str) -> tuple[Preset, ...]:
@@ -449,49 +483,36 @@ def presets_of(generator: str) -> tuple[Preset, ...]:
     return kept.get(("presets", generator, weights), lambda: presets(generator, weights))
 
 
-def named_edits(recipe: Recipe) -> dict[tuple, str]:
-    """What and where -> name, of the named edits that are in the recipe as a whole."""
-    found = presets_of(recipe.generator)
-    there = {what_and_where(edit) for edit in recipe.edits}
-    whole = [preset for preset in found if {what_and_where(edit) for edit in preset.edits} <= there]
-    return {what_and_where(edit): preset.name for preset in whole for edit in preset.edits}
-
-
-def what_and_where(edit: Edit) -> tuple:
-    size = edit.alpha if edit.strength is None else edit.strength
-    return edit.op, edit.layer, edit.factors, edit.region, edit.appearance, size > 0
-
-
 def details(session: Session) -> str:
     """The numbers, for those who want them; Markdown."""
-    recipe, edit = session.recipe, session.edit
+    recipe, row = session.recipe, session.row
     generator = renderer.generator(recipe)
     weights = renderer.catalogue.generator(recipe.generator).weights
     lines = [f"`{recipe.generator}`, weights `{weights}`, {generator.resolution} px, ψ {recipe.psi:g}"]
     C, H, W = generator.layers[session.layer]
     factors = factors_of(session)
     R_C, R_S = factors.sigma.shape
-    lines.append(f"layer {session.layer}: {C} × {H} × {W}, {R_C} appearances, {R_S} parts, "
+    lines.append(f"layer {session.layer}: {C} × {H} × {W}, {R_C} looks, {R_S} parts, "
                  f"{factors.info.energy:.0%} of the energy explained")  # fmt: skip
-    if edit is not None:
+    for edit in recipe.edits[row.start : row.stop] if row else ():
         rewrites = edit.op == "rewrite"
         numbers = f"appearance {edit.source} by {edit.target}" if rewrites else f"appearance {edit.appearance}"
-        lines.append(f"edit {session.active + 1}: {numbers}, parts {list(edit.region.parts)}, α = "
+        lines.append(f"the edit in hand: {numbers}, parts {list(edit.region.parts)}, α = "
                      f"{edit_alpha(edit, factors_of(session, edit)):.3f}, factors `{edit.factors}`")  # fmt: skip
-    ratio = frame(session)["ratio"]
-    if ratio is not None:
-        lines.append(f"change outside / inside, weighted by the regions: {ratio:.2f}")
-    return "\n\n".join(lines)
+    return "\n\n".join([*lines, frame(session)["numbers"]])
 
 
-def ends(session: Session) -> float:
-    """Where the strength slider ends, in units."""
+def ends(session: Session) -> tuple[float, float]:
+    """Where the strength slider begins and ends."""
     edit = session.edit
-    if edit is None or edit.op != "add":
-        return 4.0
+    if edit is None:
+        return (0.0, MOST) if session.row else (-4.0, 4.0)
+    if edit.op == "rewrite":  # less than none of what there was makes no sense
+        return (-4.0 if strength_of(session, edit) < 0 else 0.0), 4.0
     factors = factors_of(session, edit)
     reach = factors.reach(edit.appearance, leading_part(factors, edit.region))
-    return max(reach, abs(strength_of(session, edit)))
+    reach = max(reach, abs(strength_of(session, edit)))
+    return -reach, reach
 
 
 def strength_of(session: Session, edit: Edit) -> float:
@@ -504,18 +525,21 @@ def strength_of(session: Session, edit: Edit) -> float:
 
 def history(session: Session) -> dict:
     """Thumbnails of the seeds visited."""
+    # one look for a seed, wherever the slider of ψ stands
+    usual = replace(session.recipe, psi=renderer.catalogue.spec(session.recipe.generator).default_psi)
 
     def thumb(seed: int) -> str:
-        # one look for a seed, wherever the slider of ψ stands
-        psi = renderer.catalogue.spec(session.recipe.generator).default_psi
-        recipe = replace(session.recipe, seed=seed, psi=psi, edits=())
-        return kept.get(("seed", origin(recipe)), lambda: small(recipe))
+        recipe = replace(usual, seed=seed)
+        return kept.get(("seed", origin(recipe)), lambda: jpegs(resized(renderer.base(recipe), 72))[0])
 
-    def small(recipe: Recipe) -> str:
-        return jpeg(to_pil(renderer.base(recipe))[0].resize((72, 72), Image.Resampling.LANCZOS))
+    return seed_tiles(session, {seed: thumb(seed) for seed in session.seeds})
 
+
+def seed_tiles(session: Session, pictures: dict[int, str], note: str = "") -> dict:
+    """The value of Tiles whose pictures (seed -> JPEG) a click opens (page.open_seed)."""
     now = session.recipe.seed
-    return {"items": [{"image": thumb(s), "label": f"Seed {s}", "on": s == now} for s in session.seeds], "note": ""}
+    items = [{"image": image, "label": f"Seed {s}", "seed": s, "on": s == now} for s, image in pictures.items()]
+    return {"items": items, "note": note}
 
 
 # ---- taking it away ----
@@ -530,10 +554,6 @@ def address(session: Session) -> str:
 
 
 def link(session: Session) -> str:
-    if any(e.factors.startswith("local:") for e in session.recipe.edits):
-        raise ValueError(
-            "Edits with your own parts or names cannot be a link; use “Download recipe and factors together” instead."
-        )
     return encode_link(renderer.pin(session.recipe))
 
 
@@ -567,10 +587,7 @@ def as_file(name: str, data: bytes) -> str:
 def read_mask(given, session: Session) -> Mask | None:
     """A drawing that came from the page, checked as the recipe's validator checks it; None where it is empty."""
     H, W = renderer.generator(session.recipe).layers[session.layer][1:]
-    edit = {"op": "add", "layer": 0, "factors": "bundled:x", "appearance": 0, "strength": 0}
-    region = {"mask": {"size": [H, W], "rle": given}}
-    recipe = parse_recipe({"v": 1, "generator": "x", "edits": [{**edit, "region": region}]})
-    mask = recipe.edits[0].region.mask
+    mask = parse_region({"mask": {"size": [H, W], "rle": given}}).mask
     return mask if "," in mask.rle else None
 
 

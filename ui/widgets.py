@@ -29,7 +29,7 @@ class Picture(Plain):
 
 
 class Tiles(Plain):
-    """Picture buttons. value: {"items": [{"image", "label", "on"}], "note", "of"}. Event choose (index, of)."""
+    """Picture buttons. value: {"items": [{"image", "label", "on"}], "note", "of"}. Event choose (index, of, seed)."""
 
     def __init__(self, value=None, *, group: str, **more):
         self.group = group  # gradio reads every argument back when it describes the component to the page
@@ -43,11 +43,3 @@ class Edits(Plain):
     def __init__(self, value=None, **more):
         template = '<ol class="edits" aria-label="Edits"></ol><p>No edits yet.</p>'
         super().__init__(value, html_template=template, js_on_load=read("edits.js"), **more)
-
-
-class Sum(Plain):
-    """Terms with a button each to remove one. value: {"rows": [text], "note"}. Event drop (words)."""
-
-    def __init__(self, value=None, **more):
-        template = '<ul class="sum" aria-label="The sum"></ul><p></p>'
-        super().__init__(value, html_template=template, js_on_load=read("sum.js"), **more)
