@@ -415,7 +415,9 @@ def drop_presets(folder: Path, names: list[str]) -> None:
 
 
 def write(renderer: Renderer, folder: Path, table: dict) -> None:
-    (folder / "presets.json").write_text(json.dumps(table, indent=1) + "\n")
+    rows = ",\n".join(json.dumps(row) for row in table["presets"])  # a line each, so that a change of one can be read
+    rest = json.dumps({key: value for key, value in table.items() if key != "presets"}, indent=1)
+    (folder / "presets.json").write_text(f'{rest[:-2]},\n "presets": [\n{rows}\n]}}\n')
     draw_sheet(renderer, table["presets"], folder / "presets.png")
     draw_examples(renderer, table["presets"], folder / "edits.png")
 

@@ -1,6 +1,7 @@
 """From a training run to everything that ships with the bundled generator, in one command.
 
     python -m tools.make_assets runs/portraits
+    python -m tools.make_assets runs/portraits --card      # only write the card again, after NOTES.md or --drop
     python -m tools.make_assets --concepts      # only name the appearances of the bundled factors again
 
 Writes assets/portraits/, replacing what is there: generator.safetensors (EMA weights, fp16), factors for a coarse and a
@@ -317,6 +318,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("run", type=Path, nargs="?", help="folder of a training run")
     parser.add_argument("--concepts", action="store_true", help="only name the appearances again")
+    parser.add_argument("--card", action="store_true", help="only write the model card again")
     parser.add_argument(
         "--size", type=int, help="pixels to cut the generator down to; default: as far as it was trained"
     )
@@ -327,6 +329,11 @@ def main() -> None:
     folder = registry.ASSETS / NAME
     if arguments.concepts:
         return name_concepts_again(folder)
+    if arguments.card:
+        catalogue = Catalogue()
+        generator, _ = catalogue.generator(NAME)
+        factors = [catalogue.factors(NAME, factors_id) for factors_id in catalogue.bundled(NAME).values()]
+        return write_card(folder, arguments.run, generator, factors, measure(generator))
     folder.mkdir(parents=True, exist_ok=True)
     for old in [*folder.glob("factors/*/*.safetensors"), folder / "start.json"]:
         old.unlink(missing_ok=True)
