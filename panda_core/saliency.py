@@ -34,9 +34,7 @@ def find_background(
 def border_scores(features: Tensor, appearances: Tensor, mean: Tensor, frame: tuple[int, int, int, int]) -> Tensor:
     """How nearly each appearance's mask is the picture's border, [2, R_C] in [-1, 1]: row 0 as it is, row 1 negated.
 
-    Over all samples: the share of the border that the mask covers less the share of the middle that it covers, the
-    border being the outermost cells (a sixteenth of the side, at least one; of the bottom only the corners, where an
-    aligned portrait has shoulders).
+    Over all samples: the share of the border that the mask covers less the share of the middle that it covers.
 
     Args:
         features: Z of about 100 samples, [N, C, H, W].
@@ -46,11 +44,20 @@ def border_scores(features: Tensor, appearances: Tensor, mean: Tensor, frame: tu
     top, left, bottom, right = frame
     Z, A = features[:, :, top:bottom, left:right], appearances.to(features)
     maps = torch.einsum("nchw,cr->rnhw", Z, A) - (A.t() @ mean.to(A))[:, None, None, None]  # > 0 is inside the mask
-    H, W = maps.shape[2:]
+    border, middle = (cells.to(Z.device) for cells in border_and_middle(*maps.shape[2:]))
+    masks = torch.stack([maps, -maps]) >= 0
+    return masks[..., border].float().mean(dim=(2, 3)) - masks[..., middle].float().mean(dim=(2, 3))
+
+
+def border_and_middle(H: int, W: int) -> tuple[Tensor, Tensor]:
+    """Cells where most pictures have background, and where few have, both [H, W] booleans.
+
+    The border: the outermost cells (a sixteenth of the side, at least one), of the bottom only the corners, where an
+    aligned portrait has shoulders.
+    """
     rim = max(1, H // 16)
-    border = torch.zeros(H, W, dtype=torch.bool, device=Z.device)
+    border = torch.zeros(H, W, dtype=torch.bool)
     border[:rim] = border[: H * 3 // 4, :rim] = border[: H * 3 // 4, -rim:] = True
     middle = torch.zeros_like(border)
     middle[H // 3 : H - H // 4, W // 3 : W - W // 3] = True
-    masks = torch.stack([maps, -maps]) >= 0
-    return masks[..., border].float().mean(dim=(2, 3)) - masks[..., middle].float().mean(dim=(2, 3))
+    return border, middle

@@ -14,6 +14,7 @@ that changes most.
 
 import argparse
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,16 +24,18 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from panda_core.allocator import keep_freed_memory
-from panda_core.catalogue import Catalogue, fit_layer
+from panda_core.catalogue import Catalogue, batch_for, feature_source, fit_layer
 from panda_core.checkpoints import save_generator
+from panda_core.factorization import coefficient_deviation, fix_signs
 from panda_core.factors import Factors
 from panda_core.generators import registry
 from panda_core.generators.split import Latents
 from panda_core.generators.stylegan2 import StyleGAN2
 from panda_core.images import grid
+from panda_core.moments import FeatureStore
 from panda_core.recipes import Edit, Recipe, Region
 from panda_core.rendering import Renderer
-from panda_core.saliency import saliency, saliency_mask
+from panda_core.saliency import border_and_middle, saliency, saliency_mask
 from tools import find_presets, portraits
 from tools.check_strengths import measure_ends
 from tools.distances import sliced_wasserstein
@@ -41,6 +44,8 @@ NAME = "portraits"
 LAYERS = {3: 12, 5: 16}  # layer -> R_S: a coarse one and a fine one
 SUGGESTED = 48  # appearances looked at, and kept, per part
 SCORED_AT = 3.0  # units of strength at which they are compared
+WITHIN = 0.3  # added to the scatter within border and middle, as a share of its mean
+TURNED = "; leading appearances turned to the background"
 CONCEPT_IOU, CONCEPT_LIFT = 0.4, 0.1  # what a concept's mask must reach
 
 
@@ -186,6 +191,33 @@ def score_suggestions(renderer: Renderer, factors: Factors, factors_id: str, see
             order.append(int(merit.argmax()))
         rows.append([candidates[i] for i in order])
     return torch.tensor(rows)
+
+
+@torch.inference_mode()
+def turned_to_background(generator: StyleGAN2, factors: Factors, leading: int = 16, samples: int = 100) -> Factors:
+    """The same factors with the leading appearances turned so that one of them tells the border from the middle.
+
+    With all appearances kept the objective does not depend on an orthogonal A (method.md): the basis is free, and
+    eigenvectors of like energy mix background with hair. A Householder reflection takes the column that is nearest to
+    it onto Fisher's discriminant of border and middle cells, and the others as little as can be.
+    """
+    info = factors.info
+    draw, batch = feature_source(generator, info.layer, info.psi), batch_for(generator.layers[info.layer])
+    A = factors.appearances.double()
+    Z = torch.cat([draw(first, 10) for first in range(0, samples, 10)]).double()
+    Y = torch.einsum("nchw,cr->hwnr", Z, A[:, :leading])
+    border, middle = (Y[cells].flatten(0, 1) for cells in border_and_middle(info.height, info.width))
+    within = (border.t().cov() + middle.t().cov()) / 2
+    within += WITHIN * within.diagonal().mean() * torch.eye(leading)
+    wanted = F.normalize(torch.linalg.solve(within, border.mean(dim=0) - middle.mean(dim=0)), dim=0)
+    k = int(wanted.abs().argmax())
+    across = F.normalize(torch.eye(leading, dtype=torch.float64)[k] - wanted * wanted[k].sign(), dim=0)
+    A[:, :leading] -= 2 * torch.outer(A[:, :leading] @ across, across)
+    A = fix_signs(A)
+    sigma = coefficient_deviation(FeatureStore(draw, batch), A, factors.parts.double(), info.samples)
+    degrees = math.degrees(math.acos(abs(wanted[k])))
+    print(f"layer {info.layer}: appearance {k} turned to the background, by {degrees:.0f}°")
+    return replace(factors, appearances=A.float(), sigma=sigma.float(), info=replace(info, solver=info.solver + TURNED))
 
 
 def make_factors(out: Path, layer: int, R_S: int, masks: Tensor) -> Factors:
