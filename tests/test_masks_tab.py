@@ -50,8 +50,9 @@ def test_the_tab_opens_on_the_portrait_without_its_background(plain):
 
 
 def test_a_concept_is_chosen_with_its_own_sign_and_side(plain):
-    session = masks.choose_concept(plain, event(index=1))
-    assert masks.masking(session) == ConceptMask(1)
+    nameless = min(set(range(24)) - set(view.factors_of(plain).info.appearance_names))
+    session = masks.choose_concept(plain, event(index=nameless))
+    assert masks.masking(session) == ConceptMask(nameless)
     number, sign = masks.background(plain)
     assert masks.masking(masks.choose_concept(session, event(index=number))) == ConceptMask(number, sign, rest=True)
     assert masks.choose_concept(session, event(index=1, of="other concepts")) is None
