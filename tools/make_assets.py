@@ -226,6 +226,7 @@ def make_factors(out: Path, layer: int, R_S: int, masks: Tensor) -> Factors:
     loaded = catalogue.generator(NAME)
     resolution = loaded.generator.resolution
     factors = fit_layer(NAME, loaded, layer, R_S=R_S, psi=registry.GENERATORS[NAME].default_psi)
+    factors = turned_to_background(loaded.generator, factors)
     names = name_parts(factors, masks, resolution), name_concepts(loaded.generator, factors)
     factors = factors.with_info(part_names=names[0], appearance_names=names[1])
     factors.save(factors.path(out))
