@@ -135,7 +135,7 @@ def demo(page: Page, named: str, where: tuple[float, float], look: int) -> Film:
         film.lasts[-1] = 130
     page.mouse.up()
     film.show(700)
-    film.glide(page.locator(f"#named button[title='{named}']"))
+    film.glide(page.locator("#named button", has_text=named))
     film.press(1800, wait=2500)
     return film
 
@@ -184,7 +184,7 @@ def main() -> None:
         save(page.screenshot(full_page=True), args.out / "dark.png")
         page = open_page(browser, url, 390, 844, is_mobile=True, has_touch=True, device_scale_factor=2)
         save(page.screenshot(full_page=True), args.out / "phone.png")
-        page = open_page(browser, url, 1280, 1340)
+        page = open_page(browser, url, 1280, 1300)
         demo(page, *DEMO).save(args.out / "demo.webp")
         browser.close()
     app.demo.close()
