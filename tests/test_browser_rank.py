@@ -29,6 +29,7 @@ def choose_concept(page) -> str:
     """The third concept; its name."""
     tile = page.locator("#rank-concepts button").nth(2)
     tile.click()
+    expect(tile).to_have_attribute("aria-pressed", "true")  # what follows it has come, and replaces no field any more
     return tile.get_attribute("title")
 
 
