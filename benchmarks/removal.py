@@ -68,9 +68,9 @@ def main() -> None:
         likeness = border_scores(Z, factors.appearances, factors.mean, generator.frame(layer))
         for thing in ("hat", "glasses", "object"):
             rows: dict[str, list] = {}
+            without = Wish(f"{thing} off", {thing: 0.1})
             for seed in range(10**4):
                 z = torch.from_numpy(np.random.RandomState(seed).randn(1, generator.z_dim).astype(np.float32))
-                without = Wish(f"{thing} off", {thing: 0.1})
                 if not without.fits(portraits.factors_of_latents(z)):
                     continue
                 pair = torch.cat(true_pictures(z, without, generator.resolution))

@@ -34,6 +34,15 @@ def url():
     app.demo.close()
 
 
+@pytest.fixture
+def empty_home(tmp_path, monkeypatch):
+    """Nobody has fitted, looked at or published anything."""
+    from ui import view
+
+    monkeypatch.setenv("PANDA_HOME", str(tmp_path))
+    view.kept._items.clear()
+
+
 @pytest.fixture(scope="module")
 def chromium():
     from playwright.sync_api import sync_playwright  # tests without a browser do without it

@@ -3,18 +3,9 @@
 import pytest
 from playwright.sync_api import expect
 
-from ui import view
-
 from .browser import rows, serious
 
-pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch):
-    """Nobody has published anything."""
-    monkeypatch.setenv("PANDA_HOME", str(tmp_path))
-    view.kept._items.clear()
+pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("empty_home")]
 
 
 def cards(page):

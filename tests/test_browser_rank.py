@@ -5,18 +5,11 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from ui import rank, view
+from ui import rank
 
 from .browser import click_part, rows, serious
 
-pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch):
-    """No pictures have been looked at."""
-    monkeypatch.setenv("PANDA_HOME", str(tmp_path))
-    view.kept._items.clear()
+pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("empty_home")]
 
 
 def open_tab(page):
