@@ -155,7 +155,7 @@ def generate(recipe: str) -> tuple[PIL.Image.Image, str]:
 @plainly
 def edit(recipe: str, part: float, appearance: float, strength: float) -> tuple[PIL.Image.Image, str]:
     """The recipe with one more edit: an appearance at a part of its generator's default layer, in units of strength."""
-    made, numbers = read_recipe(recipe), {"appearance": whole(appearance), "strength": strength}
+    made, numbers = parse_recipe(recipe), {"appearance": whole(appearance), "strength": strength}
     added = Edit("add", *view.default(made), Region((whole(part),)), **numbers)
     return answer(read_recipe(view.with_last(made, added).to_json()))
 

@@ -41,12 +41,13 @@ class Step:
 class Renderer:
     """Runs recipes. Everything follows from the recipe alone; the cache of heads only saves time and may be empty.
 
-    memory: bytes of features that one batch of variants may take at its widest layer; cached: how many heads are kept.
+    memory: bytes of features that one batch of variants may take at its widest layer; cached: how many heads are kept,
+    and half as many pictures.
     """
 
     def __init__(self, catalogue: Catalogue | None = None, memory: int = 2**25, cached: int = 16):
         self.catalogue = Catalogue() if catalogue is None else catalogue
-        self._memory, self._cache = memory, Recent(cached)
+        self._memory, self._cache, self._pictures = memory, Recent(cached), Recent(cached // 2)
         self._backgrounds: dict[Hashable, tuple[int, int]] = {}
 
     def generator(self, recipe: Recipe) -> SplitGenerator:
@@ -75,9 +76,14 @@ class Renderer:
     def image(self, recipe: Recipe) -> Tensor:
         """The edited picture, [1, 3, h, w]; the head of the last edit that is on is kept for its next strength."""
         order = recipe.ordered()
-        if not order:
-            return self._cache.get(("base", *_origin(recipe)), lambda: self._tail(recipe, self._start(recipe)))
-        return self.finish(self.prepare(recipe, order[-1]), recipe, order[-1])
+
+        def make() -> Tensor:
+            if not order:
+                return self._tail(recipe, self._start(recipe))
+            return self.finish(self.prepare(recipe, order[-1]), recipe, order[-1])
+
+        self.generator(recipe)  # refuses other weights
+        return self._pictures.get((*_origin(self.pin(recipe)), *(recipe.edits[i] for i in order)), make)
 
     @torch.inference_mode()
     def prepare(self, recipe: Recipe, index: int) -> Cut:

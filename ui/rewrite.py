@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import gradio as gr
 import PIL.Image
 
-from panda_core.recipes import Edit, Region
+from panda_core.recipes import Edit, Region, parse_recipe
 
 from . import view
 from .concepts import clicked_concept, concept_name, concept_picture, concept_tiles, concepts_of
@@ -140,7 +140,7 @@ def rewrite(recipe: str, source: float, target: float, strength: float) -> tuple
 
     Returns the picture and the new recipe.
     """
-    made = read_recipe(recipe)
+    made = parse_recipe(recipe)
     numbers = {"source": whole(source), "target": whole(target), "strength": strength}
     edit = Edit("rewrite", *view.default(made), Region(all=True), **numbers)
     return answer(read_recipe(view.with_last(made, edit).to_json()))

@@ -20,6 +20,7 @@ from panda_core.factorization import Cancelled, Progress
 from panda_core.factors import Factors, scale_parts
 from panda_core.generators.registry import GENERATORS, GeneratorSpec
 from panda_core.generators.split import SplitGenerator
+from panda_core.hub import find_local
 from panda_core.images import PALETTE, difference, heat_map, png_bytes, to_pil
 from panda_core.presets import Preset, presets
 from panda_core.recipes import Edit, Mask, Recipe, Region, encode_link, parse_recipe, parse_region
@@ -155,7 +156,7 @@ def opened(recipe: Recipe, own: tuple[str, ...] = ()) -> Session:
     Raises: ValueError if it needs factors that this page does not have, or a download, or does not fit the generator.
     """
     spec = renderer.catalogue.spec(recipe.generator)
-    if recipe.generator in GENERATORS and renderer.catalogue.here()[recipe.generator] is None:
+    if recipe.generator in GENERATORS and find_local(spec.sources) is None:
         raise ValueError(
             f"The picture is made by {spec.title}, which has to be downloaded first: open it under Picture settings, "
             "Generator, and try again."
