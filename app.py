@@ -24,7 +24,7 @@ from ui.further import others_panel, refine, refine_panel, sweep_panel
 from ui.gallery import enabled, gallery_panel, unpublish
 from ui.generators import generators_panel
 from ui.masks import RESULTS, masks_tab, saliency
-from ui.named import named_panel
+from ui.named import named, named_panel
 from ui.page import (
     BUDGETS,
     JOBS,
@@ -148,13 +148,19 @@ def open_file(session: Session, data: bytes | None) -> Session:
 
 @plainly
 def generate(recipe: str) -> tuple[PIL.Image.Image, str]:
-    """The picture of a recipe (JSON text, contracts: Recipe). Returns the picture and the recipe with its weights."""
+    """The picture of a recipe: JSON text such as {"v": 1, "generator": "portraits", "seed": 7}, and perhaps "edits".
+
+    Returns the picture and the recipe with its weights.
+    """
     return answer(read_recipe(recipe))
 
 
 @plainly
 def edit(recipe: str, part: float, appearance: float, strength: float) -> tuple[PIL.Image.Image, str]:
-    """The recipe with one more edit: an appearance at a part of its generator's default layer, in units of strength."""
+    """The recipe (JSON text) with one more edit: an appearance at a part of its generator's default layer.
+
+    Both are numbers from 0; strength is about -4 to 4. Returns the picture and the new recipe.
+    """
     made, numbers = parse_recipe(recipe), {"appearance": whole(appearance), "strength": strength}
     added = Edit("add", *view.default(made), Region((whole(part),)), **numbers)
     return answer(read_recipe(view.with_last(made, added).to_json()))
@@ -167,7 +173,9 @@ def endpoints() -> None:
     button = gr.Button(visible=False)
     button.click(generate, recipe, [image, recipe], api_name="generate")
     name, token = gr.Textbox(visible=False, label="name"), gr.Textbox(visible=False, label="token")
-    button.click(unpublish, [name, token], name, api_name="unpublish")
+    button.click(unpublish, [name, token], name, api_name="unpublish", api_visibility="undocumented")
+    times = gr.Number(1, visible=False, label="strength")
+    button.click(named, [recipe, name, times], [image, recipe], api_name="named")
     button.click(edit, [recipe, part, appearance, strength], [image, recipe], api_name="edit")
     button.click(remove, [recipe, part], [image, recipe], api_name="remove")
     source, target = (gr.Number(visible=False, label=name) for name in ("source", "target"))
@@ -260,6 +268,7 @@ THEME = gr.themes.Base(
 )
 LAUNCH = {"theme": THEME, "css": read("page.css"), "ssr_mode": False, "run_history": False, "max_file_size": "8mb",
           "footer_links": ["api"], "state_session_capacity": 500, "enable_monitoring": False, "pwa": False,
+          "mcp_server": True,
           "app_kwargs": {"middleware": [Middleware(Door, budgets=BUDGETS, status=status)]}}  # fmt: skip
 
 if __name__ == "__main__":

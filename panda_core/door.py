@@ -148,7 +148,7 @@ class Door:
         code, words = self._refusal(scope)
         if not code:
             try:
-                return await self.app(scope, receive, watched)
+                return await self.app(_telling_who(scope), receive, watched)
             except Exception as error:
                 if begun:
                     raise
@@ -176,3 +176,13 @@ class Door:
         if works and not self.budgets.spend(who, FIRST):
             return 429, {"detail": BUSY}
         return 0, {}
+
+
+def _telling_who(scope: dict) -> dict:
+    """What an assistant asks for (MCP) is asked again by the server of itself, with the headers of the first request:
+    they say who it was, or it would seem to come from this machine, which has no limits."""
+    if "/gradio_api/mcp" not in scope["path"]:
+        return scope
+    headers, peer = dict(scope["headers"]), (scope.get("client") or ("",))[0].encode()
+    headers[b"x-forwarded-for"] = b", ".join(filter(None, (headers.get(b"x-forwarded-for"), peer)))
+    return scope | {"headers": list(headers.items())}

@@ -22,7 +22,7 @@ os.environ["GRADIO_TEMP_DIR"] = TEMP.name  # components read it when app.py is i
 
 @pytest.fixture(scope="session")
 def url():
-    """One running page for all browser tests: no visitor of it knows of another."""
+    """One running page for all tests that need one: no visitor of it knows of another."""
     import app
 
     with socket.socket() as free:

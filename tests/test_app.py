@@ -385,7 +385,7 @@ def test_edit_refuses_what_the_validator_refuses(start, values):
 def test_the_public_endpoints_are_a_decision():
     dependencies = app.demo.get_config_file()["dependencies"]
     public = {d["api_name"] for d in dependencies if d["api_visibility"] == "public"}
-    assert public == {"generate", "edit", "remove", "saliency", "rewrite", "rank", "fit", "refine", "unpublish"}
+    assert public == {"generate", "edit", "remove", "saliency", "rewrite", "rank", "fit", "refine", "named"}
 
 
 def test_a_move_that_changes_nothing_does_not_swallow_a_step(edited):

@@ -71,6 +71,7 @@ TABLE: dict[str, list | dict] = {
     "factors.rename_appearance": ["grin"],
     "factors.fit": [RECIPE, 3, 4, 0, 256],
     "named.choose_named": {"index": 0},
+    "named.named": [RECIPE, "open mouth"],
     "further.try_others": [],
     "further.sweep": [],
     "further.sweep_as_webp": [],

@@ -3,15 +3,17 @@
 from dataclasses import replace
 
 import gradio as gr
+import PIL.Image
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from panda_core.presets import Preset
-from panda_core.recipes import Recipe
+from panda_core.recipes import Recipe, parse_recipe
 
 from . import view
-from .page import Page, clicked
+from .page import Page, answer, clicked, number, plainly, read_recipe
+from .rows import MOST
 from .session import Session
 from .widgets import Tiles
 
@@ -71,3 +73,19 @@ def choose_named(session: Session, evt: gr.EventData) -> Session | None:
     preset = clicked(evt, "named edit", view.presets_of(generator), generator)
     there = [number for number, row in enumerate(session.rows) if preset and row.preset == preset]
     return session.remove(there[-1]) if there else preset and session.append(*preset.edits)
+
+
+@plainly
+def named(recipe: str, name: str, strength: float = 1.0) -> tuple[PIL.Image.Image, str]:
+    """The recipe (JSON text) with one of its generator's named edits more, such as "open mouth" or "glasses off".
+
+    An unknown name is answered with the names that there are. strength: 0 to 2 times as strong as named. Returns the
+    picture and the new recipe.
+    """
+    made = parse_recipe(recipe)
+    found = {preset.name: preset for preset in view.presets_of(made.generator)}
+    if name not in found:
+        raise ValueError(f"There is no named edit {name!r:.60}; there are: {', '.join(found) or 'none'}.")
+    times = number("strength", strength, 0.0, MOST)
+    edits = (*made.edits, *(edit.scaled(times) for edit in found[name].edits))
+    return answer(read_recipe(replace(made, edits=edits).to_json()))

@@ -1,0 +1,73 @@
+"""The endpoints as tools for assistants (MCP), over a real client."""
+
+import asyncio
+import json
+
+import pytest
+from mcp import ClientSession
+from mcp.client.streamable_http import streamablehttp_client
+
+from panda_core.recipes import parse_recipe
+
+RECIPE = '{"v": 1, "generator": "portraits", "seed": 7}'
+TOOLS = {"generate", "named", "edit", "remove", "saliency", "rewrite", "rank", "fit", "refine"}
+
+
+@pytest.fixture
+def ask(url):
+    """ask(what) -> what(session) of an assistant that has just come."""
+
+    def ask(what, **headers):
+        async def run():
+            client = streamablehttp_client(f"{url}gradio_api/mcp/", headers=headers)
+            async with client as (receive, send, _), ClientSession(receive, send) as session:
+                await session.initialize()
+                return await what(session)
+
+        return asyncio.run(run())
+
+    return ask
+
+
+def test_every_endpoint_is_a_tool_with_a_clean_name_and_words(ask):
+    tools = ask(lambda session: session.list_tools()).tools
+    assert {tool.name for tool in tools} == TOOLS
+    assert all(len(tool.description) > 100 for tool in tools)
+
+
+def test_an_assistant_makes_a_named_edit(ask):
+    made = ask(lambda session: session.call_tool("named", {"recipe": RECIPE, "name": "open mouth", "strength": 2}))
+    assert not made.isError
+    texts = "".join(block.text for block in made.content if block.type == "text")
+    recipe = texts[texts.index('{"v') : texts.rindex("}") + 1]
+    usual = ask(lambda session: session.call_tool("named", {"recipe": RECIPE, "name": "open mouth"}))
+    assert len(parse_recipe(json.loads(recipe)).edits) > 1 and usual.content != made.content
+
+
+def test_a_wrong_name_is_answered_with_the_names(ask):
+    made = ask(lambda session: session.call_tool("named", {"recipe": RECIPE, "name": "fly away"}))
+    assert made.isError and "open mouth" in made.content[0].text and "Traceback" not in made.content[0].text
+
+
+def test_what_an_assistant_asks_for_counts_for_who_sent_it(ask):
+    """The server asks itself; the one who asked first must not pass for this machine, which has no limits."""
+    import app
+
+    before = len(app.BUDGETS)
+    ask(lambda session: session.call_tool("generate", {"recipe": RECIPE}), **{"x-forwarded-for": "9.1.2.3"})
+    assert len(app.BUDGETS) == before + 1
+
+
+@pytest.mark.parametrize("told", [(), ((b"x-forwarded-for", b"127.0.0.1"),)])
+def test_a_direct_peer_is_told_on(told):
+    from panda_core.door import Budgets, Door
+
+    seen = []
+
+    async def page(scope, receive, send):
+        seen.extend(value for name, value in scope["headers"] if name == b"x-forwarded-for")
+
+    scope = {"type": "http", "method": "POST", "path": "/gradio_api/mcp/", "client": ("9.9.9.9", 1)}
+    scope["headers"] = [(b"content-length", b"2"), *told]
+    asyncio.run(Door(page, Budgets(), dict)(scope, None, None))
+    assert seen[0].endswith(b"9.9.9.9") and len(seen) == 1
