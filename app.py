@@ -270,7 +270,8 @@ THEME = gr.themes.Base(
 LAUNCH = {"theme": THEME, "css": read("page.css"), "ssr_mode": False, "run_history": False, "max_file_size": "8mb",
           "footer_links": ["api"], "state_session_capacity": 500, "enable_monitoring": False, "pwa": False,
           "mcp_server": True,
-          "app_kwargs": {"middleware": [Middleware(Door, budgets=BUDGETS, status=status), Middleware(Preview)]}}  # fmt: skip
+          "app_kwargs": {"middleware": [Middleware(Door, budgets=BUDGETS, status=status),
+                                        Middleware(Preview)]}}  # fmt: skip
 
 if __name__ == "__main__":
     if os.environ.get("SPACE_ID") or os.environ.get("PANDA_LOG") == "1":

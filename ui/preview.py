@@ -79,14 +79,15 @@ def preview(link: str | None) -> bytes:
     afford()
     with counted("previewed"):
         recipe = read(link)
-    if recipe in KEPT:
-        return KEPT.get(recipe)
+    if jpeg := KEPT.get(recipe):
+        return jpeg
     afford()
     return KEPT.put(recipe, drawn(recipe))
 
 
 @plainly
 def drawn(recipe: Recipe | None) -> bytes:
+    """The JPEG, drawn where the networks are."""
     try:
         recipe = view.opened(recipe or view.start().recipe).recipe
     except ValueError:  # it does not fit the generator
@@ -96,17 +97,17 @@ def drawn(recipe: Recipe | None) -> bytes:
 
 
 def composed(pictures: list[Image.Image]) -> bytes:
-    """Pictures side by side as a JPEG, on the colour of their edges, darkened."""
+    """Pictures of one size side by side as a JPEG, on the colour of their edges, darkened."""
     strip = pictures[-1].resize((32, 32), Image.Resampling.BOX)
     edge = [strip.getpixel((x, y)) for x in range(32) for y in (range(32) if x in (0, 31) else (0, 31))]
     sheet = Image.new("RGB", SIZE, tuple(sum(c) * 2 // 5 // len(edge) for c in zip(*edge)))
-    mask = Image.new("L", (4 * SIDE, 4 * SIDE))
-    ImageDraw.Draw(mask).rounded_rectangle((0, 0, 4 * SIDE, 4 * SIDE), 4 * ROUND, fill=255)
-    mask = mask.resize((SIDE, SIDE), Image.Resampling.BOX)
-    left = (SIZE[0] - len(pictures) * (SIDE + GAP) + GAP) // 2
+    w, h = (SIDE * length // max(pictures[-1].size) for length in pictures[-1].size)
+    mask = Image.new("L", (4 * w, 4 * h))  # drawn large, so that its corners are smooth
+    ImageDraw.Draw(mask).rounded_rectangle((0, 0, 4 * w - 1, 4 * h - 1), 4 * ROUND, fill=255)
+    mask = mask.resize((w, h), Image.Resampling.BOX)
+    left, top = (SIZE[0] - len(pictures) * (w + GAP) + GAP) // 2, (SIZE[1] - h) // 2
     for i, picture in enumerate(pictures):
-        large = picture.resize((SIDE, SIDE), Image.Resampling.LANCZOS)
-        sheet.paste(large, (left + i * (SIDE + GAP), (SIZE[1] - SIDE) // 2), mask)
+        sheet.paste(picture.resize((w, h), Image.Resampling.LANCZOS), (left + i * (w + GAP), top), mask)
     out = io.BytesIO()
     sheet.save(out, "JPEG", quality=88, subsampling=0)
     return out.getvalue()
