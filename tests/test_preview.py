@@ -36,7 +36,7 @@ def start(web) -> bytes:
     return web.get("preview.jpg").content
 
 
-def tags(answer) -> dict[str, list[str]]:
+def tags(answer: httpx.Response) -> dict[str, list[str]]:
     """Name -> contents of all <meta> of a page that chats read."""
     assert answer.status_code == 200
     found = re.findall(r'<meta\s+(?:property|name)="([^"]*)"\s+content="([^"]*)"\s*/>', answer.text)
@@ -45,13 +45,13 @@ def tags(answer) -> dict[str, list[str]]:
     return {name: [c for n, c in found if n == name] for name, _ in found}
 
 
-def only(answer) -> dict[str, str]:
+def only(answer: httpx.Response) -> dict[str, str]:
     found = tags(answer)
     assert all(len(contents) == 1 and contents[0] for contents in found.values()), found
     return {name: contents[0] for name, contents in found.items()}
 
 
-def is_preview(answer) -> bool:
+def is_preview(answer: httpx.Response) -> bool:
     image = Image.open(io.BytesIO(answer.content))
     image.load()
     return (answer.headers["content-type"], image.format, image.size) == ("image/jpeg", "JPEG", (1200, 630))

@@ -141,7 +141,7 @@ def tags(title: str, home: str, link: str | None) -> str:
 def with_tags(page: str, lines: str) -> str:
     """A page whose head has these tags and no others of their kind; nothing from its first script on is touched."""
     head, script, rest = page.partition("<script")
-    return FOUND.sub("", head).replace("<meta", f"{lines}\n<meta", 1) + script + rest
+    return f"{FOUND.sub('', head)}{lines}\n{script}{rest}"
 
 
 async def asked(request: Request, function: Callable[[str | None], Any]) -> Any:
