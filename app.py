@@ -45,7 +45,7 @@ from ui.region import region_panel
 from ui.remove import remove, remove_tab
 from ui.rewrite import rewrite, rewrite_tab
 from ui.session import Session
-from ui.widgets import Picture, Tiles, read
+from ui.widgets import Picture, Slider, Tiles, read
 
 PIL.Image.MAX_IMAGE_PIXELS = 4_000_000  # a visitor's picture; Pillow refuses twice as many
 
@@ -69,7 +69,7 @@ def picture_panel(page: Page) -> tuple[Picture, gr.HTML]:
     named_panel(page)
     with gr.Accordion("Picture settings", open=False, elem_id="settings"):
         layer = gr.Radio([], label="Size of the parts", elem_id="layer", interactive=True)
-        psi = gr.Slider(0, 1, 0.8, step=0.05, label="Variety (ψ)", elem_id="psi", interactive=True, buttons=[])
+        psi = Slider(0, 1, 0.8, step=0.05, label="Variety (ψ)", elem_id="psi", interactive=True, buttons=[])
         generators_panel(page)
 
     def show_psi(session: Session):
@@ -79,7 +79,7 @@ def picture_panel(page: Page) -> tuple[Picture, gr.HTML]:
         return gr.Slider(minimum=limits[0], maximum=max(limits[1], session.recipe.psi), value=session.recipe.psi)
 
     page.follow(picture, lambda s: {"scene": view.scene(s), "frame": view.frame(s)})
-    page.follow(words, lambda s: sentence(view.frame(s)["words"]))
+    page.follow(words, lambda s: sentence(words_of(s)))
     page.follow(seed, lambda s: s.recipe.seed)
     page.follow(layer, lambda s: gr.Radio(choices=view.layer_words(s), value=s.layer))
     page.follow(psi, show_psi)
@@ -121,6 +121,13 @@ def share_panel(page: Page) -> None:
     offer(code, view.python_lines, COPY_JS)
     page.save(png.click, view.picture_file)
     page.on(file.upload, open_file, file)
+
+
+def words_of(session: Session) -> str:
+    """What the edits did; of the start page's, that they are an example."""
+    if session.recipe.edits and session.recipe == view.start().recipe and not session.past:
+        return f"An example to begin with: {view.edits_words(session)}. Change it, or press Reset."
+    return view.frame(session)["words"]
 
 
 def roll(session: Session) -> Session:

@@ -8,13 +8,13 @@ import gradio as gr
 from . import view
 from .page import QUIET, Page, changing, heading, sent, sentence
 from .session import Session
-from .widgets import Edits, Picture
+from .widgets import Edits, Picture, Slider
 
 PAUSE = 1.5  # seconds of rest after which a move of the slider is another step of undo
 
 
 def edits_panel(page: Page, picture: Picture, words: gr.HTML) -> None:
-    strength = gr.Slider(-4, 4, 0, step=0.1, label="Strength", elem_id="strength", interactive=True, buttons=[])
+    strength = Slider(-4, 4, 0, step=0.1, label="Strength", elem_id="strength", interactive=True, buttons=[])
     gr.HTML(heading("Your edits"))
     edits = Edits(elem_id="edits")
     with gr.Row(elem_classes="actions"):

@@ -20,7 +20,7 @@ from . import view
 from .jobs import tell
 from .page import Page, figure, open_seed, plainly, read_recipe, sentence, whole
 from .session import Session
-from .widgets import Tiles
+from .widgets import Slider, Tiles
 
 OTHERS, STRENGTHS = 16, 13  # pictures to try edits on; stops of a sweep, which goes there and back
 METHODS = [("As learned", "none"), ("Refined", "dense"), ("Refined among neighbours", "graph")]
@@ -138,7 +138,8 @@ def swept(session: Session) -> bytes | None:
 def show_sweep(session: Session) -> str:
     data = swept(session)
     if data is None:
-        return "<p>From one end of the slider to the other, as a moving picture. Choose a look first.</p>"
+        first = "" if session.active is not None else " Choose a look first."
+        return f"<p>From one end of the slider to the other, as a moving picture.{first}</p>"
     return figure(f"data:image/webp;base64,{base64.b64encode(data).decode()}", session.made(sweep)[-1])
 
 
@@ -166,7 +167,7 @@ def sweep_file(session: Session, kind: str) -> tuple[str, bytes]:
 def refine_panel(page: Page) -> None:
     with page.fold("Parts refined to this picture", elem_id="refine"):
         method = gr.Radio(METHODS, label="Outline of the parts", value="none", interactive=True, elem_id="method")
-        k = gr.Slider(4, 128, 32, step=1, label="Neighbours (fewer follow the picture more closely)", visible=False,
+        k = Slider(4, 128, 32, step=1, label="Neighbours (fewer follow the picture more closely)", visible=False,
                       interactive=True, buttons=[], elem_id="neighbours")  # fmt: skip
         page.follow(method, lambda s: s.refine)
         page.follow(k, show_neighbours)

@@ -42,6 +42,7 @@ def rewrite_tab(page: Page) -> None:
 
     page.follow(here, show_where)
     page.follow(words, lambda s: sentence(what(s)))
+    page.follow(button, lambda s: gr.Button(interactive=None not in (chosen(s).source, chosen(s).target)))
     page.on(here.input, choose_here, here)
     page.on(button.click, do_rewrite)
 

@@ -36,10 +36,10 @@ MOST_PARTS, MOST_SAMPLES = 64, 4096  # of a fit
 LONGEST_REFIT, REFITS = 60.0, threading.BoundedSemaphore(1)  # seconds of one that a link asks for; how many at once
 SEEN = 0.02  # mean change in [-1, 1] units below which nothing visible happened
 OUTSIDE = [  # mean change outside the region, as a share of that inside it, and what is said below that
-    (0.1, "Almost nothing changed outside the region."),
-    (0.3, "A little changed outside the region too."),
-    (0.8, "Much changed outside the region too."),
-    (float("inf"), "As much changed outside the region as inside."),
+    (0.1, "The rest of the picture stayed as it was."),
+    (0.3, "The rest of the picture changed a little too."),
+    (0.8, "The rest of the picture changed much too."),
+    (float("inf"), "The rest of the picture changed as much."),
 ]
 renderer = Renderer(cached=48)
 
@@ -570,8 +570,9 @@ def python_lines(session: Session) -> str:
 
 
 def picture_file(session: Session) -> str:
-    """The PNG with its recipe inside, and what to call it: JSON for the page's script."""
-    return saved(session.recipe, to_pil(renderer.image(session.recipe))[0])
+    """The PNG with its recipe inside, as large as the page shows it at least: JSON for the page's script."""
+    image = renderer.image(session.recipe)
+    return saved(session.recipe, to_pil(resized(image, FRAME_SIDE) if image.shape[-1] < FRAME_SIDE else image)[0])
 
 
 def saved(recipe: Recipe, image: Image.Image, kind: str = "") -> str:
