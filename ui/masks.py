@@ -205,7 +205,9 @@ def try_mask(session: Session, report) -> int:
     after, plain = session.recipe.seed, ConceptMask(masking(session).appearance)
     where = session.recipe, session.layer, session.factors_id, view.seeds_from(after + 1, OTHERS)
     made = picture_masks(plain, view.renderer, *where, report)
-    held.put(others_key(session, after), [(to_pil(view.resized(image, THUMBNAIL))[0], grid) for _, image, grid in made])
+    held.hold(
+        others_key(session, after), [(to_pil(view.resized(image, THUMBNAIL))[0], grid) for _, image, grid in made]
+    )
     return after
 
 

@@ -143,7 +143,7 @@ def answer(session: Session) -> Answer | None:
         os.utime(index.folder)  # what was used last is dropped last
         scores = index.weighted(terms, count)
         most, least = index.extremes(scores, SHOWN)
-        found = view.kept.put(("ranking", asked), Answer(most.tolist(), least.tolist(), scores, index.folder))
+        found = view.kept.hold(("ranking", asked), Answer(most.tolist(), least.tolist(), scores, index.folder))
     return found
 
 

@@ -5,7 +5,6 @@ import io
 import json
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 from hashlib import sha256
@@ -23,6 +22,7 @@ from panda_core.generators.split import SplitGenerator
 from panda_core.hub import find_local
 from panda_core.images import PALETTE, difference, heat_map, png_bytes, to_pil
 from panda_core.presets import Preset, presets
+from panda_core.recent import Recent
 from panda_core.recipes import Edit, Mask, Recipe, Region, encode_link, parse_recipe, parse_region
 from panda_core.rendering import Renderer, edit_alpha
 
@@ -44,43 +44,22 @@ OUTSIDE = [  # mean change outside the region, as a share of that inside it, and
 renderer = Renderer(cached=48)
 
 
-class Kept:
+class Kept(Recent):
     """Small results by what they depend on, the latest few hundred; a lost one is made again.
 
-    What is put here by name, and what a job makes, cannot be made again by who shows it: gpu.py carries it between
-    processes.
+    What is held, and what a job makes, cannot be made again by who shows it: gpu.py carries it between processes.
     """
 
     everywhere: list["Kept"] = []
 
     def __init__(self, most: int):
-        self._most, self._lock, self._items = most, threading.Lock(), OrderedDict()
-        self.results: OrderedDict[Hashable, object] = OrderedDict()
+        super().__init__(most)
+        self.results = Recent(RESULTS)
         Kept.everywhere.append(self)
 
-    def get(self, key: Hashable, make: Callable | None = None):
-        """What is kept under `key`, else what `make` makes; None where neither is."""
-        with self._lock:
-            if key in self._items:
-                self._items.move_to_end(key)
-                return self._items[key]
-        return None if make is None else self._keep(self._items, key, make(), self._most)
-
-    def items(self) -> dict:
-        with self._lock:
-            return dict(self._items)
-
-    def put(self, key: Hashable, value):
-        self._keep(self.results, key, value, RESULTS)
-        return self._keep(self._items, key, value, self._most)
-
-    def _keep(self, items: OrderedDict, key: Hashable, value, most: int):
-        with self._lock:
-            items[key] = value
-            items.move_to_end(key)
-            while len(items) > most:
-                items.popitem(last=False)
-            return value
+    def hold(self, key: Hashable, value):
+        self.results.put(key, value)
+        return self.put(key, value)
 
 
 kept = Kept(256)
