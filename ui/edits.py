@@ -47,7 +47,7 @@ def slider(session: Session):
     if row is None:
         label, value = "Strength (choose a look first)", 0
     else:
-        label = f"Strength of {', '.join(view.row_words(session, row))}{'' if row.is_one else ' (1 is as named)'}"
+        label = f"Strength of {', '.join(view.row_words(session, row))}{'' if row.is_one else ' (1 is usual)'}"
         value = view.row_strength(session, row)
     return gr.Slider(minimum=least, maximum=most, value=value, interactive=row is not None, label=label)
 

@@ -30,7 +30,7 @@ METHODS = [("As learned", "none"), ("Refined", "dense"), ("Refined among neighbo
 
 
 def others_panel(page: Page) -> None:
-    with page.fold("On sixteen other seeds", elem_id="others"):
+    with page.fold("On sixteen other pictures", elem_id="others"):
         go = gr.Button("Try these edits on sixteen other pictures", size="sm", elem_id="try")
         page.job(go.click, try_others)
         words, tiles = gr.HTML(), Tiles(group="The same edits on other seeds")
@@ -94,8 +94,8 @@ def others_tiles(session: Session) -> dict:
 
 
 def sweep_panel(page: Page) -> None:
-    with page.fold("Sweep of the strength", elem_id="sweep"):
-        go = gr.Button("Animate the strength of the edit in hand", size="sm", elem_id="animate")
+    with page.fold("The strength as a film", elem_id="sweep"):
+        go = gr.Button("Animate the strength of this edit", size="sm", elem_id="animate")
         page.job(go.click, sweep)
         shown = gr.HTML()
         with gr.Row(elem_classes="actions"):
@@ -111,7 +111,7 @@ def sweep(session: Session, report) -> tuple:
     """Makes the animation of the edit in hand, from one end of its slider to the other and back; returns its key."""
     row, (low, high) = session.row, view.ends(session)
     if row is None:
-        raise ValueError("There is no edit in hand; choose a look, or an edit from the list, first.")
+        raise ValueError("No edit is chosen; choose a look, or an edit from the list, first.")
     if not session.recipe.edits[row.start].on:
         session = session.switch(session.rows.index(row))
     session = session.set_strength(low)
@@ -202,7 +202,7 @@ def both_overlays(session: Session) -> str:
 
     learned = figure(overlay("none"), "As learned, the same for every picture")
     if session.refine == "none":
-        return learned + "<p>Refined parts follow the outlines of this very picture; the edit in hand follows them.</p>"
+        return learned + "<p>Refined parts follow the outlines of this very picture; the chosen edit follows them.</p>"
     return learned + figure(overlay(session.refine), "Refined to this picture")
 
 

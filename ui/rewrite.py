@@ -38,7 +38,7 @@ def rewrite_tab(page: Page) -> None:
     here = gr.Radio([], label="Where it is replaced", visible=False, interactive=True, elem_id="here")
     words = gr.HTML(elem_classes="hint")
     button = gr.Button("Rewrite", variant="primary", elem_id="rewrite")
-    gr.HTML(sentence("How it looks elsewhere: “On sixteen other seeds”, below."))
+    gr.HTML(sentence("How it looks elsewhere: “On sixteen other pictures”, below."))
 
     page.follow(here, show_where)
     page.follow(words, lambda s: sentence(what(s)))

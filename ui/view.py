@@ -435,7 +435,7 @@ def edit_rows(session: Session) -> dict:
     rows = []
     for row in session.rows:
         strength, (title, *more) = row_strength(session, row), row_words(session, row)
-        size = f"{strength:+.1f}" if row.is_one else "as named" if row.times == 1 else f"× {strength:.1f}"
+        size = f"{strength:+.1f}" if row.is_one else "as usual" if row.times == 1 else f"× {strength:.1f}"
         state = {"on": session.recipe.edits[row.start].on, "active": row == session.row}
         rows.append({"title": title, "look": ", ".join([*more, size])} | state)
     return {"rows": rows, "undo": len(session.past), "redo": len(session.future)}
