@@ -30,6 +30,9 @@ held = view.Kept(32)  # pictures and sheets of them, which are larger than what 
 
 def masks_tab(page: Page) -> None:
     gr.HTML(heading("Where it is, and what that cuts out"))
+    gr.HTML(
+        "<p>Cut out the person, the hair, a shirt: choose a look below, and see what it marks.</p>", elem_classes="hint"
+    )
     shown, words = gr.HTML(elem_id="mask-view"), gr.HTML(elem_id="mask-words")
     offset = Slider(-REACH, REACH, 0, step=0.1, label="Threshold (0 is the average amount)", buttons=[],
                        elem_id="mask-offset", interactive=True)  # fmt: skip

@@ -65,6 +65,7 @@ class Answer(NamedTuple):
 
 def rank_tab(page: Page) -> None:
     gr.HTML(heading("Choose what to order pictures by"))
+    gr.HTML("<p>See which of a thousand pictures show most of a look, and which least.</p>", elem_classes="hint")
     concepts = Tiles(group="Looks", elem_id="rank-concepts")
     there = gr.HTML()
     looks = Tiles(group="Looks of the chosen part", elem_id="rank-looks")

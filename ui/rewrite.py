@@ -26,6 +26,7 @@ class Rewriting:
 
 
 def rewrite_tab(page: Page) -> None:
+    gr.HTML("<p>Wherever the picture shows the left look, let it show the right one.</p>", elem_classes="hint")
     with gr.Row(equal_height=False):
         for role, title in ROLES.items():
             with gr.Column(min_width=240):
