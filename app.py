@@ -41,6 +41,7 @@ from ui.page import (
     sentence,
     whole,
 )  # fmt: skip
+from ui.preview import TITLE, Preview
 from ui.rank import rank, rank_tab
 from ui.region import region_panel
 from ui.remove import remove, remove_tab
@@ -233,7 +234,7 @@ def notice(session: Session) -> str:
     return f'<p role="alert">{html.escape(session.notice)}</p>' if session.notice else ""
 
 
-with gr.Blocks(title="PandA: click a part, change it", analytics_enabled=False, delete_cache=(3600, 7200)) as demo:
+with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, 7200)) as demo:
     page = Page()
     gr.HTML(read("header.html"), elem_id="header")
     page.follow(gr.HTML(visible=False, elem_id="notice"), lambda s: gr.HTML(notice(s), visible=bool(s.notice)))
@@ -291,7 +292,8 @@ THEME = gr.themes.Base(
 LAUNCH = {"theme": THEME, "css": read("page.css"), "ssr_mode": False, "run_history": False, "max_file_size": "8mb",
           "footer_links": ["api"], "state_session_capacity": 500, "enable_monitoring": False, "pwa": False,
           "mcp_server": True,
-          "app_kwargs": {"middleware": [Middleware(Door, budgets=BUDGETS, status=status)]}}  # fmt: skip
+          "app_kwargs": {"middleware": [Middleware(Door, budgets=BUDGETS, status=status),
+                                        Middleware(Preview)]}}  # fmt: skip
 
 if __name__ == "__main__":
     if os.environ.get("SPACE_ID") or os.environ.get("PANDA_LOG") == "1":
