@@ -97,6 +97,7 @@ ELSEWHERE = {
     "page.stopped",
     "app.open_file",
     "gallery.show_shuffled",
+    "app.community_post",
     "gallery.unpublish",
     "masks.pack_pairs",
     "factors.open_files",
