@@ -7,6 +7,7 @@ import html
 import logging
 import os
 import random
+from urllib.parse import urlencode
 
 import gradio as gr
 import PIL.Image
@@ -40,12 +41,13 @@ from ui.page import (
     sentence,
     whole,
 )  # fmt: skip
+from ui.preview import TITLE, Preview
 from ui.rank import rank, rank_tab
 from ui.region import region_panel
 from ui.remove import remove, remove_tab
 from ui.rewrite import rewrite, rewrite_tab
 from ui.session import Session
-from ui.widgets import Picture, Tiles, read
+from ui.widgets import Picture, Slider, Tiles, read
 
 PIL.Image.MAX_IMAGE_PIXELS = 4_000_000  # a visitor's picture; Pillow refuses twice as many
 
@@ -56,6 +58,8 @@ ADDRESS_JS = """(r) => { const u = new URL(window.location);
   if (r) u.searchParams.set('r', r); else u.searchParams.delete('r');
   history.replaceState(null, '', u); }"""
 COPY_JS = f"(text) => {{ {COPY.format('text')} return text; }}"
+POST_JS = "(url) => { window.open(url, '_blank', 'noopener'); }"
+SPACE = os.environ.get("SPACE_ID", "")
 
 
 def picture_panel(page: Page) -> tuple[Picture, gr.HTML]:
@@ -68,7 +72,7 @@ def picture_panel(page: Page) -> tuple[Picture, gr.HTML]:
     visited = Tiles(group="Pictures visited", elem_id="visited")
     with gr.Accordion("Picture settings", open=False, elem_id="settings"):
         layer = gr.Radio([], label="Size of the parts", elem_id="layer", interactive=True)
-        psi = gr.Slider(0, 1, 0.8, step=0.05, label="Variety (ψ)", elem_id="psi", interactive=True, buttons=[])
+        psi = Slider(0, 1, 0.8, step=0.05, label="Variety (ψ)", elem_id="psi", interactive=True, buttons=[])
         generators_panel(page)
 
     def show_psi(session: Session):
@@ -78,7 +82,7 @@ def picture_panel(page: Page) -> tuple[Picture, gr.HTML]:
         return gr.Slider(minimum=limits[0], maximum=max(limits[1], session.recipe.psi), value=session.recipe.psi)
 
     page.follow(picture, lambda s: {"scene": view.scene(s), "frame": view.frame(s)})
-    page.follow(words, lambda s: sentence(view.frame(s)["words"]))
+    page.follow(words, lambda s: sentence(words_of(s)))
     page.follow(seed, lambda s: s.recipe.seed)
     page.follow(layer, lambda s: gr.Radio(choices=view.layer_words(s), value=s.layer))
     page.follow(psi, show_psi)
@@ -117,9 +121,28 @@ def share_panel(page: Page) -> None:
         done.success(lambda: gr.Textbox(visible=True), None, shown, **QUIET)
 
     offer(link, view.link, SHARE_JS)
+    if SPACE:
+        post = gr.Button("Post to the community", size="md", elem_id="post")
+        post.click(reading(community_post), page.visit, given, **QUIET).success(None, given, None, js=POST_JS)
     offer(code, view.python_lines, COPY_JS)
     page.save(png.click, view.picture_file)
     page.on(file.upload, open_file, file)
+
+
+def words_of(session: Session) -> str:
+    """What the edits did; of the start page's, that they are an example."""
+    if session.recipe.edits and session.recipe == view.start().recipe and not session.past:
+        return f"An example to begin with: {view.edits_words(session)}. Change it, or press Reset."
+    return view.frame(session)["words"]
+
+
+def community_post(session: Session) -> str:
+    """Where a post in the Space's community begins, with the picture and its link."""
+    page = f"https://{os.environ.get('SPACE_HOST', '').split(',')[0]}"
+    query = urlencode({"r": view.link(session)})
+    text = f"![{view.edits_words(session)}]({page}/preview.jpg?{query})\n\n[Open it]({page}/?{query})"
+    post = {"title": view.edits_words(session)[:80] or "A picture", "description": text}
+    return f"https://huggingface.co/spaces/{SPACE}/discussions/new?{urlencode(post)}"
 
 
 def roll(session: Session) -> Session:
@@ -210,7 +233,7 @@ def notice(session: Session) -> str:
     return f'<p role="alert">{html.escape(session.notice)}</p>' if session.notice else ""
 
 
-with gr.Blocks(title="PandA: click a part, change it", analytics_enabled=False, delete_cache=(3600, 7200)) as demo:
+with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, 7200)) as demo:
     page = Page()
     gr.HTML(read("header.html"), elem_id="header")
     page.follow(gr.HTML(visible=False, elem_id="notice"), lambda s: gr.HTML(notice(s), visible=bool(s.notice)))
@@ -268,7 +291,8 @@ THEME = gr.themes.Base(
 LAUNCH = {"theme": THEME, "css": read("page.css"), "ssr_mode": False, "run_history": False, "max_file_size": "8mb",
           "footer_links": ["api"], "state_session_capacity": 500, "enable_monitoring": False, "pwa": False,
           "mcp_server": True,
-          "app_kwargs": {"middleware": [Middleware(Door, budgets=BUDGETS, status=status)]}}  # fmt: skip
+          "app_kwargs": {"middleware": [Middleware(Door, budgets=BUDGETS, status=status),
+                                        Middleware(Preview)]}}  # fmt: skip
 
 if __name__ == "__main__":
     if os.environ.get("SPACE_ID") or os.environ.get("PANDA_LOG") == "1":

@@ -176,7 +176,7 @@ def decode_link(text: str) -> Recipe:
         size = f"{len(text)} characters long" if isinstance(text, str) else _show(text)
         raise ValueError(f"The link is {size}; links have 2 to {MAX_LINK} characters.")
     if text[0] != "1":
-        raise ValueError(f"The link starts with {text[0]!r}; this version reads links that start with '1'.")
+        raise ValueError("The link is damaged, or made by another version of this page.")
     try:
         data = base64.b64decode(text[1:] + "=" * (-len(text[1:]) % 4), altchars=b"-_", validate=True)
         unpacker = zlib.decompressobj(-15, zdict=_ZDICT)

@@ -4,10 +4,13 @@ import base64
 import dataclasses
 import io
 import json
+import re
 import subprocess
 import sys
 import zlib
 from pathlib import Path
+from types import SimpleNamespace
+from urllib.parse import parse_qsl
 
 import gradio as gr
 import numpy as np
@@ -196,7 +199,7 @@ def test_the_whole_picture_is_a_region(edited):
 
 def test_a_rest_between_two_moves_of_the_slider_makes_two_steps(edited, monkeypatch):
     clock = iter([10.0, 10.2, 99.0])
-    monkeypatch.setattr(edits.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(edits, "time", SimpleNamespace(monotonic=lambda: next(clock)))  # not everybody's clock
     session = edited
     for strength in (0.5, 1.0, 2.0):
         session, *_ = edits.tick(session, strength)
@@ -300,8 +303,21 @@ def test_the_png_carries_the_recipe_and_opens(edited, start):
     opened = app.open_file(start, data)
     assert opened.recipe == edited.recipe
     assert opened.undo().recipe == start.recipe
-    assert np.array_equal(np.asarray(Image.open(io.BytesIO(data))), np.asarray(to_pil(picture(edited))[0]))
+    image = Image.open(io.BytesIO(data))
+    assert image.size == (view.FRAME_SIDE, view.FRAME_SIDE)  # as the page shows it
+    small = np.asarray(image.reduce(view.FRAME_SIDE // 64), np.int16)
+    assert np.abs(small - np.asarray(to_pil(picture(edited))[0], np.int16)).mean() < 2
     assert parse_recipe(read_recipe_json(data)).weights is not None
+
+
+def test_a_post_shows_the_picture_and_opens_it(edited, monkeypatch):
+    monkeypatch.setenv("SPACE_HOST", "me-panda.hf.space,panda.example")
+    where, _, query = app.community_post(edited).partition("?")
+    asked = dict(parse_qsl(query))
+    assert where.endswith("/discussions/new") and asked["title"] == view.edits_words(edited)
+    shown, opened = re.findall(r"\((https://me-panda\.hf\.space/[^)]*)\)", asked["description"])
+    assert "/preview.jpg?r=" in shown
+    assert page.open_link(dict(parse_qsl(opened.partition("?")[2]))["r"]).recipe.edits == edited.recipe.edits
 
 
 def test_copy_as_python_makes_the_same_picture(edited, tmp_path):

@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 from .browser import rows, serious
 
 pytestmark = pytest.mark.browser
-FOLDS = ("On sixteen other seeds", "Sweep of the strength", "Parts refined to this picture")
+FOLDS = ("On sixteen other pictures", "The strength as a film", "Parts refined to this picture")
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +41,7 @@ def test_a_named_edit_then_the_same_on_sixteen_seeds(visit):
     expect(rows(page)).to_have_count(2)
     page.get_by_role("button", name="Undo").click()
     expect(rows(page)).to_have_count(1)
-    unfold(page, "On sixteen other seeds")
+    unfold(page, "On sixteen other pictures")
     page.get_by_role("button", name="Try these edits").click()
     others = page.locator("#others .tiles button")
     expect(others).to_have_count(16)
@@ -61,10 +61,10 @@ def test_a_named_edit_has_one_strength_and_a_second_click_takes_it_away(visit):
     name = tile.inner_text()
     tile.click()
     expect(rows(page)).to_have_count(2)
-    expect(rows(page).nth(1)).to_contain_text(f"{name}as named")
+    expect(rows(page).nth(1)).to_contain_text(f"{name}as usual")
     expect(tile).to_have_attribute("aria-pressed", "true")
     handle = page.locator("#strength input[type=range]")
-    expect(page.locator("#strength")).to_contain_text(f"Strength of {name} (1 is as named)")
+    expect(page.locator("#strength")).to_contain_text(f"Strength of {name} (1 is usual)")
     expect(handle).to_have_attribute("max", "2")
     before = page.locator("#picture canvas").get_attribute("data-frames")
     handle.focus()
@@ -80,7 +80,7 @@ def test_a_named_edit_has_one_strength_and_a_second_click_takes_it_away(visit):
     tile.click()
     expect(rows(page)).to_have_count(2)
     expect(tile).to_have_attribute("aria-pressed", "false")
-    expect(rows(page).nth(1)).to_contain_text(f"{other.inner_text()}as named")
+    expect(rows(page).nth(1)).to_contain_text(f"{other.inner_text()}as usual")
     page.get_by_role("button", name="Undo").click()
     expect(rows(page).nth(1)).to_contain_text("× 0.0")
 
@@ -106,7 +106,7 @@ def test_the_picture_is_in_view_while_a_named_edit_is_clicked_and_dragged(visit,
 
 def test_a_sweep_is_shown_and_saved_and_parts_are_refined(visit, tmp_path):
     page = visit()
-    unfold(page, "Sweep of the strength")
+    unfold(page, "The strength as a film")
     page.get_by_role("button", name="Animate the strength").click()
     expect(page.locator("#sweep img")).to_be_visible()
     with page.expect_download() as download:

@@ -71,7 +71,7 @@ def test_rewrite_a_concept_here_on_other_pictures_undo(tab):
     page.locator("button#rewrite").click()
     expect(rows(page)).to_have_count(1)
     expect(rows(page).first).to_contain_text("becomes")
-    page.get_by_role("button", name="On sixteen other seeds").click()
+    page.get_by_role("button", name="On sixteen other pictures").click()
     page.get_by_role("button", name="Try these edits").click()
     expect(page.locator("#others .tiles button")).to_have_count(16)
     expect(page.locator("#strength input[type=range]")).to_have_attribute("min", "0")

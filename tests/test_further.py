@@ -156,7 +156,7 @@ def test_a_named_edit_is_one_line_that_a_second_click_takes_away(edited):
     session = named.choose_named(edited, event(index=3, of=tiles["of"]))
     assert session.recipe.edits == (*edited.recipe.edits, *found[3].edits) and len(found[3].edits) > 1
     row = view.edit_rows(session)["rows"][1]
-    assert (row["title"], row["look"], row["active"]) == (found[3].name, "as named", True) and len(session.rows) == 2
+    assert (row["title"], row["look"], row["active"]) == (found[3].name, "as usual", True) and len(session.rows) == 2
     assert [item["on"] for item in named.named_tiles(session)["items"]].index(True) == 3
     assert session.undo().recipe == named.choose_named(session, event(index=3)).recipe == edited.recipe
     both = named.choose_named(session, event(index=7))

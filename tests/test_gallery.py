@@ -2,6 +2,7 @@
 
 import os
 import threading
+from types import SimpleNamespace
 
 import gradio as gr
 import pytest
@@ -54,7 +55,7 @@ def test_a_picture_without_edits_is_not_published(start):
 
 def test_newest_first_and_shuffled(start, monkeypatch, tmp_path):
     clock = iter(range(1000, 9000, 7))
-    monkeypatch.setattr(core.time, "time", lambda: next(clock))
+    monkeypatch.setattr(core, "time", SimpleNamespace(time=lambda: next(clock)))
     folder = Gallery(tmp_path / "g")
     names = [folder.publish(r) for r in seeds(start, 8)]
     assert folder.names() == names[::-1]
@@ -64,7 +65,7 @@ def test_newest_first_and_shuffled(start, monkeypatch, tmp_path):
 
 def test_the_oldest_make_room(start, monkeypatch, tmp_path):
     clock = iter(range(1000, 9000, 7))
-    monkeypatch.setattr(core.time, "time", lambda: next(clock))
+    monkeypatch.setattr(core, "time", SimpleNamespace(time=lambda: next(clock)))
     folder = Gallery(tmp_path / "g", most=3)
     names = [folder.publish(r) for r in seeds(start, 5)]
     assert folder.names() == names[:1:-1]

@@ -97,6 +97,7 @@ ELSEWHERE = {
     "page.stopped",
     "app.open_file",
     "gallery.show_shuffled",
+    "app.community_post",
     "gallery.unpublish",
     "masks.pack_pairs",
     "factors.open_files",
@@ -135,6 +136,10 @@ def test_a_mistake_in_a_child_is_the_same_sentence(report):
 
 def test_what_a_job_put_aside_is_there_for_the_next_child(report):
     assert report["carried"] == ["kept", "kept"]
+
+
+def test_a_preview_is_drawn_in_a_child_and_is_the_same(report):
+    assert report["preview"] == [True, True]
 
 
 # ---- what runs in the process of its own ----
@@ -208,7 +213,7 @@ def main() -> None:
 
     import app
     from panda_core import devices
-    from ui import gallery, gpu, page, rank, view
+    from ui import gallery, gpu, page, preview, rank, view
 
     torch.set_num_threads(1)
     blocks = {f"{f.fn.__module__.removeprefix('ui.')}.{f.fn.__name__}": f for f in app.demo.fns.values() if f.fn}
@@ -280,11 +285,14 @@ def main() -> None:
         mistake = ""
     except gr.Error as error:
         mistake = error.message
+    before, there = len(PIDS), preview.drawn(base.recipe)
+    elsewhere, devices.wanted = len(PIDS) > before, False
+    previewed, devices.wanted = [elsewhere, there == preview.drawn(base.recipe)], True
     done = list(job(base))[-1]
     carried = [view.kept.get("a job's result"), look(base)]
     assert done == ("", "done")
     said = {"same": same, "handlers": list(named), "refused": refused, "pids": len(PIDS), "own": counted.count(False)}
-    print(json.dumps(said | {"mistake": mistake, "carried": carried}))
+    print(json.dumps(said | {"mistake": mistake, "carried": carried, "preview": previewed}))
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ def edit_tab(page: Page) -> None:
         numeral = gr.Number(label="Look by number", precision=0, elem_id="appearance", interactive=True)
         numbers = gr.Markdown()
 
-    page.follow(another, lambda s: gr.Button(interactive=s.active is not None))
+    page.follow(another, lambda s: gr.Button(interactive=s.edit is not None))
     page.follow(numeral, lambda s: s.edit.appearance + 1 if s.edit and s.edit.op == "add" else None)
     page.follow(numbers, view.details, later=True)
     page.follow(looks, view.sheet, later=True)

@@ -8,13 +8,13 @@ import gradio as gr
 from . import view
 from .page import QUIET, Page, changing, heading, sent, sentence
 from .session import Session
-from .widgets import Edits, Picture
+from .widgets import Edits, Picture, Slider
 
 PAUSE = 1.5  # seconds of rest after which a move of the slider is another step of undo
 
 
 def edits_panel(page: Page, picture: Picture, words: gr.HTML) -> None:
-    strength = gr.Slider(-4, 4, 0, step=0.1, label="Strength", elem_id="strength", interactive=True, buttons=[])
+    strength = Slider(-4, 4, 0, step=0.1, label="Strength", elem_id="strength", interactive=True, buttons=[])
     gr.HTML(heading("Your edits"))
     edits = Edits(elem_id="edits")
     with gr.Row(elem_classes="actions"):
@@ -47,7 +47,7 @@ def slider(session: Session):
     if row is None:
         label, value = "Strength (choose a look first)", 0
     else:
-        label = f"Strength of {', '.join(view.row_words(session, row))}{'' if row.is_one else ' (1 is as named)'}"
+        label = f"Strength of {', '.join(view.row_words(session, row))}{'' if row.is_one else ' (1 is usual)'}"
         value = view.row_strength(session, row)
     return gr.Slider(minimum=least, maximum=most, value=value, interactive=row is not None, label=label)
 

@@ -19,6 +19,7 @@ from .further import parts_picture
 from .jobs import tell
 from .page import Page, figure, number, plainly, read_recipe
 from .session import Session
+from .widgets import Slider
 
 SAME = 0.9  # |cos| from which a part that other samples give is the same
 LONGEST_FIT = 120.0  # seconds that a program may ask for
@@ -36,7 +37,7 @@ def factors_panel(page: Page) -> None:
         ]  # fmt: skip
     with gr.Row(equal_height=False):
         layer = gr.Dropdown([], label="Grid of the parts", interactive=True, min_width=120, elem_id="fit-layer")
-        parts = gr.Slider(2, view.MOST_PARTS, 8, step=1, label="Parts", interactive=True, min_width=120, buttons=[])
+        parts = Slider(2, view.MOST_PARTS, 16, step=1, label="Parts", interactive=True, min_width=120, buttons=[])
     with gr.Accordion("How they are learned", open=False), gr.Row():
         empty = {"precision": 0, "interactive": True, "value": None, "min_width": 140}
         appearances = gr.Number(label="Looks (0: as many as there are)", **empty)

@@ -20,7 +20,7 @@ from . import view
 from .jobs import tell
 from .page import Page, figure, open_seed, plainly, read_recipe, sentence, whole
 from .session import Session
-from .widgets import Tiles
+from .widgets import Slider, Tiles
 
 OTHERS, STRENGTHS = 16, 13  # pictures to try edits on; stops of a sweep, which goes there and back
 METHODS = [("As learned", "none"), ("Refined", "dense"), ("Refined among neighbours", "graph")]
@@ -30,7 +30,7 @@ METHODS = [("As learned", "none"), ("Refined", "dense"), ("Refined among neighbo
 
 
 def others_panel(page: Page) -> None:
-    with page.fold("On sixteen other seeds", elem_id="others"):
+    with page.fold("On sixteen other pictures", elem_id="others"):
         go = gr.Button("Try these edits on sixteen other pictures", size="sm", elem_id="try")
         page.job(go.click, try_others)
         words, tiles = gr.HTML(), Tiles(group="The same edits on other seeds")
@@ -94,8 +94,8 @@ def others_tiles(session: Session) -> dict:
 
 
 def sweep_panel(page: Page) -> None:
-    with page.fold("Sweep of the strength", elem_id="sweep"):
-        go = gr.Button("Animate the strength of the edit in hand", size="sm", elem_id="animate")
+    with page.fold("The strength as a film", elem_id="sweep"):
+        go = gr.Button("Animate the strength of this edit", size="sm", elem_id="animate")
         page.job(go.click, sweep)
         shown = gr.HTML()
         with gr.Row(elem_classes="actions"):
@@ -111,7 +111,7 @@ def sweep(session: Session, report) -> tuple:
     """Makes the animation of the edit in hand, from one end of its slider to the other and back; returns its key."""
     row, (low, high) = session.row, view.ends(session)
     if row is None:
-        raise ValueError("There is no edit in hand; choose a look, or an edit from the list, first.")
+        raise ValueError("No edit is chosen; choose a look, or an edit from the list, first.")
     if not session.recipe.edits[row.start].on:
         session = session.switch(session.rows.index(row))
     session = session.set_strength(low)
@@ -138,7 +138,8 @@ def swept(session: Session) -> bytes | None:
 def show_sweep(session: Session) -> str:
     data = swept(session)
     if data is None:
-        return "<p>From one end of the slider to the other, as a moving picture. Choose a look first.</p>"
+        first = "" if session.active is not None else " Choose a look first."
+        return f"<p>From one end of the slider to the other, as a moving picture.{first}</p>"
     return figure(f"data:image/webp;base64,{base64.b64encode(data).decode()}", session.made(sweep)[-1])
 
 
@@ -166,7 +167,7 @@ def sweep_file(session: Session, kind: str) -> tuple[str, bytes]:
 def refine_panel(page: Page) -> None:
     with page.fold("Parts refined to this picture", elem_id="refine"):
         method = gr.Radio(METHODS, label="Outline of the parts", value="none", interactive=True, elem_id="method")
-        k = gr.Slider(4, 128, 32, step=1, label="Neighbours (fewer follow the picture more closely)", visible=False,
+        k = Slider(4, 128, 32, step=1, label="Neighbours (fewer follow the picture more closely)", visible=False,
                       interactive=True, buttons=[], elem_id="neighbours")  # fmt: skip
         page.follow(method, lambda s: s.refine)
         page.follow(k, show_neighbours)
@@ -201,7 +202,7 @@ def both_overlays(session: Session) -> str:
 
     learned = figure(overlay("none"), "As learned, the same for every picture")
     if session.refine == "none":
-        return learned + "<p>Refined parts follow the outlines of this very picture; the edit in hand follows them.</p>"
+        return learned + "<p>Refined parts follow the outlines of this very picture; the chosen edit follows them.</p>"
     return learned + figure(overlay(session.refine), "Refined to this picture")
 
 

@@ -91,6 +91,7 @@ def publish_card(session: Session) -> Session:
     if not PUBLISHED.spend(asking(), 1.0):
         raise ValueError("You have published five pictures within the hour; wait a while before the next.")
     gallery().publish(view.renderer.pin(session.recipe))
+    gr.Info("Everybody who opens this page can see your picture below now.", title="Published")
     return session.put_aside(Order())
 
 

@@ -152,12 +152,12 @@ def _results() -> dict:
 
 
 def _everything() -> dict:
-    return {(i, key): value for i, kept in enumerate(view.Kept.everywhere) for key, value in kept.items().items()}
+    return {(i, key): value for i, kept in enumerate(view.Kept.everywhere) for key, value in kept.items()}
 
 
 def _take(results: dict) -> None:
     for (i, key), value in results.items():
-        view.Kept.everywhere[i].put(key, value)
+        view.Kept.everywhere[i].hold(key, value)
 
 
 def _plain(value):

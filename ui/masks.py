@@ -19,7 +19,7 @@ from . import view
 from .concepts import clicked_concept, concept_name, concept_tiles, concepts_of
 from .page import QUIET, Page, changing, heading, open_seed, pair, plainly, read_recipe, sentence, whole
 from .session import Session
-from .widgets import Tiles
+from .widgets import Slider, Tiles
 
 SIDE, THUMBNAIL = 384, 128  # pixels of this picture and of one of several
 OTHERS = 16
@@ -30,8 +30,11 @@ held = view.Kept(32)  # pictures and sheets of them, which are larger than what 
 
 def masks_tab(page: Page) -> None:
     gr.HTML(heading("Where it is, and what that cuts out"))
+    gr.HTML(
+        "<p>Cut out the person, the hair, a shirt: choose a look below, and see what it marks.</p>", elem_classes="hint"
+    )
     shown, words = gr.HTML(elem_id="mask-view"), gr.HTML(elem_id="mask-words")
-    offset = gr.Slider(-REACH, REACH, 0, step=0.1, label="Threshold (0 is the average amount)", buttons=[],
+    offset = Slider(-REACH, REACH, 0, step=0.1, label="Threshold (0 is the average amount)", buttons=[],
                        elem_id="mask-offset", interactive=True)  # fmt: skip
     with gr.Row():
         sign = gr.Radio([("More of it", 1), ("Less of it", -1)], label="Where there is", elem_id="mask-sign",
@@ -48,7 +51,7 @@ def masks_tab(page: Page) -> None:
         several = gr.Button(f"Try the mask on {OTHERS} other pictures", size="sm", elem_id="try-others")
         page.job(several.click, try_mask)
         sheet = Tiles(group="The mask on other pictures", elem_id="mask-sheet")
-        count = gr.Slider(16, MOST_PAIRS, 32, step=16, label="Pictures in a zip, each with its mask", buttons=[],
+        count = Slider(16, MOST_PAIRS, 32, step=16, label="Pictures in a zip, each with its mask", buttons=[],
                           elem_id="pairs", interactive=True)  # fmt: skip
         pack = gr.Button("Make the zip", size="sm", elem_id="pack")
         page.job(pack.click, pack_pairs, count)
@@ -205,7 +208,9 @@ def try_mask(session: Session, report) -> int:
     after, plain = session.recipe.seed, ConceptMask(masking(session).appearance)
     where = session.recipe, session.layer, session.factors_id, view.seeds_from(after + 1, OTHERS)
     made = picture_masks(plain, view.renderer, *where, report)
-    held.put(others_key(session, after), [(to_pil(view.resized(image, THUMBNAIL))[0], grid) for _, image, grid in made])
+    held.hold(
+        others_key(session, after), [(to_pil(view.resized(image, THUMBNAIL))[0], grid) for _, image, grid in made]
+    )
     return after
 
 

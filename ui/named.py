@@ -5,7 +5,6 @@ from dataclasses import replace
 import gradio as gr
 import PIL.Image
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from panda_core.presets import Preset
@@ -17,7 +16,7 @@ from .rows import MOST
 from .session import Session
 from .widgets import Tiles
 
-LARGEST = 128  # pixels of a thumbnail that a CPU draws for every preset
+LARGEST = 256  # pixels of a picture that a CPU draws with every preset
 
 
 def named_panel(page: Page) -> None:
@@ -49,14 +48,14 @@ def pictures(recipe: Recipe, found: tuple[Preset, ...]) -> list[str]:
     Large pictures on a CPU take too long, and stay as they are.
     """
     images: dict[str, Tensor] = {}
-    base = F.avg_pool2d(view.renderer.base(recipe), 2)
+    base = view.renderer.base(recipe)
     if base.shape[-1] > LARGEST and base.device.type == "cpu":
         return [small(base[0])] * len(found)
     for layer in {preset.edits[0].layer for preset in found}:
         group = {preset.name: preset.edits for preset in found if {e.layer for e in preset.edits} == {layer}}
         if group:
             trials = list(group.values())
-            images |= zip(group, view.previews(view.with_last(recipe, trials[0][0]), 0, trials))
+            images |= zip(group, view.renderer.variants(view.with_last(recipe, trials[0][0]), 0, trials))
     for preset in found:
         if preset.name not in images:  # of several layers
             images[preset.name] = view.renderer.image(replace(recipe, edits=preset.edits))[0]

@@ -25,7 +25,7 @@ from . import gpu, view
 from .concepts import clicked_concept, concept_name, concept_tiles, concepts_of
 from .page import BUDGETS, Page, asking, clicked, counted, heading, open_seed, sentence, whole
 from .session import Session
-from .widgets import Tiles
+from .widgets import Slider, Tiles
 
 COUNTS, MOST_PICTURES = [("100", 100), ("1,000", 1000), ("10,000", 10_000)], 10_000
 MOST_TERMS = 8  # of a sum
@@ -65,11 +65,12 @@ class Answer(NamedTuple):
 
 def rank_tab(page: Page) -> None:
     gr.HTML(heading("Choose what to order pictures by"))
+    gr.HTML("<p>See which of a thousand pictures show most of a look, and which least.</p>", elem_classes="hint")
     concepts = Tiles(group="Looks", elem_id="rank-concepts")
     there = gr.HTML()
     looks = Tiles(group="Looks of the chosen part", elem_id="rank-looks")
     with gr.Accordion("Add looks up", open=False, elem_id="rank-sum"):
-        weight = gr.Slider(-1, 1, 1, step=0.1, label="Weight of the look chosen above", interactive=True, buttons=[])
+        weight = Slider(-1, 1, 1, step=0.1, label="Weight of the look chosen above", interactive=True, buttons=[])
         with gr.Row():
             add = gr.Button("Add to the sum", size="sm", min_width=120)
         terms = gr.Dropdown([], label="The sum", multiselect=True, interactive=True, elem_id="rank-terms")
@@ -143,7 +144,7 @@ def answer(session: Session) -> Answer | None:
         os.utime(index.folder)  # what was used last is dropped last
         scores = index.weighted(terms, count)
         most, least = index.extremes(scores, SHOWN)
-        found = view.kept.put(("ranking", asked), Answer(most.tolist(), least.tolist(), scores, index.folder))
+        found = view.kept.hold(("ranking", asked), Answer(most.tolist(), least.tolist(), scores, index.folder))
     return found
 
 

@@ -38,12 +38,13 @@ def remove_tab(page: Page) -> None:
 
 def hint_words(session: Session) -> str:
     region = session.region()
+    off = [preset.name for preset in view.presets_of(session.recipe.generator) if preset.name.endswith(" off")]
+    known = f" Named edits on the Edit tab know: {', '.join(off)}." if off else ""
     if region is None:
-        off = [preset.name for preset in view.presets_of(session.recipe.generator) if preset.name.endswith(" off")]
-        return NOTHING + (f" Named edits under the picture know: {', '.join(off)}." if off else "")
+        return NOTHING + known
     named = view.region_words(session, view.look(session, 0))
     more = " If the object reaches further, Shift-click its other parts too, or paint over all of it."
-    return f"Chosen: {named}.{more if region.parts else ''}"
+    return f"Chosen: {named}.{more if region.parts else ''}{known}"
 
 
 # ---- covering ----

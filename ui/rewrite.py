@@ -26,6 +26,7 @@ class Rewriting:
 
 
 def rewrite_tab(page: Page) -> None:
+    gr.HTML("<p>Wherever the picture shows the left look, let it show the right one.</p>", elem_classes="hint")
     with gr.Row(equal_height=False):
         for role, title in ROLES.items():
             with gr.Column(min_width=240):
@@ -38,10 +39,11 @@ def rewrite_tab(page: Page) -> None:
     here = gr.Radio([], label="Where it is replaced", visible=False, interactive=True, elem_id="here")
     words = gr.HTML(elem_classes="hint")
     button = gr.Button("Rewrite", variant="primary", elem_id="rewrite")
-    gr.HTML(sentence("How it looks elsewhere: “On sixteen other seeds”, below."))
+    gr.HTML(sentence("How it looks elsewhere: “On sixteen other pictures”, below."))
 
     page.follow(here, show_where)
     page.follow(words, lambda s: sentence(what(s)))
+    page.follow(button, lambda s: gr.Button(interactive=None not in (chosen(s).source, chosen(s).target)))
     page.on(here.input, choose_here, here)
     page.on(button.click, do_rewrite)
 

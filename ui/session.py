@@ -54,7 +54,13 @@ class Session:
         """A session that begins with this recipe, its last edit in hand. factors: layer -> id, of its generator."""
         known = tuple((recipe.generator, number, factors_id) for number, factors_id in factors.items())
         fresh = cls(recipe, layer, known, presets, seeds=(recipe.seed,))
-        return fresh.take_up(len(recipe.edits) - 1) if recipe.edits else fresh
+        if not recipe.edits:
+            return fresh
+        taken = fresh.take_up(len(recipe.edits) - 1)
+        named = recipe.edits[taken.row.start]
+        if taken.region() is None and named.factors in fresh.layers.values():  # something to go on with
+            return replace(taken, layer=named.layer, parts=named.region.parts[:1])
+        return taken
 
     @property
     def layers(self) -> dict[int, str]:

@@ -5,7 +5,6 @@ import io
 import json
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 from hashlib import sha256
@@ -23,6 +22,7 @@ from panda_core.generators.split import SplitGenerator
 from panda_core.hub import find_local
 from panda_core.images import PALETTE, difference, heat_map, png_bytes, to_pil
 from panda_core.presets import Preset, presets
+from panda_core.recent import Recent
 from panda_core.recipes import Edit, Mask, Recipe, Region, encode_link, parse_recipe, parse_region
 from panda_core.rendering import Renderer, edit_alpha
 
@@ -36,51 +36,30 @@ MOST_PARTS, MOST_SAMPLES = 64, 4096  # of a fit
 LONGEST_REFIT, REFITS = 60.0, threading.BoundedSemaphore(1)  # seconds of one that a link asks for; how many at once
 SEEN = 0.02  # mean change in [-1, 1] units below which nothing visible happened
 OUTSIDE = [  # mean change outside the region, as a share of that inside it, and what is said below that
-    (0.1, "Almost nothing changed outside the region."),
-    (0.3, "A little changed outside the region too."),
-    (0.8, "Much changed outside the region too."),
-    (float("inf"), "As much changed outside the region as inside."),
+    (0.1, "The rest of the picture stayed as it was."),
+    (0.3, "The rest of the picture changed a little too."),
+    (0.8, "The rest of the picture changed much too."),
+    (float("inf"), "The rest of the picture changed as much."),
 ]
 renderer = Renderer(cached=48)
 
 
-class Kept:
+class Kept(Recent):
     """Small results by what they depend on, the latest few hundred; a lost one is made again.
 
-    What is put here by name, and what a job makes, cannot be made again by who shows it: gpu.py carries it between
-    processes.
+    What is held, and what a job makes, cannot be made again by who shows it: gpu.py carries it between processes.
     """
 
     everywhere: list["Kept"] = []
 
     def __init__(self, most: int):
-        self._most, self._lock, self._items = most, threading.Lock(), OrderedDict()
-        self.results: OrderedDict[Hashable, object] = OrderedDict()
+        super().__init__(most)
+        self.results = Recent(RESULTS)
         Kept.everywhere.append(self)
 
-    def get(self, key: Hashable, make: Callable | None = None):
-        """What is kept under `key`, else what `make` makes; None where neither is."""
-        with self._lock:
-            if key in self._items:
-                self._items.move_to_end(key)
-                return self._items[key]
-        return None if make is None else self._keep(self._items, key, make(), self._most)
-
-    def items(self) -> dict:
-        with self._lock:
-            return dict(self._items)
-
-    def put(self, key: Hashable, value):
-        self._keep(self.results, key, value, RESULTS)
-        return self._keep(self._items, key, value, self._most)
-
-    def _keep(self, items: OrderedDict, key: Hashable, value, most: int):
-        with self._lock:
-            items[key] = value
-            items.move_to_end(key)
-            while len(items) > most:
-                items.popitem(last=False)
-            return value
+    def hold(self, key: Hashable, value):
+        self.results.put(key, value)
+        return self.put(key, value)
 
 
 kept = Kept(256)
@@ -456,7 +435,7 @@ def edit_rows(session: Session) -> dict:
     rows = []
     for row in session.rows:
         strength, (title, *more) = row_strength(session, row), row_words(session, row)
-        size = f"{strength:+.1f}" if row.is_one else "as named" if row.times == 1 else f"× {strength:.1f}"
+        size = f"{strength:+.1f}" if row.is_one else "as usual" if row.times == 1 else f"× {strength:.1f}"
         state = {"on": session.recipe.edits[row.start].on, "active": row == session.row}
         rows.append({"title": title, "look": ", ".join([*more, size])} | state)
     return {"rows": rows, "undo": len(session.past), "redo": len(session.future)}
@@ -570,8 +549,9 @@ def python_lines(session: Session) -> str:
 
 
 def picture_file(session: Session) -> str:
-    """The PNG with its recipe inside, and what to call it: JSON for the page's script."""
-    return saved(session.recipe, to_pil(renderer.image(session.recipe))[0])
+    """The PNG with its recipe inside, as large as the page shows it at least: JSON for the page's script."""
+    image = renderer.image(session.recipe)
+    return saved(session.recipe, to_pil(resized(image, FRAME_SIDE) if image.shape[-1] < FRAME_SIDE else image)[0])
 
 
 def saved(recipe: Recipe, image: Image.Image, kind: str = "") -> str:

@@ -21,6 +21,15 @@ class Plain(gr.HTML):
         return {"type": "object"}
 
 
+class Slider(gr.Slider):
+    """What is typed beside it and out of range is refused in a sentence by who uses it, not by gradio, without one."""
+
+    is_template = True
+
+    def preprocess(self, payload):
+        return payload
+
+
 class Picture(Plain):
     """The picture. value: {"scene": …, "frame": …}, either may be missing. Events pick (part, several), paint (rle)."""
 
