@@ -25,7 +25,7 @@ from ui.further import others_panel, refine, refine_panel, sweep_panel
 from ui.gallery import enabled, gallery_panel, unpublish
 from ui.generators import generators_panel
 from ui.masks import RESULTS, masks_tab, saliency
-from ui.named import named, named_panel
+from ui.named import named
 from ui.page import (
     BUDGETS,
     JOBS,
@@ -70,7 +70,6 @@ def picture_panel(page: Page) -> tuple[Picture, gr.HTML]:
         dice = gr.Button("New picture", variant="primary", min_width=110, elem_id="dice")
         seed = gr.Number(label="Seed", precision=0, min_width=120, interactive=True, elem_id="seed")
     visited = Tiles(group="Pictures visited", elem_id="visited")
-    named_panel(page)
     with gr.Accordion("Picture settings", open=False, elem_id="settings"):
         layer = gr.Radio([], label="Size of the parts", elem_id="layer", interactive=True)
         psi = Slider(0, 1, 0.8, step=0.05, label="Variety (ψ)", elem_id="psi", interactive=True, buttons=[])

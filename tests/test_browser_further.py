@@ -85,6 +85,25 @@ def test_a_named_edit_has_one_strength_and_a_second_click_takes_it_away(visit):
     expect(rows(page).nth(1)).to_contain_text("× 0.0")
 
 
+@pytest.mark.parametrize(("width", "height"), [(1280, 900), (900, 700), (390, 844)])
+def test_the_picture_is_in_view_while_a_named_edit_is_clicked_and_dragged(visit, width, height):
+    page = visit(viewport={"width": width, "height": height})
+    tile, handle = page.locator("#named .tiles button").nth(20), page.locator("#strength input[type=range]")
+    tile.click()
+    expect(tile).to_have_attribute("aria-pressed", "true")
+    for used in (tile, handle):
+        used.scroll_into_view_if_needed()
+        stage, box = page.locator("#picture .stage").bounding_box(), used.bounding_box()
+        assert stage["y"] >= 0 and stage["y"] + stage["height"] <= height
+        beside = box["x"] > stage["x"] + stage["width"]
+        assert beside if width >= 900 else box["y"] > stage["y"] + stage["height"]
+    history, address = page.evaluate("history.length"), page.url
+    page.get_by_role("button", name="Skip to what can change").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("tab", name="Edit")).to_be_focused()
+    assert (page.evaluate("history.length"), page.url) == (history, address)
+
+
 def test_a_sweep_is_shown_and_saved_and_parts_are_refined(visit, tmp_path):
     page = visit()
     unfold(page, "The strength as a film")

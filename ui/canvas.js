@@ -140,6 +140,7 @@ element.querySelectorAll('[data-tool]').forEach(b => b.addEventListener('click',
   element.querySelectorAll('[data-tool]').forEach(o => pressed(o, o === b));
   const painting = tool !== 'pick';
   $('.size').hidden = $('.clear').hidden = !painting; $('.several').hidden = painting; tip.hidden = true;
+  if (painting) { showing = 'image'; pressed($('.differ'), false); }
   view.classList.toggle('painting', painting); draw();
 }));
 $('.several').addEventListener('click', e => { several = !several; pressed(e.currentTarget, several); });

@@ -1,14 +1,16 @@
-"""The Edit tab: what can change at the chosen place."""
+"""The Edit tab: named edits, and what can change at the chosen place."""
 
 import gradio as gr
 
 from . import view
+from .named import named_panel
 from .page import Page, clicked, heading, number
 from .session import Session
 from .widgets import Tiles
 
 
 def edit_tab(page: Page) -> None:
+    named_panel(page)
     gr.HTML(heading("What can change here"))
     looks = Tiles(group="What can change here", elem_id="looks")
     another = gr.Button("Add another look here", size="sm", min_width=170, elem_id="another")

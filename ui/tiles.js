@@ -20,6 +20,6 @@ function render() {
     return b;
   }));
   if (v.note) { const p = document.createElement('p'); p.textContent = v.note; box.append(p); }
-  if (focus >= 0 && box.children[focus]) box.children[focus].focus();
+  if (focus >= 0 && box.children[focus]) box.children[focus].focus({preventScroll: true});
 }
 watch('value', render); render();
