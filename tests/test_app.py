@@ -128,7 +128,9 @@ def test_a_drag_is_one_step_of_undo(edited):
 
 def test_a_tick_shows_the_picture_of_the_new_recipe(edited):
     session, update, *_ = edits.tick(edited, -1.5)
-    shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(update["frame"]["image"].split(",")[1]))), np.float32)
+    image = Image.open(io.BytesIO(base64.b64decode(update["frame"]["image"].split(",")[1])))
+    assert image.size == (view.SMOOTH_SIDE, view.SMOOTH_SIDE)
+    shown = np.asarray(image.reduce(view.SMOOTH_SIDE // 64), np.float32)
     made = np.asarray(to_pil(picture(session))[0], np.float32)
     assert np.abs(shown - made).mean() < 3  # JPEG
 

@@ -32,6 +32,7 @@ from .session import Session
 LOOKS = 12
 RESULTS = 12  # of jobs, that go along to another process
 FRAME_SIDE = 512  # pixels that a frame is sent at, at most
+SMOOTH_SIDE = 256  # and at least: browsers enlarge small pictures by bilinear interpolation, which shows their grid
 MOST_PARTS, MOST_SAMPLES = 64, 4096  # of a fit
 LONGEST_REFIT, REFITS = 60.0, threading.BoundedSemaphore(1)  # seconds of one that a link asks for; how many at once
 SEEN = 0.02  # mean change in [-1, 1] units below which nothing visible happened
@@ -214,7 +215,7 @@ def scene(session: Session) -> dict:
     maps = scale_parts(parts).t().reshape(-1, H, W)[:, top:bottom, left:right]
     count = len(maps)
     return {
-        "before": kept.get(("before", origin(recipe)), lambda: jpegs(renderer.base(recipe))[0]),
+        "before": kept.get(("before", origin(recipe)), lambda: large(renderer.base(recipe))),
         "maps": base64.b64encode((maps * 255).round().to(torch.uint8).cpu().numpy().tobytes()).decode(),
         "grid": [bottom - top, right - left],
         "size": [H, W],
@@ -241,7 +242,7 @@ def _frame(session: Session) -> dict:
     change = difference(image, renderer.base(recipe))
     words, numbers = change_words(session, change[0])
     return {
-        "image": jpegs(image)[0],
+        "image": large(image),
         "difference": jpeg(heat_map(change[0], 0.0, max(0.6, float(change.max())))),
         "words": words,
         "numbers": numbers,
@@ -269,6 +270,11 @@ def jpeg(image: Image.Image) -> str:
 def jpegs(images: Tensor) -> list[str]:
     """Pictures [n, 3, h, w] as data URIs."""
     return [jpeg(image) for image in to_pil(images)]
+
+
+def large(image: Tensor) -> str:
+    """A picture [1, 3, h, w] for the panel, as a data URI."""
+    return jpegs(resized(image, SMOOTH_SIDE) if image.shape[-1] < SMOOTH_SIDE else image)[0]
 
 
 def resized(images: Tensor, side: int) -> Tensor:
