@@ -4,7 +4,7 @@
 
 Fitting. The world knows which portrait belongs to which latent, so G is first fitted to (z, render) pairs, at 32, then
 64, then 128 pixels: an L1 with more weight on eyes, mouth and other fine parts, on image differences, and at a quarter
-size.
+size. With squares beside it until the last tenth: L1 alone never finds what few portraits have, squares alone are soft.
 
 Local swaps. An edit must change a thing, not tint it. So every portrait z comes with a partner that differs from it in
 the factors of one part only, and with the picture of a point t between them. Inside the region where that picture
@@ -60,6 +60,7 @@ class Settings:
     pool: int = 8192  # portraits and their swaps
     supersample: int = 1
     swap_layers: tuple[int, ...] = (3, 5)
+    settle_from: float = 0.9  # share of the time after which L1 alone sharpens what squares have found
     adversarial_from: float = 1.0  # share of the time after which the discriminator joins in; 1: never
     fit_weight: float = 1.0  # of the fitting loss from then on, beside the adversary's
     seed: int = 0
@@ -160,11 +161,11 @@ def swap_mask(pictures: Tensor, cells: int) -> Tensor:
     return 0.5 * share + 0.5 * F.max_pool2d(share, 3, 1, 1)
 
 
-def fit_loss(made: Tensor, true: Tensor, weight: Tensor) -> Tensor:
-    """L1 on the picture, on its differences, and on a quarter of its size; and squares, since L1 alone, with the median
-    as its minimum, leaves out what is there in a few portraits only."""
+def fit_loss(made: Tensor, true: Tensor, weight: Tensor, squares: float) -> Tensor:
+    """L1 on the picture, on its differences, and on a quarter of its size; and `squares` times squares, since L1 alone,
+    with the median as its minimum, leaves out what is there in a few portraits only."""
     error = made - true
-    plain = (weight * (error.abs() + error.square())).mean()
+    plain = (weight * (error.abs() + squares * error.square())).mean()
     edges = (weight[..., 1:] * error.diff(dim=-1).abs()).mean() + (weight[..., 1:, :] * error.diff(dim=-2).abs()).mean()
     return plain + 0.5 * edges + F.avg_pool2d(error, 4).abs().mean()
 
@@ -249,13 +250,14 @@ class Run:
         self.loss_of = torch.compile(self._loss)
 
     def _loss(
-        self, latents: Tensor, t: Tensor, pictures: Tensor, weight: Tensor, layer: int, size: int
+        self, latents: Tensor, t: Tensor, pictures: Tensor, weight: Tensor, squares: float, layer: int, size: int
     ) -> tuple[Tensor, Tensor]:
         mask = swap_mask(pictures, self.generator.layers[layer][1])
         with torch.autocast(self.device.type, dtype=torch.bfloat16):
             made = draw(self.generator, latents, t, mask, layer, last_layer(size))
         made = made.float()
-        return fit_loss(made, pictures.transpose(0, 1).flatten(0, 1), weight.transpose(0, 1).flatten(0, 1)), made
+        true, weight = (x.transpose(0, 1).flatten(0, 1) for x in (pictures, weight))
+        return fit_loss(made, true, weight, squares), made
 
     def learning_rate(self, progress: float) -> float:
         warm = min(1.0, (self.stage_step + 1) / 200)
@@ -269,7 +271,10 @@ class Run:
             k = self.pool.size // self.size
             pictures, weight = F.avg_pool3d(pictures, (1, k, k)), F.avg_pool3d(weight, (1, k, k))
         layer = settings.swap_layers[self.step % len(settings.swap_layers)]
-        loss, made = self.loss_of(latents, t, pictures, weight, layer, self.size)
+        settling = progress >= settings.settle_from
+        if settling:  # an object drawn where there is none counts now as much as one left out
+            weight = weight.clamp_max(1.0 + max(HEAVY[part] for part in HEAVY if part != "object"))
+        loss, made = self.loss_of(latents, t, pictures, weight, 0.0 if settling else 1.0, layer, self.size)
         if progress >= settings.adversarial_from and self.size == self.generator.resolution:
             self.adversary.step(pictures.flatten(0, 1), made)
             loss = settings.fit_weight * loss + 0.1 * self.adversary.generator_loss(made)
