@@ -50,7 +50,7 @@ STRONGEST = 9.0  # units
 LEAST = {"closer": 0.07, "holds": 0.85, "likeness": 0.4, "visible": 0.03}
 MOST_OUTSIDE = 0.4
 EXAMPLES = ("open mouth", "smile", "larger eyes", "shorter hair", "black hair", "glasses off", "hat off",
-            "dark background")  # those of edits.png  # fmt: skip
+            "object off")  # those of edits.png  # fmt: skip
 THINGS = ("glasses", "hat", "object")
 
 
