@@ -44,6 +44,19 @@ def test_remove_an_object_try_another_cover_undo(tab):
     expect(rows(page)).to_have_count(0)
 
 
+def test_what_is_known_goes_with_a_click_and_comes_back_with_another(tab):
+    page = tab("Remove")
+    known = page.locator("#off button")
+    expect(known).to_have_count(3)
+    before = pixels(page)
+    known.first.click()
+    expect(rows(page)).to_have_count(1)
+    expect(known.first).to_have_attribute("aria-pressed", "true")
+    page.wait_for_function(f"() => ({PIXELS_JS})() !== '{before}'")
+    known.first.click()
+    expect(rows(page)).to_have_count(0)
+
+
 def test_removing_everything_is_one_sentence(tab):
     page = tab("Edit")
     page.locator("#details > button").click()

@@ -79,6 +79,7 @@ TABLE: dict[str, list | dict] = {
     "further.set_refine": ["dense", 32],
     "further.refine": [RECIPE, 5, "dense"],
     "remove.find_cover": [],
+    "remove.choose_off": {"index": 0},
     "remove.choose_cover": {"index": 0},
     "remove.remove": [RECIPE, 1],
     "rewrite.choose_source": {"index": 1},

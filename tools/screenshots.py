@@ -49,8 +49,10 @@ def hover(page: Page, x: float, y: float) -> None:
 
 
 def remove(page: Page) -> None:
-    page.get_by_role("button", name="Remove it").click()
-    expect(page.locator("#covers button")).to_have_count(6, timeout=60_000)
+    tile = page.locator("#off").get_by_role("button", name="object off")
+    tile.click()
+    expect(tile).to_have_attribute("aria-pressed", "true", timeout=60_000)
+    expect(page.locator("#removed img")).to_have_count(2, timeout=60_000)
 
 
 def masks(page: Page) -> None:

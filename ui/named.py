@@ -1,5 +1,6 @@
 """Named edits: the generator's presets, each shown on this picture."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import gradio as gr
@@ -27,17 +28,21 @@ def named_panel(page: Page) -> None:
 
 
 def named_tiles(session: Session) -> dict:
-    """This picture with each of the presets alone, so that they are drawn once a picture."""
+    found = view.presets_of(session.recipe.generator)
+    note = "They add up, each with a strength of its own. Click one again to take it away."
+    return tiles_of(session, found, note if found else "Nobody has named edits for this generator yet.")
+
+
+def tiles_of(session: Session, some: Sequence[Preset], note: str = "") -> dict:
+    """The value of Tiles: this picture with each of some presets alone, so that all are drawn once a picture."""
     found, recipe = view.presets_of(session.recipe.generator), replace(session.recipe, edits=())
-    if not found:
-        return {"items": [], "note": "Nobody has named edits for this generator yet."}
-    images = view.kept.get(("named", view.origin(recipe)), lambda: pictures(recipe, found))
+    images = view.kept.get(("named", view.origin(recipe)), lambda: pictures(recipe, found)) if some else []
     there = {row.preset.name for row in session.rows if row.preset}
     items = [
         {"image": image, "label": preset.name, "title": preset.note, "on": preset.name in there}
         for image, preset in zip(images, found)
+        if preset in some
     ]
-    note = "They add up, each with a strength of its own. Click one again to take it away."
     return {"items": items, "note": note, "of": session.recipe.generator}
 
 
@@ -67,9 +72,12 @@ def small(image: Tensor) -> str:
 
 
 def choose_named(session: Session, evt: gr.EventData) -> Session | None:
-    """A named edit, after the edits that there are; one that is there already is taken away."""
-    generator = session.recipe.generator
-    preset = clicked(evt, "named edit", view.presets_of(generator), generator)
+    return toggle(session, evt, view.presets_of(session.recipe.generator))
+
+
+def toggle(session: Session, evt: gr.EventData, some: Sequence[Preset]) -> Session | None:
+    """One of some presets, after the edits that there are; one that is there already is taken away."""
+    preset = clicked(evt, "named edit", some, session.recipe.generator)
     there = [number for number, row in enumerate(session.rows) if preset and row.preset == preset]
     return session.remove(there[-1]) if there else preset and session.append(*preset.edits)
 

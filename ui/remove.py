@@ -6,9 +6,11 @@ import gradio as gr
 import PIL.Image
 import torch
 
+from panda_core.presets import Preset
 from panda_core.recipes import Edit, parse_recipe
 
 from . import gpu, view
+from .named import tiles_of, toggle
 from .page import Page, answer, clicked, heading, pair, plainly, sentence, whole
 from .region import choose_parts
 from .session import Session
@@ -20,7 +22,11 @@ NOTHING = "Choose what to remove first: click its part in the picture, or paint 
 
 
 def remove_tab(page: Page) -> None:
-    gr.HTML(heading("Remove an object"))
+    page.follow(gr.HTML(), lambda s: heading("With a click") if known(s) else "")
+    off = Tiles(group="With a click", elem_id="off")
+    page.follow(off, lambda s: tiles_of(s, known(s)), later=True)
+    page.on(off.choose, choose_off)
+    gr.HTML(heading("Remove anything else"))
     hint = gr.HTML(elem_classes="hint")
     button = gr.Button("Remove it", variant="primary", elem_id="remove")
     page.job(button.click, find_cover, done=cover)
@@ -36,15 +42,22 @@ def remove_tab(page: Page) -> None:
     page.on(covers.choose, choose_cover)
 
 
+def known(session: Session) -> list[Preset]:
+    """The named edits that take something off."""
+    return [preset for preset in view.presets_of(session.recipe.generator) if preset.name.endswith(" off")]
+
+
+def choose_off(session: Session, evt: gr.EventData) -> Session | None:
+    return toggle(session, evt, known(session))
+
+
 def hint_words(session: Session) -> str:
     region = session.region()
-    off = [preset.name for preset in view.presets_of(session.recipe.generator) if preset.name.endswith(" off")]
-    known = f" Named edits on the Edit tab know: {', '.join(off)}." if off else ""
     if region is None:
-        return NOTHING + known
+        return NOTHING
     named = view.region_words(session, view.look(session, 0))
     more = " If the object reaches further, Shift-click its other parts too, or paint over all of it."
-    return f"Chosen: {named}.{more if region.parts else ''}{known}"
+    return f"Chosen: {named}.{more if region.parts else ''}"
 
 
 # ---- covering ----
@@ -131,13 +144,17 @@ def choose_cover(session: Session, evt: gr.EventData) -> Session | None:
 
 
 def before_and_after(session: Session) -> str:
-    """The picture without its edits and with them, around the region; HTML."""
+    """The picture without its edits and with them, around the region, or, of a named edit, all of it; HTML."""
     recipe, region = session.recipe, session.region()
-    if region is None or not recipe.ordered():
+    named = session.row is not None and session.row.preset is not None
+    if not recipe.ordered() or (region is None and not named):
         return ""
     images = torch.cat([view.renderer.base(recipe), view.renderer.image(recipe)])
-    shown = view.jpegs(view.cropped(images, view.renderer.region_map(recipe, view.look(session, 0)), SIDE))
-    return pair(dict(zip(("Before", "After, with all edits"), shown)))
+    if named:
+        images = view.resized(images, SIDE)
+    else:
+        images = view.cropped(images, view.renderer.region_map(recipe, view.look(session, 0)), SIDE)
+    return pair(dict(zip(("Before", "After, with all edits"), view.jpegs(images))))
 
 
 @plainly
