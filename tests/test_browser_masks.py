@@ -61,7 +61,7 @@ def test_another_concept_on_other_pictures(visit):
     expect(page.locator("#mask-view")).to_contain_text(f"Only {name}")
     page.get_by_role("radio", name="Less of it").check()
     expect(page.locator("#mask-view")).to_contain_text(f"Only less of {name}")
-    page.get_by_role("button", name="Other pictures", exact=True).click()
+    page.locator("#mask-others > button").click()
     page.get_by_role("button", name="Try the mask on 16").click()
     expect(page.locator("#mask-sheet button")).to_have_count(16)
     first = page.locator("#mask-sheet img").first
@@ -76,7 +76,7 @@ def test_another_concept_on_other_pictures(visit):
 
 def test_a_zip_is_cancelled_and_then_made(visit, tmp_path):
     page = open_masks(visit)
-    page.get_by_role("button", name="Other pictures", exact=True).click()
+    page.locator("#mask-others > button").click()
     number = page.locator("#pairs input[type=number]")
     number.fill("256")
     number.press("Tab")
