@@ -90,8 +90,8 @@ def is_right(renderer: Renderer, picture: str, recipe: str) -> bool:
 def connect(url: str, number: int) -> Client:
     """A client with an address of its own, as a proxy would tell it."""
     address = f"9.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
-    headers = {"x-forwarded-for": address}
-    return Client(url, verbose=False, headers=headers, download_files=tempfile.mkdtemp(dir=DOWNLOADS.name), ssl_verify=False)
+    folder, headers = tempfile.mkdtemp(dir=DOWNLOADS.name), {"x-forwarded-for": address}
+    return Client(url, verbose=False, headers=headers, download_files=folder, ssl_verify=False)
 
 
 def visit(url: str, number: int, every: float, until: float, tally: Tally) -> None:
