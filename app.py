@@ -32,6 +32,7 @@ from ui.page import (
     QUIET,
     Page,
     answer,
+    answer_with,
     go_to_seed,
     number,
     open_seed,
@@ -139,9 +140,9 @@ def words_of(session: Session) -> str:
 def community_post(session: Session) -> str:
     """Where a post in the Space's community begins, with the picture and its link."""
     page = f"https://{os.environ.get('SPACE_HOST', '').split(',')[0]}"
-    query = urlencode({"r": view.link(session)})
-    text = f"![{view.edits_words(session)}]({page}/preview.jpg?{query})\n\n[Open it]({page}/?{query})"
-    post = {"title": view.edits_words(session)[:80] or "A picture", "description": text}
+    query, words = urlencode({"r": view.link(session)}), view.edits_words(session)
+    text = f"![{words}]({page}/preview.jpg?{query})\n\n[Open it]({page}/?{query})"
+    post = {"title": words[:80] or "A picture", "description": text}
     return f"https://huggingface.co/spaces/{SPACE}/discussions/new?{urlencode(post)}"
 
 
@@ -184,8 +185,7 @@ def edit(recipe: str, part: float, appearance: float, strength: float) -> tuple[
     Both are numbers from 0; strength is about -4 to 4. Returns the picture and the new recipe.
     """
     made, numbers = parse_recipe(recipe), {"appearance": whole(appearance), "strength": strength}
-    added = Edit("add", *view.default(made), Region((whole(part),)), **numbers)
-    return answer(read_recipe(view.with_last(made, added).to_json()))
+    return answer_with(made, Edit("add", *view.default(made), Region((whole(part),)), **numbers))
 
 
 def endpoints() -> None:
@@ -295,7 +295,7 @@ LAUNCH = {"theme": THEME, "css": read("page.css"), "ssr_mode": False, "run_histo
                                         Middleware(Preview)]}}  # fmt: skip
 
 if __name__ == "__main__":
-    if os.environ.get("SPACE_ID") or os.environ.get("PANDA_LOG") == "1":
+    if SPACE or os.environ.get("PANDA_LOG") == "1":
         logging.basicConfig(format="%(message)s")
         log.setLevel(logging.INFO)
     keep_freed_memory()

@@ -8,6 +8,7 @@ import shutil
 import socket
 import tempfile
 
+import httpx
 import hypothesis
 import pytest
 
@@ -32,6 +33,13 @@ def url():
     _, address, _ = app.demo.launch(**options, **app.LAUNCH)
     yield address
     app.demo.close()
+
+
+@pytest.fixture(scope="module")
+def web(url):
+    """Whoever asks the page over HTTP without a browser."""
+    with httpx.Client(base_url=url, timeout=60) as client:
+        yield client
 
 
 @pytest.fixture

@@ -8,13 +8,8 @@ from playwright.sync_api import expect
 
 from .browser import rows, serious
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("empty_home")]
 FOLDS = ("On sixteen other pictures", "The strength as a film", "Parts refined to this picture")
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch):
-    monkeypatch.setenv("PANDA_HOME", str(tmp_path))
 
 
 def unfold(page, name: str):

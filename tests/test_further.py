@@ -163,7 +163,7 @@ def test_a_named_edit_is_one_line_that_a_second_click_takes_away(edited):
     assert [row.preset and row.preset.name for row in both.rows] == [None, found[3].name, found[7].name]
     jpegs = [base64.b64decode(item["image"].split(",")[1]) for item in tiles["items"]]
     small = np.stack([np.asarray(Image.open(io.BytesIO(jpeg)), float) for jpeg in jpegs])
-    for index in (0, 3, 8):  # of all tiles its own is nearest to what a click makes: half a network, JPEG
+    for index in (0, 3, 8):  # of all tiles its own is nearest to what a click makes: JPEG
         shown = view.renderer.image(named.choose_named(edited.reset(), event(index=index)).recipe)
         wanted = further.to_pil(view.resized(torch.nn.functional.avg_pool2d(shown, 2), 128))[0]
         assert np.abs(small - np.asarray(wanted, float)).mean(axis=(1, 2, 3)).argmin() == index

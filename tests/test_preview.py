@@ -20,12 +20,6 @@ EVIL = ['a"onload=alert(1)//', "a'b", "a<script>b", "a b", "x" * 300]
 
 
 @pytest.fixture(scope="module")
-def web(url):
-    with httpx.Client(base_url=url, timeout=60) as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
 def edited() -> Recipe:
     preset = next(p for p in view.presets_of("portraits") if p.name == "glasses off")
     return Recipe("portraits", seed=49, edits=preset.edits)

@@ -9,7 +9,6 @@ import types
 import zlib
 
 import gradio as gr
-import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -220,12 +219,6 @@ def test_a_visitor_is_the_address_that_our_own_proxy_saw(peer, forwarded, who):
 
 
 # ---- over HTTP ----
-
-
-@pytest.fixture(scope="module")
-def web(url):
-    with httpx.Client(base_url=url, timeout=60) as client:
-        yield client
 
 
 def join(web, who: str, **body):

@@ -33,7 +33,7 @@ def others_panel(page: Page) -> None:
     with page.fold("On sixteen other pictures", elem_id="others"):
         go = gr.Button("Try these edits on sixteen other pictures", size="sm", elem_id="try")
         page.job(go.click, try_others)
-        words, tiles = gr.HTML(), Tiles(group="The same edits on other seeds")
+        words, tiles = gr.HTML(), Tiles(group="These edits on other pictures")
         page.follow(go, lambda s: gr.Button(interactive=bool(s.recipe.ordered())))
         page.follow(words, others_words)
         page.follow(tiles, others_tiles)

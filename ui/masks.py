@@ -17,7 +17,7 @@ from panda_core.recipes import Mask, Recipe
 
 from . import view
 from .concepts import clicked_concept, concept_name, concept_tiles, concepts_of
-from .page import QUIET, Page, changing, heading, open_seed, pair, plainly, read_recipe, sentence, whole
+from .page import QUIET, Page, changing, heading, hint, open_seed, pair, plainly, read_recipe, sentence, whole
 from .session import Session
 from .widgets import Slider, Tiles
 
@@ -30,9 +30,7 @@ held = view.Kept(32)  # pictures and sheets of them, which are larger than what 
 
 def masks_tab(page: Page) -> None:
     gr.HTML(heading("Where it is, and what that cuts out"))
-    gr.HTML(
-        "<p>Cut out the person, the hair, a shirt: choose a look below, and see what it marks.</p>", elem_classes="hint"
-    )
+    hint("Cut out the person, the hair, a shirt: choose a look below, and see what it marks.")
     shown, words = gr.HTML(elem_id="mask-view"), gr.HTML(elem_id="mask-words")
     offset = Slider(-REACH, REACH, 0, step=0.1, label="Threshold (0 is the average amount)", buttons=[],
                        elem_id="mask-offset", interactive=True)  # fmt: skip

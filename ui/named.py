@@ -12,7 +12,7 @@ from panda_core.presets import Preset
 from panda_core.recipes import Recipe, parse_recipe
 
 from . import view
-from .page import Page, answer, clicked, number, plainly, read_recipe
+from .page import Page, answer_with, clicked, number, plainly
 from .rows import MOST
 from .session import Session
 from .widgets import Tiles
@@ -94,5 +94,4 @@ def named(recipe: str, name: str, strength: float = 1.0) -> tuple[PIL.Image.Imag
     if name not in found:
         raise ValueError(f"There is no named edit {name!r:.60}; there are: {', '.join(found) or 'none'}.")
     times = number("strength", strength, 0.0, MOST)
-    edits = (*made.edits, *(edit.scaled(times) for edit in found[name].edits))
-    return answer(read_recipe(replace(made, edits=edits).to_json()))
+    return answer_with(made, *(edit.scaled(times) for edit in found[name].edits))

@@ -16,7 +16,7 @@ from gradio.context import LocalContext
 
 from panda_core.door import Budgets, log, logged, visitor
 from panda_core.images import to_pil
-from panda_core.recipes import Recipe, decode_link, parse_recipe
+from panda_core.recipes import Edit, Recipe, decode_link, parse_recipe
 
 from . import gpu, view
 from .session import OPEN_FOLDS, Session
@@ -336,6 +336,11 @@ def sentence(text: str) -> str:
     return f'<p role="status">{text}</p>'
 
 
+def hint(text: str) -> gr.HTML:
+    """What a tab is for."""
+    return gr.HTML(f"<p>{text}</p>", elem_classes="hint")
+
+
 def figure(source: str, caption: str) -> str:
     """A picture with words under it. caption: plain text."""
     words = html.escape(caption)
@@ -359,6 +364,11 @@ def read_recipe(text: str) -> Recipe:
 def answer(recipe: Recipe) -> tuple[PIL.Image.Image, str]:
     """What an endpoint gives back: the picture, and the recipe with its weights."""
     return to_pil(view.renderer.image(recipe))[0], view.renderer.pin(recipe).to_json()
+
+
+def answer_with(recipe: Recipe, *edits: Edit) -> tuple[PIL.Image.Image, str]:
+    """As `answer`, with more edits: a stranger's recipe and numbers, checked as one recipe."""
+    return answer(read_recipe(replace(recipe, edits=(*recipe.edits, *edits)).to_json()))
 
 
 def whole(number: float):

@@ -23,7 +23,7 @@ from panda_core.recipes import parse_recipe
 
 from . import gpu, view
 from .concepts import clicked_concept, concept_name, concept_tiles, concepts_of
-from .page import BUDGETS, Page, asking, clicked, counted, heading, open_seed, sentence, whole
+from .page import BUDGETS, Page, asking, clicked, counted, heading, hint, open_seed, sentence, whole
 from .session import Session
 from .widgets import Slider, Tiles
 
@@ -65,7 +65,7 @@ class Answer(NamedTuple):
 
 def rank_tab(page: Page) -> None:
     gr.HTML(heading("Choose what to order pictures by"))
-    gr.HTML("<p>See which of a thousand pictures show most of a look, and which least.</p>", elem_classes="hint")
+    hint("See which of a thousand pictures show most of a look, and which least.")
     concepts = Tiles(group="Looks", elem_id="rank-concepts")
     there = gr.HTML()
     looks = Tiles(group="Looks of the chosen part", elem_id="rank-looks")

@@ -9,7 +9,7 @@ from panda_core.recipes import Edit, Region, parse_recipe
 
 from . import view
 from .concepts import clicked_concept, concept_name, concept_picture, concept_tiles, concepts_of
-from .page import Page, answer, figure, heading, plainly, read_recipe, sentence, whole
+from .page import Page, answer_with, figure, heading, hint, plainly, sentence, whole
 from .session import Session
 from .widgets import Tiles
 
@@ -26,7 +26,7 @@ class Rewriting:
 
 
 def rewrite_tab(page: Page) -> None:
-    gr.HTML("<p>Wherever the picture shows the left look, let it show the right one.</p>", elem_classes="hint")
+    hint("Wherever the picture shows the left look, let it show the right one.")
     with gr.Row(equal_height=False):
         for role, title in ROLES.items():
             with gr.Column(min_width=240):
@@ -144,5 +144,4 @@ def rewrite(recipe: str, source: float, target: float, strength: float) -> tuple
     """
     made = parse_recipe(recipe)
     numbers = {"source": whole(source), "target": whole(target), "strength": strength}
-    edit = Edit("rewrite", *view.default(made), Region(all=True), **numbers)
-    return answer(read_recipe(view.with_last(made, edit).to_json()))
+    return answer_with(made, Edit("rewrite", *view.default(made), Region(all=True), **numbers))

@@ -57,9 +57,9 @@ class Session:
         if not recipe.edits:
             return fresh
         taken = fresh.take_up(len(recipe.edits) - 1)
-        named = recipe.edits[taken.row.start]
-        if taken.region() is None and named.factors in fresh.layers.values():  # something to go on with
-            return replace(taken, layer=named.layer, parts=named.region.parts[:1])
+        first = recipe.edits[taken.row.start]
+        if taken.region() is None and first.factors in fresh.layers.values():  # something to go on with
+            return replace(taken, layer=first.layer, parts=first.region.parts[:1])
         return taken
 
     @property

@@ -274,7 +274,12 @@ def jpegs(images: Tensor) -> list[str]:
 
 def large(image: Tensor) -> str:
     """A picture [1, 3, h, w] for the panel, as a data URI."""
-    return jpegs(resized(image, SMOOTH_SIDE) if image.shape[-1] < SMOOTH_SIDE else image)[0]
+    return jpegs(at_least(image, SMOOTH_SIDE))[0]
+
+
+def at_least(image: Tensor, side: int) -> Tensor:
+    """A picture [1, 3, h, w], enlarged if it is smaller."""
+    return resized(image, side) if image.shape[-1] < side else image
 
 
 def resized(images: Tensor, side: int) -> Tensor:
@@ -556,8 +561,7 @@ def python_lines(session: Session) -> str:
 
 def picture_file(session: Session) -> str:
     """The PNG with its recipe inside, as large as the page shows it at least: JSON for the page's script."""
-    image = renderer.image(session.recipe)
-    return saved(session.recipe, to_pil(resized(image, FRAME_SIDE) if image.shape[-1] < FRAME_SIDE else image)[0])
+    return saved(session.recipe, to_pil(at_least(renderer.image(session.recipe), FRAME_SIDE))[0])
 
 
 def saved(recipe: Recipe, image: Image.Image, kind: str = "") -> str:
