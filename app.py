@@ -61,6 +61,8 @@ ADDRESS_JS = """(r) => { const u = new URL(window.location);
 COPY_JS = f"(text) => {{ {COPY.format('text')} return text; }}"
 POST_JS = "(url) => { window.open(url, '_blank', 'noopener'); }"
 SPACE = os.environ.get("SPACE_ID", "")
+# after every event gradio would sum up its last 10,000 in a table of pandas, for a dashboard that is off here
+os.environ |= {"GRADIO_ANALYTICS_CACHE_FREQUENCY": "1000000000", "GRADIO_ANALYTICS_MAX_EVENTS": "1"}
 
 
 def picture_panel(page: Page) -> tuple[Picture, gr.HTML]:

@@ -5,6 +5,7 @@ import inspect
 import io
 import json
 import struct
+import time
 import types
 import zlib
 
@@ -229,6 +230,19 @@ def join(web, who: str, **body):
 def test_status_says_how_it_goes_and_nothing_personal(web):
     said = web.get("/status").json()
     assert set(said) == {"device", "memory_mb", "queue", "visitors"} and said["memory_mb"] > 100
+
+
+def test_gradio_keeps_no_table_of_what_happened(web):
+    """It would be made anew after each event, from thousands of them: half the server's work within ten minutes."""
+    generate, queue = HANDLERS["app.generate"]._id, app.demo._queue
+    for seed in range(3):
+        data = [json.dumps({"v": 1, "generator": "portraits", "seed": seed})]
+        assert join(web, "8.8.8.9", fn_index=generate, data=data).status_code == 200
+    until = time.monotonic() + 30
+    while queue.event_ids_to_events and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not queue.event_ids_to_events
+    assert len(queue.event_analytics) <= 1 and queue.cached_event_analytics_summary == {"functions": {}}
 
 
 def test_who_asks_too_much_is_told_so_at_once_and_others_go_on(web):
