@@ -20,6 +20,7 @@ from panda_core.recipes import Edit, Region, parse_recipe
 from ui import bundle, view
 from ui.edit import edit_tab
 from ui.edits import edits_panel
+from ui.examples import examples_panel
 from ui.factors import factors_panel, fit
 from ui.further import others_panel, refine, refine_panel, sweep_panel
 from ui.gallery import enabled, gallery_panel, unpublish
@@ -261,6 +262,7 @@ with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, 7200)) 
             refine_panel(page)
             with page.fold("Factors", elem_id="factors"):
                 factors_panel(page)
+    examples_panel(page)
     if enabled():
         gallery_panel(page)
     page.follow(gr.HTML(elem_id="status"), status_line, later=True)

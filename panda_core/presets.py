@@ -1,12 +1,14 @@
 """Presets: edits with a name, "smile" or "glasses off", that ship with a generator."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from .generators.registry import GENERATORS
-from .recipes import Edit, Region, parse_recipe
+from .recipes import Edit, Recipe, Region, parse_recipe
 
 MAX_FILE = 1_000_000  # bytes
 
@@ -34,18 +36,9 @@ def presets(generator: str, weights: str) -> tuple[Preset, ...]:
         edits = {e.name: Edit("add", e.layer, pairs[e.layer], Region((e.part,)), e.appearance, alpha=e.alpha)
                  for e in spec.edits}  # fmt: skip
         return tuple(Preset(name, (edit,), "from the papers' authors") for name, edit in edits.items())
-    try:
-        data = path.read_bytes()
-        if len(data) > MAX_FILE:
-            raise ValueError(f"it has {len(data)} bytes, of at most {MAX_FILE}.")
-        table = json.loads(data)
-        if not isinstance(table, dict) or table.get("v") != 1 or not isinstance(table.get("presets"), list):
-            raise ValueError("it must hold v (1), weights and a list of presets.")
-        if table.get("weights") != weights:
-            return ()
-        return read_presets(generator, weights, table["presets"])
-    except (OSError, ValueError, RecursionError) as error:
-        raise ValueError(f"{path.name} of {generator} cannot be used: {error}") from error
+    with _reading(path, generator):
+        table = _table(path, "presets")
+        return read_presets(generator, weights, table["presets"]) if table.get("weights") == weights else ()
 
 
 def read_presets(generator: str, weights: str | None, rows: Sequence[Any]) -> tuple[Preset, ...]:
@@ -68,3 +61,41 @@ def read_presets(generator: str, weights: str | None, rows: Sequence[Any]) -> tu
             raise ValueError(f"preset {name!r} has no edits; it needs at least one.")
         out[name] = Preset(name, recipe.edits, note)
     return tuple(out.values())
+
+
+def examples(generator: str, found: Sequence[Preset]) -> tuple[Recipe, ...]:
+    """Recipes to begin with: examples.json beside the generator's weights, rows of a seed and names of presets.
+
+    A row with a name that `found` lacks is passed over: the presets were made anew, for other weights.
+    Raises: ValueError naming the file if it does not hold together.
+    """
+    path = GENERATORS[generator].folder() / "examples.json" if generator in GENERATORS else None
+    if path is None or not path.is_file():
+        return ()
+    edits, psi = {preset.name: preset.edits for preset in found}, GENERATORS[generator].default_psi
+    with _reading(path, generator):
+        rows = [(row["seed"], list(row["named"])) for row in _table(path, "examples")["examples"]]
+        return tuple(
+            parse_recipe(Recipe(generator, seed=seed, psi=psi, edits=sum(map(edits.get, names), ())).to_dict())
+            for seed, names in rows
+            if set(names) <= set(edits)
+        )
+
+
+@contextmanager
+def _reading(path: Path, generator: str) -> Iterator[None]:
+    """Whatever is wrong with a file becomes one sentence with its name."""
+    try:
+        yield
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+        raise ValueError(f"{path.name} of {generator} cannot be used: {error}") from error
+
+
+def _table(path: Path, rows: str) -> dict[str, Any]:
+    data = path.read_bytes()
+    if len(data) > MAX_FILE:
+        raise ValueError(f"it has {len(data)} bytes, of at most {MAX_FILE}.")
+    table = json.loads(data)
+    if not isinstance(table, dict) or table.get("v") != 1 or not isinstance(table.get(rows), list):
+        raise ValueError(f"it must hold v (1) and a list of {rows}.")
+    return table

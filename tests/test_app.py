@@ -21,7 +21,7 @@ from PIL import Image
 import app
 from panda_core.images import read_recipe_json, to_pil
 from panda_core.recipes import Mask, encode_link, parse_recipe
-from ui import edit, edits, generators, page, region, view
+from ui import edit, edits, examples, generators, page, region, view
 from ui.session import Session
 
 
@@ -81,6 +81,15 @@ def test_the_start_file_is_where_a_visit_begins(start, nothing_kept, tmp_path, m
     (tmp_path / "start.json").write_text(wished.to_json())
     monkeypatch.setattr(view, "start_file", lambda spec: tmp_path / "start.json")
     assert view.start().recipe == wished
+
+
+def test_an_example_opens_with_its_names_and_can_be_undone(start):
+    tiles = examples.example_tiles(start)
+    opened = examples.open_example(start, event(index=1, of=tiles["of"]))
+    assert tiles["items"][1]["label"] == ", ".join(row.preset.name for row in opened.rows)
+    assert [tile["on"] for tile in examples.example_tiles(opened)["items"]].index(True) == 1
+    assert opened.undo().recipe == start.recipe
+    assert examples.open_example(start, event(index=1, of="another generator")) is None
 
 
 def test_a_visitor_without_a_session_gets_the_start_page(start):

@@ -5,7 +5,7 @@ import torch
 
 from panda_core.catalogue import Catalogue
 from panda_core.generators import registry
-from panda_core.presets import Preset, presets, read_presets
+from panda_core.presets import Preset, examples, presets, read_presets
 from panda_core.recipes import Recipe, Region
 from panda_core.rendering import Renderer
 from tests.helpers import add_edit
@@ -70,6 +70,22 @@ def test_a_damaged_file_is_refused_by_name(assets, text):
         presets("portraits", "0123456789ab")
 
 
+def test_examples_name_presets_that_there_are(assets):
+    rows = [{"seed": 7, "named": ["smile", "smile"]}, {"seed": 8, "named": ["smile", "forgotten"]}]
+    (assets / "examples.json").write_text(json.dumps({"v": 1, "examples": rows}))
+    found = examples("portraits", (Preset("smile", EDITS),))
+    assert [(recipe.seed, recipe.edits) for recipe in found] == [(7, EDITS + EDITS)]
+    assert examples("portraits", ()) == () and examples("somebody/else", ()) == ()
+
+
+@pytest.mark.parametrize("text", ["", '{"v": 1}', '{"v": 1, "examples": [3]}', '{"v": 1, "examples": [{"seed": 1}]}',
+                                  '{"v": 1, "examples": [{"seed": -1, "named": []}]}', "[" * 99_999])  # fmt: skip
+def test_a_damaged_file_of_examples_is_refused_by_name(assets, text):
+    (assets / "examples.json").write_text(text)
+    with pytest.raises(ValueError, match=r"examples\.json of portraits cannot be used"):
+        examples("portraits", ())
+
+
 # ---- those that ship ----
 
 WEIGHTS = Catalogue().generator("portraits").weights
@@ -80,6 +96,14 @@ WISHES = {wish.name: wish for wish in find_presets.WISHES}
 @pytest.fixture(scope="module")
 def renderer():
     return Renderer()
+
+
+def test_every_shipped_example_can_be_drawn(renderer):
+    table = json.loads((registry.ASSETS / "portraits" / "examples.json").read_bytes())
+    found = examples("portraits", BUNDLED)
+    assert len(found) == len(table["examples"]) >= 6  # none names a preset that is gone
+    for recipe in found:
+        assert not torch.equal(renderer.image(recipe), renderer.base(recipe))
 
 
 def test_at_least_sixteen_presets_ship():

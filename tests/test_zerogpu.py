@@ -88,6 +88,7 @@ TABLE: dict[str, list | dict] = {
     "rewrite.do_rewrite": [],
     "rewrite.rewrite": [RECIPE, 1, 2, 1.0],
     "edits.settle": [1.0],
+    "examples.open_example": {"index": 0},
     "gallery.publish_card": [],
     "gallery.open_card": {"index": 0, "of": "filled in below"},
     "gallery.show_newest": [],

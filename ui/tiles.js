@@ -15,7 +15,7 @@ function render() {
     }
     b.addEventListener('click', () => {
       trigger('choose', {index: i, of: v.of, seed: item.seed});
-      if (element.closest('#gallery')) window.scrollTo({top: 0, behavior: 'smooth'});
+      if (element.closest('#examples, #gallery')) window.scrollTo({top: 0, behavior: 'smooth'});
     });
     return b;
   }));
