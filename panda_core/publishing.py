@@ -11,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 from . import hub
 from .catalogue import Catalogue
 from .checkpoints import load_generator, read_metadata
+from .factorization import Cancelled, Progress
 from .factors import Factors
 from .images import grid, overlay_parts, png_bytes, to_pil
 from .recipes import Recipe
@@ -36,6 +37,17 @@ class Draft:
         """All files to commit: also the card as it is there now, with this section. Raises: HubError."""
         card = hub.read_text(self.repo, "README.md", token)
         return {**self.files, "README.md": add_section(card, self.licence, self.text, self.section)}
+
+    def publish(self, token: str, report: hub.Report) -> str:
+        """Commit it for whoever's token this is, the repository made if there is none; the path of its first file.
+
+        Raises: HubError; Cancelled, if the report returns False before the commit is sent: after that it is there.
+        """
+        files, path = self.complete(token), next(iter(self.files))
+        if report(Progress("publishing", 0, 0)) is False:
+            raise Cancelled("Nothing was published.")
+        hub.upload(self.repo, files, f"Add {path.rpartition('/')[2]}", token=token, private=False)
+        return path
 
 
 def prepare(file: Path, repo: str, catalogue: Catalogue, report: hub.Report | None = None) -> dict[str, Path | bytes]:
