@@ -15,6 +15,7 @@ import pytest
 from huggingface_hub import constants
 from playwright.sync_api import expect
 
+import app
 from panda_core import deploy, hub
 from panda_core.catalogue import Catalogue
 from panda_core.factorization import Cancelled
@@ -164,8 +165,6 @@ def test_signed_out_nothing_is_drawn_or_sent(server, session):
 
 
 def test_elsewhere_than_on_a_space_with_sign_in_there_is_no_button():
-    import app
-
     assert "OAUTH_CLIENT_ID" not in os.environ
     assert not {b.elem_id for b in app.demo.blocks.values()} & {"sign-in", "publish-factors", "repository"}
     assert not app.demo.expects_oauth
@@ -260,6 +259,8 @@ def test_a_visitor_signs_in_in_another_tab_and_publishes_what_was_named_here(chr
     here.locator("#publish-factors").click()
     expect(here.get_by_text("You are not signed in, or no longer.").last).to_be_visible()
     context.close()
+    with urllib.request.urlopen(f"{url}/gradio_api/info") as info:  # for programs all is as elsewhere
+        assert json.load(info)["named_endpoints"].keys() == app.demo.get_api_info()["named_endpoints"].keys()
     said = (folder / "log").read_text()
     kept = [file for file in folder.rglob("*") if file.is_file() and TOKEN.encode() in file.read_bytes()]
     assert json.loads(next(line for line in said.splitlines() if '"draft"' in line)) and not kept
