@@ -35,8 +35,7 @@ def plan(repo: str, root: Path = ROOT) -> Plan:
 
     Raises: ValueError for a bad name or an incomplete folder; HubError.
     """
-    if not re.fullmatch(r"[\w.-]{1,96}/[\w.-]{1,96}", repo, re.ASCII):
-        raise ValueError(f"The Space is {repo[:100]!r}; its name must be OWNER/NAME.")
+    hub.check_name(repo, "Space")
     missing = [name for name in TAKEN if not (root / name).exists()]
     if missing:
         raise ValueError(f"{root} lacks {', '.join(missing)}; deploy from a whole copy of the project.")

@@ -34,6 +34,7 @@ PIECE = 2**18  # bytes
 TRIES = 5  # of a transfer that breaks off; one that brought a megabyte counts anew
 PAUSE = 1.0  # seconds before the next of them
 MINUTES = 10  # between two commits of a folder that is kept
+LONGEST_TEXT = 2**20  # bytes of a text file that is read from a repository
 Report = Callable[[Progress], bool | None]
 
 
@@ -306,21 +307,23 @@ def _is_of_the_disk(error: BaseException) -> bool:
 
 def _explain(
     error: BaseException, repo: str, file: str = "", revision: str = "main", url: str = "", repo_type: str = "model",
-    writing: bool = False, arrived: int = 0, size: int | None = None,
+    writing: bool = False, signed: bool = False, arrived: int = 0, size: int | None = None,
 ) -> NoReturn:  # fmt: skip
     """Raise the fault as a HubError whose sentence says what to do."""
     what, status = _name(repo, file), _status(error)
     host = urllib.parse.urlsplit(url or constants.ENDPOINT).netloc
-    token = f"a token that may {'write to' if writing else 'read'} it"
+    remedy = f"set HF_TOKEN to a token that may {'write to' if writing else 'read'} it"
+    if signed:  # a visitor of the page
+        remedy = "sign in again" if status == 401 else "choose a repository of yours that was made here, or a new name"
     if isinstance(error, errors.OfflineModeIsEnabled):
         kind, text = "offline", f"{what} is not on this machine and HF_HUB_OFFLINE is set; unset it to download."
-    elif isinstance(error, errors.GatedRepoError):
+    elif isinstance(error, errors.GatedRepoError) and not signed:
         kind = "gated"
         page = address(repo, repo_type)
         text = f"{repo} is gated; accept its terms at {page}, then set HF_TOKEN to a token of that account."
     elif isinstance(error, errors.RepositoryNotFoundError) and not (writing and status == 401):
         kind = "missing"
-        text = f"The Hub has no repository {repo}, or it is private; check the name, or set HF_TOKEN to {token}."
+        text = f"The Hub has no repository {repo}, or it is private; check the name, or {remedy}."
     elif isinstance(error, errors.RevisionNotFoundError):
         kind, text = "missing", f"{repo} has no revision {revision}; check its name, or use main."
     elif status in (404, 410):
@@ -329,9 +332,9 @@ def _explain(
     elif url and status in (401, 403):
         kind, text = "refused", f"{host} does not hand out {file} ({status}); choose another generator."
     elif status == 401 or isinstance(error, errors.LocalTokenNotFoundError):
-        kind, text = "refused", f"{host} refuses the token, or wants one, for {repo}; set HF_TOKEN to {token}."
+        kind, text = "refused", f"{host} refuses the token, or wants one, for {repo}; {remedy}."
     elif status == 403:
-        kind, text = "refused", f"{host} does not allow this for {repo} (403); set HF_TOKEN to {token}."
+        kind, text = "refused", f"{host} does not allow this for {repo} (403); {remedy}."
     elif status == 429:
         headers = error.response.headers if isinstance(error, errors.HfHubHTTPError) else error.headers
         after = headers.get("Retry-After") or ""
@@ -357,6 +360,8 @@ def _explained(**what: Any) -> Iterator[None]:
     """Every fault becomes a HubError; what: as for `_explain`."""
     try:
         yield
+    except HubError:
+        raise
     except RuntimeError as error:  # an LFS upload hides its fault in another
         _explain(error.__cause__ or error, **what)
     except Exception as error:
@@ -388,14 +393,32 @@ def list_files(repo: str, revision: str = "main", repo_type: str = "model") -> l
         _explain(error, repo, revision=revision, repo_type=repo_type)
 
 
-def read_text(repo: str, path: str) -> str | None:
+def check_name(repo: str, what: str = "repository") -> None:
+    """Raises: ValueError if no repository can be called so."""
+    if not re.fullmatch(r"[\w.-]{1,96}/[\w.-]{1,96}", repo, re.ASCII):
+        raise ValueError(f"The {what} is {repo[:100]!r}; its name must be OWNER/NAME.")
+
+
+def read_text(repo: str, path: str, token: str | None = None) -> str | None:
     """A text file of a model repository as it is there now; None if there is none.
+
+    token: of whose account; None: this machine's. What it may read is somebody's own, so nothing of it is kept here.
 
     Raises: HubError.
     """
-    with _explained(repo=repo, file=path), suppress(errors.RemoteEntryNotFoundError, errors.RepositoryNotFoundError):
-        client.get_hf_file_metadata(client.hf_hub_url(repo, path))  # says at once what is wrong
-        return Path(client.hf_hub_download(repo, path)).read_text("utf-8")
+    missing, text = (errors.RemoteEntryNotFoundError, errors.RepositoryNotFoundError), b""
+    with _explained(repo=repo, file=path, signed=token is not None), suppress(*missing):
+        address = client.hf_hub_url(repo, path)
+        client.get_hf_file_metadata(address, token=token)  # says at once what is wrong
+        headers, limit = build_hf_headers(token=token), constants.HF_HUB_DOWNLOAD_TIMEOUT
+        with get_session().stream("GET", address, headers=headers, timeout=limit, follow_redirects=True) as answer:
+            hf_raise_for_status(answer)
+            for piece in answer.iter_bytes():
+                text += piece
+                if len(text) > LONGEST_TEXT:
+                    most = _megabytes(LONGEST_TEXT)
+                    raise HubError("corrupt", f"{path} of {repo} has over {most}; shorten it, or choose another name.")
+        return text.decode()
 
 
 def upload(
@@ -404,19 +427,21 @@ def upload(
     message: str,
     repo_type: str = "model",
     gone: Sequence[str] = (),
+    token: str | None = None,
     **create: Any,
 ) -> str:
     """Commit files (path there -> path here, or bytes) to a repository, made if it is missing; the commit's address.
 
-    gone: paths to delete in the same commit; create: further arguments of HfApi.create_repo, such as private.
+    gone: paths to delete in the same commit; token: of whose account, None: this machine's; create: further arguments
+    of HfApi.create_repo, such as private.
 
     Raises: HubError.
     """
-    api = client.HfApi()
+    api = client.HfApi(token=token)
     operations = [client.CommitOperationAdd(path, data if isinstance(data, bytes) else str(data))
                   for path, data in files.items()]  # fmt: skip
     operations += [client.CommitOperationDelete(path) for path in gone]
-    with _explained(repo=repo, repo_type=repo_type, writing=True):
+    with _explained(repo=repo, repo_type=repo_type, writing=True, signed=token is not None):
         api.create_repo(repo, repo_type=repo_type, exist_ok=True, **create)
         return api.create_commit(repo, operations, commit_message=message, repo_type=repo_type).commit_url
 

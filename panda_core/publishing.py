@@ -1,6 +1,7 @@
 """What `publish` puts on the Hub: factors, or a converted generator, with a card that shows them."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -10,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 from . import hub
 from .catalogue import Catalogue
 from .checkpoints import load_generator, read_metadata
+from .factorization import Cancelled, Progress
 from .factors import Factors
 from .images import grid, overlay_parts, png_bytes, to_pil
 from .recipes import Recipe
@@ -19,6 +21,33 @@ from .rendering import Renderer
 FREE = ("mit", "apache-2.0", "cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0", "cc-by-nc-4.0")
 CARDS = Path(__file__).parent / "cards"
 SIDE = 256  # pixels of a picture on a card, at most
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What goes to `repo`, as far as it can be made without asking the Hub. files: path there -> content."""
+
+    repo: str
+    files: dict[str, Path | bytes]
+    licence: str
+    text: str
+    section: str
+
+    def complete(self, token: str | None = None) -> dict[str, Path | bytes]:
+        """All files to commit: also the card as it is there now, with this section. Raises: HubError."""
+        card = hub.read_text(self.repo, "README.md", token)
+        return {**self.files, "README.md": add_section(card, self.licence, self.text, self.section)}
+
+    def publish(self, token: str, report: hub.Report) -> str:
+        """Commit it for whoever's token this is, the repository made if there is none; the path of its first file.
+
+        Raises: HubError; Cancelled, if the report returns False before the commit is sent: after that it is there.
+        """
+        files, path = self.complete(token), next(iter(self.files))
+        if report(Progress("publishing", 0, 0)) is False:
+            raise Cancelled("Nothing was published.")
+        hub.upload(self.repo, files, f"Add {path.rpartition('/')[2]}", token=token, private=False)
+        return path
 
 
 def prepare(file: Path, repo: str, catalogue: Catalogue, report: hub.Report | None = None) -> dict[str, Path | bytes]:
@@ -32,13 +61,14 @@ def prepare(file: Path, repo: str, catalogue: Catalogue, report: hub.Report | No
     except (SafetensorError, OSError) as error:
         raise ValueError(f"{file.name} cannot be published: it must be a file that fit or convert wrote.") from error
     if "info" in metadata:
-        return prepare_factors(Factors.load(file), file, repo, catalogue, report)
-    return prepare_generator(file, read_metadata(file), repo)
+        return draft_factors(Factors.load(file), file, repo, catalogue, report).complete()
+    return draft_generator(file, read_metadata(file), repo).complete()
 
 
-def prepare_factors(
-    factors: Factors, file: Path, repo: str, catalogue: Catalogue, report: hub.Report | None
-) -> dict[str, Path | bytes]:
+def draft_factors(
+    factors: Factors, content: Path | bytes, repo: str, catalogue: Catalogue, report: hub.Report | None = None
+) -> Draft:
+    """content: the file of these factors."""
     info, path = factors.info, factors.path(Path()).as_posix()
     spec, loaded = catalogue.spec(info.generator), catalogue.generator(info.generator, report)
     catalogue.add(info.generator, "local:published", factors)
@@ -51,11 +81,10 @@ def prepare_factors(
         stable=f", least stable part {min(info.stability):.2f}" if info.stability else "",
     )  # fmt: skip
     text = "Parts and appearances (PandA, ICLR 2023) of image generators; each file holds those of one layer."
-    card = add_section(hub.read_text(repo, "README.md"), "other", text, section)
-    return {path: file, picture: draw_parts(catalogue, factors), "README.md": card}
+    return Draft(repo, {path: content, picture: draw_parts(catalogue, factors)}, "other", text, section)
 
 
-def prepare_generator(file: Path, metadata: Mapping[str, str], repo: str) -> dict[str, Path | bytes]:
+def draft_generator(file: Path, metadata: Mapping[str, str], repo: str) -> Draft:
     known = {"licence": "unknown", "source": "unknown", "source_sha256": "unknown", **metadata}
     licence = known["licence"].partition(";")[0].strip().lower()
     if licence not in FREE:
@@ -68,8 +97,7 @@ def prepare_generator(file: Path, metadata: Mapping[str, str], repo: str) -> dic
         images = generator(generator.sample(range(16), 0.8, 0 if generator.n_classes else None))
     section = (CARDS / "generator.md").read_text("utf-8").format(name=file.name, repo=repo, **known)
     text = "An image generator that can be cut at any layer, for editing by parts and appearances (PandA, ICLR 2023)."
-    card = add_section(hub.read_text(repo, "README.md"), licence, text, section)
-    return {file.name: file, "samples.png": png_bytes(grid(images, 4)), "README.md": card}
+    return Draft(repo, {file.name: file, "samples.png": png_bytes(grid(images, 4))}, licence, text, section)
 
 
 def draw_parts(catalogue: Catalogue, factors: Factors) -> bytes:

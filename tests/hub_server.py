@@ -8,6 +8,7 @@ made and committed to, large files by LFS. Anything else under `put_url` is a pl
         hub.put("owner/name", "a.safetensors", data)      # repo_type="space" and "dataset" too
         hub.fail("a.safetensors", "cut", times=1)         # by the end of a path; see FAULTS
         hub.requests, hub.sent                            # (method, path, Range) in order; bytes sent per path
+        hub.tokens                                        # Authorization of each of these requests
 
 To point the real client here: in a process of its own `env | hub.environ(home)`; in this one the fixture-friendly
 `hub.patches(home)`, since huggingface_hub reads its environment when it is imported.
@@ -100,6 +101,7 @@ class HubServer:
         self.uploads: dict[str, bytes] = {}  # LFS objects by sha256
         self.faults: dict[str, Fault] = {}
         self.requests: list[tuple[str, str, str | None]] = []
+        self.tokens: list[str | None] = []  # of the same requests: Authorization
         self.sent: Counter[str] = Counter()
         self.lock = threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
@@ -195,6 +197,7 @@ def _handler(hub: HubServer) -> type[BaseHTTPRequestHandler]:
             path = unquote(urlsplit(self.path).path)
             with hub.lock:
                 hub.requests.append((self.command, path, self.headers.get("Range")))
+                hub.tokens.append(self.headers.get("Authorization"))
             self.fault = hub.fault_of(self.command, path)
             try:
                 if self.fault is None or not self.fail_at_once(path):

@@ -89,7 +89,7 @@ def header() -> dict:
 
 def test_the_header_is_what_a_space_wants():
     given, pins = header(), (ROOT / "requirements.txt").read_text()
-    assert given["sdk"] == "gradio" and f"gradio[mcp]=={given['sdk_version']}" in pins
+    assert given["sdk"] == "gradio" and f"gradio[mcp,oauth]=={given['sdk_version']}" in pins
     assert given["python_version"] == '"3.12"' and (ROOT / given["app_file"]).is_file()
     colours = {"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"}
     assert {given["colorFrom"], given["colorTo"]} <= colours

@@ -8,12 +8,16 @@ there as in the page's own process.
 import json
 import multiprocessing
 import os
+import pickle
 import subprocess
 import sys
 import types
 from pathlib import Path
 
 import pytest
+
+from tests.hub_server import HubServer
+from tests.openid_server import TOKEN, OpenID
 
 ROOT = Path(__file__).parents[1]
 SHARED = "shared"  # a region's run lengths, filled in below: the upper half of the grid
@@ -87,6 +91,7 @@ TABLE: dict[str, list | dict] = {
     "rewrite.choose_here": [True],
     "rewrite.do_rewrite": [],
     "rewrite.rewrite": [RECIPE, 1, 2, 1.0],
+    "publish.draft": ["filled in below", "owner/parts"],
     "edits.settle": [1.0],
     "examples.open_example": {"index": 0},
     "gallery.publish_card": [],
@@ -106,6 +111,7 @@ ELSEWHERE = {
     "factors.use_files",
     "remove.cover",
     "generators.words",
+    "publish.who",
 }
 
 
@@ -113,8 +119,11 @@ ELSEWHERE = {
 def report(tmp_path_factory) -> dict:
     home = tmp_path_factory.mktemp("home")
     environment = os.environ | {"SPACES_ZERO_GPU": "true", "PANDA_HOME": str(home), "OMP_NUM_THREADS": "1"}
+    environment |= {"PANDA_GALLERY": "1"} | OpenID().environ("127.0.0.1")  # a Space that can be signed in to
     command = [sys.executable, "-m", "tests.test_zerogpu"]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=500)
+    with HubServer() as hub:
+        environment |= hub.environ(home)
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=500)
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -130,6 +139,11 @@ def test_every_handler_of_the_page_is_in_the_table(report):
 
 def test_work_was_done_in_children_only(report):
     assert report["pids"] >= len(TABLE) and not report["own"]
+
+
+def test_what_is_published_is_drawn_in_a_child_that_never_has_the_token(report):
+    assert "'owner/parts', 'factors/" in report["published"]
+    assert report["given"] == [True, False]  # the repository, the token
 
 
 def test_a_mistake_in_a_child_is_the_same_sentence(report):
@@ -171,6 +185,7 @@ class Zygote:
             os.waitpid(pid, 0)
 
     def call(self, number: int, *args):
+        GIVEN.append(args)
         self.here.send((number, args))
         ended = False
         try:
@@ -187,6 +202,7 @@ class Zygote:
 
 TASKS: list = []
 PIDS: set[int] = set()
+GIVEN: list[tuple] = []  # all that children were ever given
 zygote: list[Zygote] = []
 
 
@@ -204,7 +220,7 @@ def fake_spaces() -> types.ModuleType:
         return decorate
 
     module = types.ModuleType("spaces")
-    module.GPU = gpu
+    module.GPU, module.gradio_auto_wrap = gpu, lambda handler: handler  # as it is unless it is asked for
     return module
 
 
@@ -215,7 +231,7 @@ def main() -> None:
 
     import app
     from panda_core import devices
-    from ui import gallery, gpu, page, preview, rank, view
+    from ui import factors, gallery, gpu, page, preview, rank, view
 
     torch.set_num_threads(1)
     blocks = {f"{f.fn.__module__.removeprefix('ui.')}.{f.fn.__name__}": f for f in app.demo.fns.values() if f.fn}
@@ -229,6 +245,7 @@ def main() -> None:
 
     gallery.publish_card(base)
     TABLE["gallery.open_card"]["of"] = gallery.gallery().names()[0]
+    TABLE["publish.draft"][0] = gr.OAuthToken(TOKEN, "contribute-repos", 2**31)
     job, look = gpu.job(keep), gpu.event(lambda session: view.kept.get("a job's result"))
     zygote.append(Zygote())
 
@@ -243,7 +260,7 @@ def main() -> None:
             made = block.fn(*inputs)
             return list(made)[-1] if isinstance(made, types.GeneratorType) else made
         visit = page.Visit()
-        visit.session = session
+        visit.session = factors.rename_part(session, "chin") if name == "publish.draft" else session
         made = block.fn(visit, *inputs)
         if isinstance(made, types.GeneratorType):
             return [values for values in made if not isinstance(values[0], dict)]
@@ -271,7 +288,7 @@ def main() -> None:
             return replace(value, moved_at=0.0)
         return value.tobytes() if isinstance(value, Image.Image) else value
 
-    same, counted, refused = {}, [], []
+    same, counted, refused, published = {}, [], [], ""
     for name in [name for name in TABLE if name in named]:
         print(name, file=sys.stderr, flush=True)
         devices.wanted = True
@@ -280,6 +297,7 @@ def main() -> None:
         counted.append(len(PIDS) > before)
         devices.wanted = False
         here = plain(attempt(name, base))
+        published = str(there) if name == "publish.draft" else published
         same[name] = there == here or f"{str(there)[:300]} is not {str(here)[:300]}"
     devices.wanted = True
     try:
@@ -294,6 +312,8 @@ def main() -> None:
     carried = [view.kept.get("a job's result"), look(base)]
     assert done == ("", "done")
     said = {"same": same, "handlers": list(named), "refused": refused, "pids": len(PIDS), "own": counted.count(False)}
+    given = b"".join(map(pickle.dumps, GIVEN))
+    said |= {"published": published, "given": [text.encode() in given for text in ("owner/parts", TOKEN)]}
     print(json.dumps(said | {"mistake": mistake, "carried": carried, "preview": previewed}))
 
 

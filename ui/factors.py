@@ -18,6 +18,7 @@ from . import bundle, view
 from .further import parts_picture
 from .jobs import tell
 from .page import Page, figure, number, plainly, read_recipe
+from .publish import publish_panel
 from .session import Session
 from .widgets import Slider
 
@@ -53,6 +54,7 @@ def factors_panel(page: Page) -> None:
                                type="filepath", elem_id="open-factors")  # fmt: skip
     page.job(load.upload, open_files, load, layer, done=use_files)
     page.save(save.click, lambda s: view.as_file(*bundle.factors_file(view.factors_of(s))))
+    publish_panel(page)
 
     page.on(using.input, choose, using)
     for kind, box in zip(("part", "appearance"), names):

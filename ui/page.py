@@ -19,6 +19,7 @@ from panda_core.images import to_pil
 from panda_core.recipes import Edit, Recipe, decode_link, parse_recipe
 
 from . import gpu, view
+from .jobs import sending
 from .session import OPEN_FOLDS, Session
 
 QUIET = {"show_progress": "hidden", "api_visibility": "private"}
@@ -191,18 +192,22 @@ class Page:
         """When `event` happens, the session becomes change(session, *inputs)."""
         self._events.append((event, change, list(inputs), options))
 
-    def job(self, event, work: Callable, *inputs, done: Callable[[Session, Any], Session] | None = None, picture=None):
+    def job(self, event, work: Callable, *inputs, done: Callable[[Session, Any], Session] | None = None, picture=None,
+            send=None):  # fmt: skip
         """A long piece of work, with a line of progress and a Cancel button where this is called.
 
         work(session, *inputs, report) runs beside everything else; report(Progress) is False once it should stop.
         done(session, result) -> session, with the session as it is by then: the visitor may have gone on meanwhile.
         Without one the session keeps the result: session.made(work).
         picture(session, *inputs, progress) -> HTML of what there is so far, with the session as it was.
+        send(result, token, report) -> result: done with it in this process, as whoever has signed in to the Hub. The
+        token is there for this call only; work, which may run elsewhere, never has it.
         """
         with gr.Row(visible=False, equal_height=True, elem_classes="job") as row:
             line = gr.HTML(elem_classes="progress")
             cancel = gr.Button("Cancel", size="sm", min_width=80, scale=0)
         result, steps = gr.State(None), gpu.job(work, picture)
+        steps = sending(steps, send) if send else steps
         done = done or (lambda session, value: session.keep_made(work, value))
 
         def run(visit: Visit | None, *values) -> Iterator:
@@ -214,10 +219,14 @@ class Page:
                 yield gr.skip(), "", gr.Row(visible=False)
                 raise
 
-        run.__name__, run.__module__ = work.__name__, work.__module__
+        def signed(visit: Visit | None, token: gr.OAuthToken | None, *values) -> Iterator:
+            yield from run(visit, token, *values)
+
+        handler = signed if send else run
+        handler.__name__, handler.__module__ = work.__name__, work.__module__
         begun = event(lambda: (waiting(), gr.Row(visible=True)), None, [line, row], queue=False, **QUIET)
         # "multiple": what was begun again right after Cancel is not taken for the one that is just ending
-        ran = begun.then(run, [self.visit, *inputs], [result, line, row], trigger_mode="multiple", **QUIET, **JOBS)
+        ran = begun.then(handler, [self.visit, *inputs], [result, line, row], trigger_mode="multiple", **QUIET, **JOBS)
         self.on(ran.success, done, result)
         ran.success(lambda: ("", gr.Row(visible=False)), None, [line, row], queue=False, **QUIET)
         if inputs:
