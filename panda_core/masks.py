@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from .factorization import Progress
@@ -45,6 +46,17 @@ class ConceptMask:
     def of(self, above: Tensor) -> Tensor:
         """The mask, as booleans, from `above` on the grid or enlarged to the picture."""
         return (above >= 0) != self.rest
+
+
+def parting(values: Tensor) -> float:
+    """The threshold that parts values [n] into two groups which differ most from each other (Otsu 1979): n₀n₁(m₀ - m₁)²
+    at its largest, halfway between the groups; of equal values that value."""
+    ordered = values.flatten().double().sort().values
+    sums, below = ordered.cumsum(0)[:-1], torch.arange(1, len(ordered), device=ordered.device)
+    above = len(ordered) - below
+    apart = below * above * (sums / below - (ordered.sum() - sums) / above).square()
+    i = int(apart.argmax())
+    return float(ordered[i : i + 2].mean())
 
 
 def picture_masks(

@@ -5,10 +5,12 @@ import zipfile
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from panda_core.images import read_recipe_json, to_arrays
-from panda_core.masks import REACH, ConceptMask, picture_masks, write_pairs
+from panda_core.masks import REACH, ConceptMask, parting, picture_masks, write_pairs
 from panda_core.recipes import parse_recipe
 from panda_core.rendering import Renderer
 from tests.helpers import add_edit, tiny_catalogue, tiny_recipe
@@ -101,3 +103,16 @@ def test_pictures_that_nobody_waits_for_are_not_made(renderer):
         for recipe, _, _ in made:
             seeds.append(recipe.seed)
     assert seeds == [0, 1]
+
+
+@given(st.lists(st.integers(-50, 50), min_size=2, max_size=40), st.integers(1, 9))
+def test_values_are_parted_where_the_groups_differ_most(values, scale):
+    x = torch.tensor(values, dtype=torch.float64) * scale
+
+    def apart(threshold: float) -> float:
+        low, high = x[x < threshold], x[x >= threshold]
+        return len(low) * len(high) * float((low.mean() - high.mean()) ** 2) if len(low) and len(high) else 0.0
+
+    best = max(apart(float(t)) for t in x)
+    assert apart(parting(x)) == pytest.approx(best)
+    assert apart(-parting(-x)) == pytest.approx(best)

@@ -52,7 +52,7 @@ def test_the_tab_opens_on_the_portrait_without_its_background(plain):
 def test_a_concept_is_chosen_with_its_own_sign_and_side(plain):
     nameless = min(set(range(24)) - set(view.factors_of(plain).info.appearance_names))
     session = masks.choose_concept(plain, event(index=nameless))
-    assert masks.masking(session) == ConceptMask(nameless)
+    assert (masks.masking(session).appearance, masks.masking(session).sign) == (nameless, 1)
     number, sign = masks.background(plain)
     assert masks.masking(masks.choose_concept(session, event(index=number))) == ConceptMask(number, sign, rest=True)
     assert masks.choose_concept(session, event(index=1, of="other concepts")) is None
@@ -64,10 +64,20 @@ def test_a_concept_named_for_its_other_side_is_masked_there(plain, monkeypatch):
     named = view.factors_of(plain).with_info(appearance_names={5: "hair (-)"})
     monkeypatch.setattr(view, "factors_of", lambda session: named)
     session = masks.choose_concept(plain, event(index=5))
-    assert masks.masking(session) == ConceptMask(5, -1) and masks.side(session) == 1
+    start = masks.masking(session)
+    assert (start.appearance, start.sign, masks.side(session)) == (5, -1, 1)
     assert "Only hair" in masks.figures(session)
     session = masks.set_kind(session, -1, False)
     assert masks.masking(session).sign == 1 and "Only less of hair" in masks.figures(session)
+    assert masks.masking(session).offset == -start.offset  # the same threshold, seen from the other side
+
+
+def test_a_mask_begins_where_the_picture_falls_apart(plain):
+    clothes = next(j for j, name in view.factors_of(plain).info.appearance_names.items() if name == "clothes")
+    session = masks.choose_concept(plain, event(index=clothes))
+    above = masks.cells(session)
+    there = [float((above >= least).float().mean()) for least in (0.0, -masks.masking(session).offset)]
+    assert 0.02 < there[0] < there[1] / 2  # the shirt; above the mean is more than that
 
 
 def test_another_layer_begins_with_its_own_background(plain):

@@ -54,7 +54,9 @@ def is_preview(answer: httpx.Response) -> bool:
 def test_the_page_comes_packed_to_who_can_unpack_it(web):
     packed, plain = (web.get("/", headers={"accept-encoding": how}) for how in ("gzip, br", "identity"))
     assert packed.headers["content-encoding"] == "gzip" and "content-encoding" not in plain.headers
-    assert int(packed.headers["content-length"]) == packed.num_bytes_downloaded < int(plain.headers["content-length"]) / 5
+    assert (
+        int(packed.headers["content-length"]) == packed.num_bytes_downloaded < int(plain.headers["content-length"]) / 5
+    )
     assert "accept-encoding" in plain.headers["vary"].lower() and only(packed) == only(plain)
 
 

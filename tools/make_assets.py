@@ -32,6 +32,7 @@ from panda_core.generators import registry
 from panda_core.generators.split import Latents
 from panda_core.generators.stylegan2 import StyleGAN2
 from panda_core.images import grid
+from panda_core.masks import parting
 from panda_core.moments import FeatureStore
 from panda_core.recipes import Edit, Recipe, Region
 from panda_core.rendering import Renderer
@@ -46,7 +47,7 @@ SUGGESTED = 48  # appearances looked at, and kept, per part
 SCORED_AT = 3.0  # units of strength at which they are compared
 WITHIN = 0.3  # added to the scatter within border and middle, as a share of its mean
 TURNED = "; leading appearances turned to the background"
-CONCEPT_IOU, CONCEPT_LIFT = 0.4, 0.1  # what a concept's mask must reach
+CONCEPT_IOU, CONCEPT_LIFT = 0.5, 0.1  # what a concept's mask must reach
 
 
 def export_generator(run: Path, out: Path, size: int | None) -> StyleGAN2:
@@ -114,8 +115,9 @@ def name_parts(factors: Factors, masks: Tensor, resolution: int) -> dict[int, st
 def name_concepts(generator: StyleGAN2, factors: Factors, n: int = 64, leading: int = 24) -> dict[int, str]:
     """Names of leading appearances: the true part that the saliency mask of either sign overlaps best, where it does.
 
-    The mask is aᵀZ at image size, cut at μ (I 4.1.2). The overlap is the mean IoU over n portraits; it counts from
-    CONCEPT_IOU on, if it is CONCEPT_LIFT above that of a mask that covers everything. "hair (-)": hair where aᵀZ < μ.
+    The mask is aᵀZ at image size, cut where the page begins (`masks.parting`). The overlap is the mean IoU over n
+    portraits; it counts from CONCEPT_IOU on, if it is CONCEPT_LIFT above that of a mask that covers everything, for the
+    best appearance of each part. "hair (-)": hair where aᵀZ is low.
     """
     info, size = factors.info, generator.resolution
     truth = portraits.portraits_of_seeds(list(range(n)), generator.z_dim, size).masks > 0.5  # [n, parts, h, w]
@@ -129,7 +131,7 @@ def name_concepts(generator: StyleGAN2, factors: Factors, n: int = 64, leading: 
     for j in range(min(leading, factors.appearances.shape[1])):
         maps = saliency(Z, factors.appearances[:, j])[:, None, top:bottom, left:right]
         maps = F.interpolate(maps, (size, size), mode="bilinear", align_corners=False)
-        mask = saliency_mask(maps, factors.threshold(j))  # [n, 1, h, w]
+        mask = saliency_mask(maps, parting(maps[..., ::4, ::4]))  # [n, 1, h, w]
         for sign, chosen in (("", mask), (" (-)", ~mask)):
             both, either = (x.flatten(2).sum(dim=2) for x in (chosen & truth, chosen | truth))
             iou = (both / either.clamp_min(1) * there).sum(dim=0) / count
@@ -138,10 +140,11 @@ def name_concepts(generator: StyleGAN2, factors: Factors, n: int = 64, leading: 
             found.append((float(iou[part]), j, portraits.PARTS[part] + sign))
     names: dict[int, str] = {}
     for iou, j, name in sorted(found, reverse=True):  # the best overlap has the plain name
-        if iou > 0 and j not in names:
+        known = {other.removesuffix(" (-)") for other in names.values()}
+        if iou > 0 and j not in names and name.removesuffix(" (-)") not in known:
             names[j] = name
             print(f"layer {info.layer}, appearance {j}: {name}, IoU {iou:.2f}", flush=True)
-    return number_twins(names)
+    return names
 
 
 def number_twins(names: dict[int, str]) -> dict[int, str]:

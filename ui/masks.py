@@ -12,7 +12,7 @@ from gradio.utils import get_upload_folder
 from torch import Tensor
 
 from panda_core.images import cut_out, mask_image, on_checkerboard, overlay_map, to_pil
-from panda_core.masks import REACH, ConceptMask, picture_masks, write_pairs
+from panda_core.masks import REACH, ConceptMask, parting, picture_masks, write_pairs
 from panda_core.recipes import Mask, Recipe
 
 from . import view
@@ -85,8 +85,14 @@ def masking(session: Session) -> ConceptMask:
 
 
 def of_concept(session: Session, concept: int) -> ConceptMask:
+    """A mask to begin with: of the background at the papers' threshold, of anything else where this picture's cells
+    fall apart best, since few looks mark as much as lies above their mean."""
     word, sign = meaning(session, concept)
-    return ConceptMask(concept, sign, rest=word == "background" or concept == background(session)[0])
+    mask = ConceptMask(concept, sign)
+    if word == "background" or concept == background(session)[0]:
+        return replace(mask, rest=True)
+    above = mask.above(view.renderer, session.recipe, session.layer, session.factors_id)
+    return replace(mask, offset=min(max(round(parting(above), 1), -REACH), REACH))
 
 
 def background(session: Session) -> tuple[int, int]:
@@ -110,8 +116,10 @@ def side(session: Session) -> int:
 
 
 def set_kind(session: Session, sign: int, rest: bool) -> Session:
-    sign = sign and sign * meaning(session, masking(session).appearance)[1]
-    return put_mask(session, replace(masking(session), sign=sign, rest=rest))
+    """More of it or less, on either side of the same threshold; and whether that is kept, or the rest."""
+    now = replace(masking(session), rest=rest)
+    wanted = replace(now, sign=sign).sign * meaning(session, now.appearance)[1]
+    return put_mask(session, now if wanted == now.sign else replace(now, sign=wanted, offset=-now.offset))
 
 
 def tick(session: Session, offset: float):
