@@ -47,7 +47,7 @@ SUGGESTED = 48  # appearances looked at, and kept, per part
 SCORED_AT = 3.0  # units of strength at which they are compared
 WITHIN = 0.3  # added to the scatter within border and middle, as a share of its mean
 TURNED = "; leading appearances turned to the background"
-CONCEPT_IOU, CONCEPT_LIFT = 0.5, 0.1  # what a concept's mask must reach
+CONCEPT = 0.3  # what the IoU of a concept's mask must reach: 0 is what a mask of everything has, 1 is exact
 
 
 def export_generator(run: Path, out: Path, size: int | None) -> StyleGAN2:
@@ -115,9 +115,9 @@ def name_parts(factors: Factors, masks: Tensor, resolution: int) -> dict[int, st
 def name_concepts(generator: StyleGAN2, factors: Factors, n: int = 64, leading: int = 24) -> dict[int, str]:
     """Names of leading appearances: the true part that the saliency mask of either sign overlaps best, where it does.
 
-    The mask is aᵀZ at image size, cut where the page begins (`masks.parting`). The overlap is the mean IoU over n
-    portraits; it counts from CONCEPT_IOU on, if it is CONCEPT_LIFT above that of a mask that covers everything, for the
-    best appearance of each part. "hair (-)": hair where aᵀZ is low.
+    The mask is aᵀZ at image size, cut in each where the page begins (`masks.parting`). The overlap is the mean IoU over
+    n portraits, above that of a mask of everything and as a share of what was left to win; it counts from CONCEPT on,
+    for the best appearance of each part. "hair (-)": hair where aᵀZ is low.
     """
     info, size = factors.info, generator.resolution
     truth = portraits.portraits_of_seeds(list(range(n)), generator.z_dim, size).masks > 0.5  # [n, parts, h, w]
@@ -131,11 +131,11 @@ def name_concepts(generator: StyleGAN2, factors: Factors, n: int = 64, leading: 
     for j in range(min(leading, factors.appearances.shape[1])):
         maps = saliency(Z, factors.appearances[:, j])[:, None, top:bottom, left:right]
         maps = F.interpolate(maps, (size, size), mode="bilinear", align_corners=False)
-        mask = saliency_mask(maps, parting(maps[..., ::4, ::4]))  # [n, 1, h, w]
+        mask = torch.stack([saliency_mask(map, parting(map[:, ::4, ::4])) for map in maps])  # [n, 1, h, w]
         for sign, chosen in (("", mask), (" (-)", ~mask)):
             both, either = (x.flatten(2).sum(dim=2) for x in (chosen & truth, chosen | truth))
             iou = (both / either.clamp_min(1) * there).sum(dim=0) / count
-            iou = torch.where((iou >= CONCEPT_IOU) & (iou >= chance + CONCEPT_LIFT), iou, 0.0)
+            iou = torch.where(iou - chance >= CONCEPT * (1 - chance), iou, 0.0)
             part = int(iou.argmax())
             found.append((float(iou[part]), j, portraits.PARTS[part] + sign))
     names: dict[int, str] = {}

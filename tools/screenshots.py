@@ -21,6 +21,7 @@ OUT = Path(__file__).parents[1] / "assets" / "screenshots"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 LIMIT = 900_000  # bytes of one file
 DEMO = "glasses off", (0.5, 0.17), 4  # what demo.webp shows: these weights' own
+HATTED, WORN = "33", "hat"  # a portrait with something to cut out and to order by, and its look's name
 
 
 def save(data: bytes, path: Path) -> None:
@@ -56,8 +57,10 @@ def remove(page: Page) -> None:
 
 
 def masks(page: Page) -> None:
-    expect(page.locator("#mask-concepts button").first).to_be_visible(timeout=60_000)
-    expect(page.locator(".pair img").nth(1)).to_be_visible(timeout=60_000)
+    page.locator("#seed input").fill(HATTED)
+    page.locator("#seed input").press("Enter")
+    page.locator("#mask-concepts").get_by_title(WORN, exact=True).click(timeout=60_000)
+    expect(page.locator("#mask-view")).to_contain_text(f"Only {WORN}", timeout=60_000)
 
 
 def rewrite(page: Page) -> None:
@@ -70,7 +73,7 @@ def rewrite(page: Page) -> None:
 
 
 def rank(page: Page) -> None:
-    page.locator("#rank-concepts button").nth(2).click()
+    page.locator("#rank-concepts").get_by_title(WORN, exact=True).click()
     page.get_by_role("button", name="Order them").click()
     expect(page.locator("#rank-most button")).to_have_count(12, timeout=120_000)
 
