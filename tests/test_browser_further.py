@@ -30,7 +30,7 @@ def test_a_named_edit_then_the_same_on_sixteen_seeds(visit):
     tiles = page.locator("#named .tiles button")
     expect(tiles.nth(15)).to_be_visible()
     name = tiles.nth(2).inner_text()
-    expect(page.get_by_role("button", name=name, exact=True)).to_be_visible()  # the label can be seen
+    expect(page.locator("#named").get_by_role("button", name=name, exact=True)).to_be_visible()  # the label can be seen
     tiles.nth(2).click()
     expect(rows(page).nth(1)).to_contain_text(name)
     expect(rows(page)).to_have_count(2)
