@@ -65,8 +65,16 @@ def removal_alpha(
 ) -> float:
     """α with which a background appearance covers an object (derived; method.md, "Object removal").
 
-    α = max(0, b - m) / (p̂ᵀp̂ / 1ᵀp̂): m the p̂-weighted mean of a_bᵀZ in the region, b the mean of a_bᵀZ over the
-    positions outside it (p̂ < 1/2, inside the frame) where a_bᵀz >= μ_b.
+    α = max(0, b - m) / (p̂ᵀp̂ / 1ᵀp̂): as in `cover_alphas`, over the `background_cells` of the same arguments.
+    """
+    cells = background_cells(features, appearance, region, threshold, frame)
+    return max(0.0, float(cover_alphas(features, appearance[:, None], region, cells)))
+
+
+def background_cells(
+    features: Tensor, appearance: Tensor, region: Tensor, threshold: float, frame: tuple[int, int, int, int]
+) -> Tensor:
+    """Where one picture has background outside a region: p̂ < 1/2, inside the frame, a_bᵀz >= μ_b; [S] booleans.
 
     Args:
         features: Z of one picture, [1, C, H, W].
@@ -78,14 +86,25 @@ def removal_alpha(
     H, W = features.shape[2:]
     check_shape("region", region, S=H * W)
     top, left, bottom, right = frame
-    inside = torch.zeros(H, W, dtype=torch.bool)
+    inside = torch.zeros(H, W, dtype=torch.bool, device=features.device)
     inside[top:bottom, left:right] = True
-    m = torch.einsum("c,chw->hw", appearance.to(features), features[0]).flatten().double()
-    p = region.double().to(features.device)
-    outside = (p < 0.5) & inside.flatten().to(p.device) & (m >= threshold)
-    if float(p.sum()) <= 0:
+    m = torch.einsum("c,chw->hw", appearance.to(features), features[0])
+    outside = (region.to(m.device).reshape(H, W) < 0.5) & inside & (m >= threshold)
+    if float(region.sum()) <= 0:
         raise ValueError("The region to remove is empty; choose a part or draw one.")
     if not bool(outside.any()):
         raise ValueError("Nothing outside the region counts as background in this picture; choose another appearance.")
-    gap = float(m[outside].mean() - (m * p).sum() / p.sum())
-    return max(0.0, gap) / float(p.square().sum() / p.sum())
+    return outside.flatten()
+
+
+def cover_alphas(features: Tensor, appearances: Tensor, region: Tensor, cells: Tensor) -> Tensor:
+    """The α_j that bring a region's mean feature to that of some cells, an edit for each appearance; [R], float64.
+
+    α_j = (b_j - m_j) / (p̂ᵀp̂ / 1ᵀp̂): m_j the p̂-weighted mean of a_jᵀZ in the region, b_j its mean over the cells.
+    Orthonormal appearances leave each other's means alone, so that any choice of these edits does it for those chosen.
+
+    Args: features: Z, [1, C, H, W]. appearances: [C, R]. region: p̂, [S]. cells: [S] booleans.
+    """
+    M = torch.einsum("cr,chw->rhw", appearances.to(features), features[0]).flatten(1).double()
+    p = region.to(M)
+    return (M[:, cells].mean(dim=1) - M @ p / p.sum()) / (p.square().sum() / p.sum())

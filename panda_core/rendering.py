@@ -9,7 +9,14 @@ from torch import Tensor
 
 from .catalogue import Catalogue, feature_source
 from .devices import in_batches
-from .editing import add_appearance, combine_parts, extend_from_frame, removal_alpha
+from .editing import (
+    add_appearance,
+    background_cells,
+    combine_parts,
+    cover_alphas,
+    extend_from_frame,
+    removal_alpha,
+)
 from .factors import Factors, scale_parts
 from .generators.split import Cut, SplitGenerator
 from .recent import Recent
@@ -167,44 +174,67 @@ class Renderer:
         template = replace(template, op="add", strength=3.0, alpha=None, on=True)
         return [replace(template, appearance=j) for j in factors.offered(part, count)]
 
-    def removal(self, recipe: Recipe, layer: int, factors_id: str, region: Region) -> Edit:
-        """The edit that covers what is in the region with this picture's background: an ordinary one, with raw α.
+    def removal(
+        self, recipe: Recipe, layer: int, factors_id: str, region: Region, count: int = 8
+    ) -> tuple[Edit, ...]:
+        """The edits that cover what is in the region with this picture's background: ordinary ones, with raw α.
+
+        Adding the background appearance (I 4.1.1) leaves what else the object is made of. So there are `count`, of the
+        appearances in which region and background differ most, largest α first; that they are several is our own, and
+        benchmarks/removal.py compares it with one.
 
         Raises: ValueError if the region is empty, or nothing outside it is background (method.md, "Object removal").
         """
-        return self._cover(recipe, layer, factors_id, region, *self.background(recipe, layer, factors_id))
+        number, sign = self.background(recipe, layer, factors_id)
+        factors, features, where, frame = self._to_cover(recipe, layer, factors_id, region)
+        A = factors.appearances
+        cells = background_cells(features, sign * A[:, number], where, sign * factors.threshold(number), frame)
+        alphas = cover_alphas(features, A, where, cells).cpu()
+        leading = alphas.abs().topk(min(count, len(alphas))).indices.tolist()
+        edit = Edit("add", layer, factors_id, region)
+        return tuple(replace(edit, appearance=j, alpha=float(alphas[j])) for j in leading)
 
     def coverings(
         self, recipe: Recipe, layer: int, factors_id: str, region: Region, count: int = 6, among: int = 24
-    ) -> list[Edit]:
-        """At most `count` edits that cover what is in the region, each of them with the α that `removal` would find.
+    ) -> list[tuple[Edit, ...]]:
+        """At most `count` ways to cover what is in the region: `removal`, then single edits.
 
-        First with the background; then with the others of the first `among` appearances, of either sign, largest α
-        first: what the picture has elsewhere and the region lacks most. That order is our own; benchmarks/removal.py
-        compares it with the order of likeness to the border. An appearance that would add nothing is left out.
+        First of these the background's; then those of the others of the first `among` appearances, of either sign,
+        largest α first: what the picture has elsewhere and the region lacks most. That order is our own;
+        benchmarks/removal.py compares it with the order of likeness to the border. An appearance that would add nothing
+        is left out, and so is what the picture has nowhere else.
 
         Raises: ValueError if the region is empty, or nothing outside it could cover it.
         """
         found = self.background(recipe, layer, factors_id)
         available = min(among, self.catalogue.factors(recipe.generator, factors_id).appearances.shape[1])
-        edits, mistakes = [], []
+        singles, several, mistakes = [], [], []
+        try:
+            several.append(self.removal(recipe, layer, factors_id, region))
+        except ValueError as error:
+            mistakes.append(error)
         for number, sign in [found, *((j, s) for j in range(available) for s in (1, -1) if (j, s) != found)]:
             try:
-                edits.append(self._cover(recipe, layer, factors_id, region, number, sign))
+                singles.append(self._cover(recipe, layer, factors_id, region, number, sign))
             except ValueError as error:
                 mistakes.append(error)
-        if not edits:
+        if not singles:
             raise mistakes[0]
-        edits.sort(key=lambda e: ((e.appearance, 1 if e.alpha > 0 else -1) != found, -abs(e.alpha)))
-        return [e for e in edits if e.alpha][:count]
+        singles.sort(key=lambda e: ((e.appearance, 1 if e.alpha > 0 else -1) != found, -abs(e.alpha)))
+        return [*several, *((e,) for e in singles if e.alpha)][:count]
 
-    def _cover(self, recipe: Recipe, layer: int, factors_id: str, region: Region, number: int, sign: int) -> Edit:
-        """The edit that brings the region to what has `sign` times appearance `number` outside it."""
+    def _to_cover(self, recipe: Recipe, layer: int, factors_id: str, region: Region) -> tuple:
+        """Factors, Z of the picture without edits, p̂ and the frame."""
         factors, generator = self.catalogue.factors(recipe.generator, factors_id), self.generator(recipe)
         where = self.region(recipe, layer, region, factors_id)
         where = torch.ones(len(factors.parts)) if where is None else where
-        features, a = self.features(recipe, layer).features, sign * factors.appearances[:, number]
-        alpha = sign * removal_alpha(features, a, where, sign * factors.threshold(number), generator.frame(layer))
+        return factors, self.features(recipe, layer).features, where, generator.frame(layer)
+
+    def _cover(self, recipe: Recipe, layer: int, factors_id: str, region: Region, number: int, sign: int) -> Edit:
+        """The edit that brings the region to what has `sign` times appearance `number` outside it."""
+        factors, features, where, frame = self._to_cover(recipe, layer, factors_id, region)
+        a = sign * factors.appearances[:, number]
+        alpha = sign * removal_alpha(features, a, where, sign * factors.threshold(number), frame)
         return Edit("add", layer, factors_id, region, appearance=number, alpha=alpha)
 
     def background(self, recipe: Recipe, layer: int, factors_id: str) -> tuple[int, int]:

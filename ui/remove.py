@@ -6,6 +6,7 @@ import gradio as gr
 import PIL.Image
 import torch
 
+from panda_core.images import difference
 from panda_core.presets import Preset
 from panda_core.recipes import Edit, parse_recipe
 
@@ -13,10 +14,13 @@ from . import gpu, view
 from .named import tiles_of, toggle
 from .page import Page, answer, clicked, heading, pair, plainly, sentence, whole
 from .region import choose_parts
+from .rows import Row
 from .session import Session
 from .widgets import Tiles
 
-COVERS = 6  # looks offered
+COVERS = 6  # offered
+COVER, LINES = "a cover", 20  # the note of edits that are one line of the list; how many such lines a session knows
+LITTLE = 0.15  # mean change in [-1, 1] units below which an object is there still
 SIDE = 256  # pixels of the pictures before and after
 NOTHING = "Choose what to remove first: click its part in the picture, or paint over it with the brush."
 
@@ -63,29 +67,53 @@ def hint_words(session: Session) -> str:
 # ---- covering ----
 
 
-def find_cover(session: Session, report=None) -> Edit:
-    """The background over the chosen region; the first time for its factors that takes a hundred pictures' heads."""
-    region = session.region()
-    if region is None:
+def background_cover(session: Session) -> tuple[Edit, ...]:
+    """Background over the chosen region; the first time for its factors that takes a hundred pictures' heads."""
+    if session.region() is None:
         raise ValueError(NOTHING)
-    edit = view.renderer.removal(session.recipe, session.layer, session.factors_id, region)
-    if not edit.alpha:
-        raise ValueError("This place looks like the background already; choose another look to cover it with.")
-    return edit
+    return view.renderer.removal(session.recipe, session.layer, session.factors_id, session.region())
 
 
-def cover(session: Session, edit: Edit) -> Session:
-    """A new edit; in place of the one in hand where that covers the same region already."""
-    covered = session.add(edit) if covers_already(session, edit) else session.append(edit)
-    return covered.put_aside(any_size(edit))
+def find_cover(session: Session, report=None) -> tuple[Edit, ...]:
+    """The same; nothing where the picture has no background, but other looks to choose from."""
+    try:
+        return background_cover(session)
+    except ValueError:
+        if not coverings(session):
+            raise
+        return ()
 
 
-def covers_already(session: Session, edit: Edit) -> bool:
-    """Whether the edit in hand covers the region of this one: it has its raw α still, or this tab made it last."""
+def cover(session: Session, edits: tuple[Edit, ...]) -> Session:
+    """A line more, of one edit or several; in place of one that covers the same region already."""
+    if not edits:
+        return replace(session, notice="Nothing in this picture looks like background; choose another cover.")
+    row = covering_row(session, edits[0])
+    if len(edits) > 1:
+        named = Preset(f"Background over {view.region_words(session, edits[0])}", edits, COVER)
+        others = [preset for preset in session.presets if preset.note != COVER]
+        mine = [preset for preset in session.presets if preset.note == COVER and preset != named]
+        session = replace(session, presets=(*others, *mine[-LINES:], named))
+    covered = session.replace_row(row, edits).take_up(row.start) if row else session.append(*edits)
+    return covered.put_aside(any_size(edits[0]))
+
+
+def covering_row(session: Session, edit: Edit) -> Row | None:
+    """The line that covers this edit's region already: several looks, or the edit in hand, which has its raw α still
+    or is what this tab made last.
+    """
+
+    def is_here(other: Edit) -> bool:
+        return (other.op, other.factors, other.region) == (edit.op, edit.factors, edit.region)
+
     now = session.edit
-    if now is None or (now.op, now.factors, now.region) != (edit.op, edit.factors, edit.region):
-        return False
-    return now.alpha is not None or any_size(now) == session.aside(Edit)
+    if now and is_here(now) and (now.alpha is not None or any_size(now) == session.aside(Edit)):
+        return session.row
+    return next((row for row in session.rows if is_cover(row) and is_here(row.preset.edits[0])), None)
+
+
+def is_cover(row: Row | None) -> bool:
+    return row is not None and row.preset is not None and row.preset.note == COVER
 
 
 def any_size(edit: Edit) -> Edit:
@@ -93,7 +121,7 @@ def any_size(edit: Edit) -> Edit:
     return replace(edit, strength=None, alpha=None, on=True)
 
 
-def coverings(session: Session) -> list[Edit]:
+def coverings(session: Session) -> list[tuple[Edit, ...]]:
     """What the chosen region could be covered with, the background first; none until the background is known.
 
     Raises: ValueError if nothing in the picture could cover it.
@@ -108,19 +136,21 @@ def coverings(session: Session) -> list[Edit]:
 def cover_tiles(session: Session) -> dict:
     """Each with the picture that a click would give, cropped around the region."""
     try:
-        edits = coverings(session)
+        ways = coverings(session)
     except ValueError as error:
         return {"items": [], "note": str(error)}
-    if not edits:
+    if not ways:
         press = "Press “Remove it” first." if session.region() else ""
         return {"items": [], "note": f"Other looks to cover the object with are offered here. {press}"}
-    now = session.edit if covers_already(session, edits[0]) else None
+    row = covering_row(session, ways[0][0])
+    now = session.recipe.edits[row.start : row.stop] if row else ()
 
-    def is_on(edit: Edit) -> bool:
-        return bool(now) and view.is_same_look(now, edit) and view.strength_of(session, now) * edit.alpha > 0
+    def is_on(way: tuple[Edit, ...]) -> bool:
+        alike = len(now) == len(way) and all(map(view.is_same_look, now, way))
+        return alike and view.strength_of(session, now[0]) * way[0].alpha > 0
 
-    tiles = view.edit_tiles(session, edits, session.active if now else None, cover_words, is_on)
-    return tiles | {"of": covers_of(session)}
+    bare = session.remove(session.rows.index(row)) if row else session
+    return view.edit_tiles(bare, ways, None, cover_words, is_on) | {"of": covers_of(session)}
 
 
 def covers_of(session: Session) -> str:
@@ -128,33 +158,50 @@ def covers_of(session: Session) -> str:
     return f"{view.sheet_of(session)} {session.recipe.seed}"
 
 
-def cover_words(session: Session, edit: Edit) -> str:
+def cover_words(session: Session, way: tuple[Edit, ...]) -> str:
     number, sign = view.renderer.background(session.recipe, session.layer, session.factors_id)
-    if edit.appearance == number and edit.alpha * sign > 0:
-        return "background"
-    return view.look_words(session, edit)
+    if len(way) > 1:
+        return "background, several looks"
+    if way[0].appearance == number and way[0].alpha * sign > 0:
+        return "background, one look"
+    return view.look_words(session, way[0])
 
 
 def choose_cover(session: Session, evt: gr.EventData) -> Session | None:
-    edit = clicked(evt, "cover", coverings(session), covers_of(session))
-    return edit and cover(session, edit)
+    way = clicked(evt, "cover", coverings(session), covers_of(session))
+    return way and cover(session, way)
 
 
 # ---- before and after ----
 
 
 def before_and_after(session: Session) -> str:
-    """The picture without its edits and with them, around the region, or, of a named edit, all of it; HTML."""
+    """The picture without its edits and with them, around the region, or, of a named edit, all of it; HTML.
+
+    After a cover one sentence more: whether it is gone nobody can measure here, but that hardly anything changed.
+    """
     recipe, region = session.recipe, session.region()
-    named = session.row is not None and session.row.preset is not None
+    named = session.row is not None and session.row.preset is not None and not is_cover(session.row)
     if not recipe.ordered() or (region is None and not named):
         return ""
     images = torch.cat([view.renderer.base(recipe), view.renderer.image(recipe)])
+    words = ""
     if named:
-        images = view.resized(images, SIDE)
+        shown = view.resized(images, SIDE)
     else:
-        images = view.cropped(images, view.renderer.region_map(recipe, view.look(session, 0)), SIDE)
-    return pair(dict(zip(("Before", "After, with all edits"), view.jpegs(images))))
+        where = view.renderer.region_map(recipe, view.look(session, 0))
+        shown = view.cropped(images, where, SIDE)
+        if covering_row(session, view.look(session, 0)):
+            inside = difference(images[1:], images[:1])[0][where >= min(0.5, float(where.max()))]
+            words = sentence(after_words(session, float(inside.mean())))
+    return pair(dict(zip(("Before", "After, with all edits"), view.jpegs(shown)))) + words
+
+
+def after_words(session: Session, change: float) -> str:
+    """change: the mean of it inside the region, in units of [-1, 1]."""
+    found = "Little changed here. To take it off" if change < LITTLE else "If it can still be seen"
+    above = ", or, if it is glasses, a hat or something behind, press its picture above" if known(session) else ""
+    return f"{found}, choose another cover below, move the strength, or paint over all of it{above}."
 
 
 @plainly
@@ -165,4 +212,4 @@ def remove(recipe: str, part: float) -> tuple[PIL.Image.Image, str]:
     """
     session = view.opened(parse_recipe(recipe))
     session = choose_parts(session.choose_layer(view.first_layer(session.recipe)), [whole(part)])
-    return answer(session.append(find_cover(session)).recipe)
+    return answer(session.append(*background_cover(session)).recipe)

@@ -1,6 +1,6 @@
 """What one visitor has in hand, as a value: the recipe, what is chosen, undo. Knows nothing of Gradio or pictures."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Self, TypeVar
@@ -227,14 +227,14 @@ class Session:
             return self.put(self.active, self.edit.with_strength(strength), tag)
         if not 0 <= strength <= MOST:
             raise ValueError(f"strength is {strength:.10g}; a named edit takes 0 to {MOST:g} times its own.")
-        return self._replaced(self.row, [e.scaled(max(strength, LEAST)) for e in self.row.preset.edits], tag)
+        return self.replace_row(self.row, [e.scaled(max(strength, LEAST)) for e in self.row.preset.edits], tag)
 
     def switch(self, number: int) -> Self:
         """A line of the list on or off."""
         row = self.check_row(number)
-        return self._replaced(row, [replace(e, on=not e.on) for e in self.recipe.edits[row.start : row.stop]])
+        return self.replace_row(row, [replace(e, on=not e.on) for e in self.recipe.edits[row.start : row.stop]])
 
-    def _replaced(self, row: Row, edits: list[Edit], tag: str = "") -> Self:
+    def replace_row(self, row: Row, edits: Sequence[Edit], tag: str = "") -> Self:
         before = self.recipe.edits
         return self.change(replace(self.recipe, edits=(*before[: row.start], *edits, *before[row.stop :])), tag)
 

@@ -354,14 +354,14 @@ def is_same_look(one: Edit, other: Edit) -> bool:
     return (one.appearance, one.region) == (other.appearance, other.region)
 
 
-def edit_tiles(session: Session, edits: list[Edit], index: int | None, words: Callable, is_on: Callable) -> dict:
+def edit_tiles(session: Session, edits: Sequence, index: int | None, words: Callable, is_on: Callable) -> dict:
     """The value of Tiles: pictures with edit `index` (None: a new one) replaced by each of `edits`, of one region.
 
-    words(session, edit): what a tile is called; is_on(edit): whether it is in force.
+    One of them may be several edits. words(session, edit): what a tile is called; is_on(edit): whether it is in force.
     """
     recipe = session.recipe
     if index is None:
-        index, recipe = len(recipe.edits), with_last(recipe, edits[0])
+        index, recipe = len(recipe.edits), with_last(recipe, first_of(edits))
     others = tuple(e for i, e in enumerate(recipe.edits) if i != index)
     key = ("sheet", origin(recipe), others, index, tuple(edits))
     images = kept.get(key, lambda: thumbnails(recipe, index, edits))
@@ -375,8 +375,12 @@ def sheet_of(session: Session) -> str:
     return sha256(repr(known).encode()).hexdigest()[:12]
 
 
-def thumbnails(recipe: Recipe, index: int, edits: list[Edit]) -> list[str]:
-    return jpegs(cropped(previews(recipe, index, edits), renderer.region_map(recipe, edits[0]), 128))
+def thumbnails(recipe: Recipe, index: int, edits: Sequence) -> list[str]:
+    return jpegs(cropped(previews(recipe, index, edits), renderer.region_map(recipe, first_of(edits)), 128))
+
+
+def first_of(edits: Sequence) -> Edit:
+    return edits[0] if isinstance(edits[0], Edit) else edits[0][0]
 
 
 def previews(recipe: Recipe, index: int, edits: Sequence[Edit | tuple[Edit, ...]]) -> Tensor:
