@@ -60,21 +60,12 @@ def extend_from_frame(mask: Tensor, frame: tuple[int, int, int, int]) -> Tensor:
     return F.pad(inside, (left, W - right, top, H - bottom), mode="replicate")[0, 0]
 
 
-def removal_alpha(
-    features: Tensor, appearance: Tensor, region: Tensor, threshold: float, frame: tuple[int, int, int, int]
-) -> float:
-    """α with which a background appearance covers an object (derived; method.md, "Object removal").
-
-    α = max(0, b - m) / (p̂ᵀp̂ / 1ᵀp̂): as in `cover_alphas`, over the `background_cells` of the same arguments.
-    """
-    cells = background_cells(features, appearance, region, threshold, frame)
-    return max(0.0, float(cover_alphas(features, appearance[:, None], region, cells)))
-
-
 def background_cells(
     features: Tensor, appearance: Tensor, region: Tensor, threshold: float, frame: tuple[int, int, int, int]
 ) -> Tensor:
     """Where one picture has background outside a region: p̂ < 1/2, inside the frame, a_bᵀz >= μ_b; [S] booleans.
+
+    Derived; method.md, "Object removal".
 
     Args:
         features: Z of one picture, [1, C, H, W].
@@ -100,8 +91,8 @@ def background_cells(
 def cover_alphas(features: Tensor, appearances: Tensor, region: Tensor, cells: Tensor) -> Tensor:
     """The α_j that bring a region's mean feature to that of some cells, an edit for each appearance; [R], float64.
 
-    α_j = (b_j - m_j) / (p̂ᵀp̂ / 1ᵀp̂): m_j the p̂-weighted mean of a_jᵀZ in the region, b_j its mean over the cells.
-    Orthonormal appearances leave each other's means alone, so that any choice of these edits does it for those chosen.
+    α_j = (b_j - m_j) / (p̂ᵀp̂ / 1ᵀp̂) (derived): m_j the p̂-weighted mean of a_jᵀZ in the region, b_j its mean over the
+    cells. Orthonormal appearances leave each other's means alone: any choice of these edits does it for those chosen.
 
     Args: features: Z, [1, C, H, W]. appearances: [C, R]. region: p̂, [S]. cells: [S] booleans.
     """

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from .generators.registry import GENERATORS
 from .recipes import Edit, Recipe, Region, parse_recipe
 
 MAX_FILE = 1_000_000  # bytes
+COVERED, LOOKS = "Covered with background", 8  # the name of edits that are a removal together, and how many they are
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,16 @@ class Preset:
     name: str
     edits: tuple[Edit, ...]
     note: str = ""
+
+
+def removals(edits: tuple[Edit, ...]) -> tuple[Preset, ...]:
+    """What `Renderer.removal` put in a list of edits, which does not say what belongs together: LOOKS raw edits in a
+    row, of one region, largest α first.
+    """
+    runs = [edits[i : i + LOOKS] for i in range(len(edits) - LOOKS + 1)]
+    alike = [run for run in runs if len({replace(e, appearance=None, alpha=0) for e in run}) == 1]
+    sizes = {run: [abs(e.alpha) for e in run] for run in alike if all(e.op == "add" and e.alpha for e in run)}
+    return tuple(Preset(COVERED, run) for run, size in sizes.items() if size == sorted(size, reverse=True))
 
 
 def presets(generator: str, weights: str) -> tuple[Preset, ...]:

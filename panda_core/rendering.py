@@ -9,16 +9,10 @@ from torch import Tensor
 
 from .catalogue import Catalogue, feature_source
 from .devices import in_batches
-from .editing import (
-    add_appearance,
-    background_cells,
-    combine_parts,
-    cover_alphas,
-    extend_from_frame,
-    removal_alpha,
-)
+from .editing import add_appearance, background_cells, combine_parts, cover_alphas, extend_from_frame
 from .factors import Factors, scale_parts
 from .generators.split import Cut, SplitGenerator
+from .presets import LOOKS
 from .recent import Recent
 from .recipes import Edit, Recipe, Region
 from .refinement import refine_parts
@@ -175,7 +169,7 @@ class Renderer:
         return [replace(template, appearance=j) for j in factors.offered(part, count)]
 
     def removal(
-        self, recipe: Recipe, layer: int, factors_id: str, region: Region, count: int = 8
+        self, recipe: Recipe, layer: int, factors_id: str, region: Region, count: int = LOOKS
     ) -> tuple[Edit, ...]:
         """The edits that cover what is in the region with this picture's background: ordinary ones, with raw α.
 
@@ -185,14 +179,10 @@ class Renderer:
 
         Raises: ValueError if the region is empty, or nothing outside it is background (method.md, "Object removal").
         """
-        number, sign = self.background(recipe, layer, factors_id)
-        factors, features, where, frame = self._to_cover(recipe, layer, factors_id, region)
-        A = factors.appearances
-        cells = background_cells(features, sign * A[:, number], where, sign * factors.threshold(number), frame)
-        alphas = cover_alphas(features, A, where, cells).cpu()
-        leading = alphas.abs().topk(min(count, len(alphas))).indices.tolist()
-        edit = Edit("add", layer, factors_id, region)
-        return tuple(replace(edit, appearance=j, alpha=float(alphas[j])) for j in leading)
+        found = self.background(recipe, layer, factors_id)
+        alphas = self._cover(recipe, layer, factors_id, region, *found, columns=slice(None))
+        leading, edit = alphas.abs().topk(min(count, len(alphas))).indices, Edit("add", layer, factors_id, region)
+        return tuple(replace(edit, appearance=j, alpha=float(alphas[j])) for j in leading.tolist())
 
     def coverings(
         self, recipe: Recipe, layer: int, factors_id: str, region: Region, count: int = 6, among: int = 24
@@ -208,14 +198,15 @@ class Renderer:
         """
         found = self.background(recipe, layer, factors_id)
         available = min(among, self.catalogue.factors(recipe.generator, factors_id).appearances.shape[1])
-        singles, several, mistakes = [], [], []
+        edit, several, singles, mistakes = Edit("add", layer, factors_id, region), [], [], []
         try:
             several.append(self.removal(recipe, layer, factors_id, region))
         except ValueError as error:
             mistakes.append(error)
         for number, sign in [found, *((j, s) for j in range(available) for s in (1, -1) if (j, s) != found)]:
             try:
-                singles.append(self._cover(recipe, layer, factors_id, region, number, sign))
+                alpha = sign * float(self._cover(recipe, layer, factors_id, region, number, sign, [number]))
+                singles.append(replace(edit, appearance=number, alpha=sign * max(0.0, alpha)))
             except ValueError as error:
                 mistakes.append(error)
         if not singles:
@@ -223,19 +214,14 @@ class Renderer:
         singles.sort(key=lambda e: ((e.appearance, 1 if e.alpha > 0 else -1) != found, -abs(e.alpha)))
         return [*several, *((e,) for e in singles if e.alpha)][:count]
 
-    def _to_cover(self, recipe: Recipe, layer: int, factors_id: str, region: Region) -> tuple:
-        """Factors, Z of the picture without edits, p̂ and the frame."""
+    def _cover(self, recipe: Recipe, layer: int, factors_id: str, region: Region, number: int, sign: int, columns):
+        """α of the appearances `columns` that bring the region to where `sign` times appearance `number` is outside."""
         factors, generator = self.catalogue.factors(recipe.generator, factors_id), self.generator(recipe)
         where = self.region(recipe, layer, region, factors_id)
         where = torch.ones(len(factors.parts)) if where is None else where
-        return factors, self.features(recipe, layer).features, where, generator.frame(layer)
-
-    def _cover(self, recipe: Recipe, layer: int, factors_id: str, region: Region, number: int, sign: int) -> Edit:
-        """The edit that brings the region to what has `sign` times appearance `number` outside it."""
-        factors, features, where, frame = self._to_cover(recipe, layer, factors_id, region)
-        a = sign * factors.appearances[:, number]
-        alpha = sign * removal_alpha(features, a, where, sign * factors.threshold(number), frame)
-        return Edit("add", layer, factors_id, region, appearance=number, alpha=alpha)
+        features, a = self.features(recipe, layer).features, sign * factors.appearances[:, number]
+        cells = background_cells(features, a, where, sign * factors.threshold(number), generator.frame(layer))
+        return cover_alphas(features, factors.appearances[:, columns], where, cells).cpu()
 
     def background(self, recipe: Recipe, layer: int, factors_id: str) -> tuple[int, int]:
         """(number, sign) of the appearance that is at the border of 100 other pictures; found once, then known."""

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from panda_core.editing import add_appearance, combine_parts, extend_from_frame, removal_alpha
+from panda_core.editing import add_appearance, background_cells, combine_parts, cover_alphas, extend_from_frame
 from panda_core.rewriting import rewrite_concept
 from panda_core.saliency import find_background, saliency, saliency_mask
 
@@ -140,27 +140,37 @@ def test_the_background_is_found_whatever_its_number_and_sign(number, sign):
 
 
 def test_removal_brings_the_region_to_the_background_around_it():
-    """With the α that it finds, the region's weighted mean of a_bᵀZ becomes that of the background."""
+    """With some of the α found, the region's weighted mean of those a_jᵀZ becomes that of the background, no other."""
     g = torch.Generator().manual_seed(1)
-    a = torch.nn.functional.normalize(torch.randn(5, generator=g), dim=0)
-    Z = (5 + torch.randn(1, 1, 8, 8, generator=g)) * a[:, None, None]
-    region = torch.zeros(8, 8)
-    region[2:5, 2:5] = torch.rand(3, 3, generator=g) * 0.3 + 0.7
-    Z = Z - 9 * a[:, None, None] * region
-    p, frame = region.flatten(), (0, 0, 8, 8)
-    before = saliency(Z, a).flatten()
-    outside = (p < 0.5) & (before >= 0)
-    alpha = removal_alpha(Z, a, p, 0.0, frame)
-    after = saliency(add_appearance(Z, a, p, alpha), a).flatten()
-    assert alpha > 5
-    torch.testing.assert_close((after * p).sum() / p.sum(), before[outside].mean(), rtol=1e-4, atol=1e-4)
+    A = torch.linalg.qr(torch.randn(6, 4, generator=g, dtype=torch.float64))[0]
+    Z = torch.randn(1, 6, 8, 8, generator=g, dtype=torch.float64) + 5 * A[:, 0, None, None]
+    region = torch.zeros(8, 8, dtype=torch.float64)
+    region[2:5, 2:5] = torch.rand(3, 3, generator=g, dtype=torch.float64) * 0.3 + 0.7
+    Z = Z - (A @ torch.tensor([9.0, 4, -3, 2], dtype=torch.float64))[:, None, None] * region
+    p = region.flatten()
+    cells = background_cells(Z, A[:, 0], p, 4.0, (1, 1, 8, 8))
+    inside = torch.ones(8, 8, dtype=torch.bool)
+    inside[0] = inside[:, 0] = False
+    expected = (p < 0.5) & inside.flatten() & (saliency(Z, A[:, 0]).flatten() >= 4)
+    assert torch.equal(cells, expected) and 10 < int(cells.sum()) < 49
+
+    def means(Z: torch.Tensor) -> torch.Tensor:
+        return torch.stack([saliency(Z, a).flatten() @ p for a in A.t()]) / p.sum()
+
+    background = torch.stack([saliency(Z, a).flatten()[cells].mean() for a in A.t()])
+    alphas, edited = cover_alphas(Z, A, p, cells), Z
+    for j in (0, 2, 3):
+        edited = add_appearance(edited, A[:, j], p, float(alphas[j]))
+    wanted = torch.where(torch.tensor([True, False, True, True]), background, means(Z))
+    assert float((background - means(Z)).abs().min()) > 1
+    torch.testing.assert_close(means(edited), wanted, rtol=0, atol=1e-12)
     # covered already: nothing to add
-    assert removal_alpha(add_appearance(Z, a, p, 3 * alpha), a, p, 0.0, frame) == 0
+    assert float(cover_alphas(edited, A[:, [0, 2, 3]], p, cells).abs().max()) < 1e-12
 
 
 def test_removal_of_nothing_or_without_a_background_says_so():
     Z, a = torch.ones(1, 3, 4, 4), torch.tensor([1.0, 0, 0])
     with pytest.raises(ValueError, match="empty"):
-        removal_alpha(Z, a, torch.zeros(16), 0.0, (0, 0, 4, 4))
+        background_cells(Z, a, torch.zeros(16), 0.0, (0, 0, 4, 4))
     with pytest.raises(ValueError, match="background"):
-        removal_alpha(Z, a, torch.ones(16), 0.0, (0, 0, 4, 4))
+        background_cells(Z, a, torch.ones(16), 0.0, (0, 0, 4, 4))

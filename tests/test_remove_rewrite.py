@@ -38,21 +38,65 @@ def size(session: Session) -> float:
 
 def test_removing_appends_the_edit_that_the_core_finds(chosen, removed):
     found = view.renderer.removal(chosen.recipe, chosen.layer, chosen.factors_id, chosen.region())
-    assert removed.recipe.edits == (found,)
+    assert removed.recipe.edits == found and len(found) == 8
     assert removed.undo().recipe == chosen.recipe
+
+
+def test_a_removal_is_one_line_with_one_strength_also_from_a_link(removed):
+    (line,) = view.edit_rows(removed)["rows"]
+    assert line["title"] == "Covered with background" and line["active"]
+    half = removed.set_strength(0.5)
+    assert [e.alpha for e in half.recipe.edits] == pytest.approx([e.alpha / 2 for e in removed.recipe.edits], abs=1e-5)
+    assert len(half.rows) == 1 and len(view.opened(half.recipe).rows) == 1
+    assert remove.cover(half, remove.find_cover(half)).recipe == removed.recipe  # again: in its place
+
+
+def test_two_removals_are_two_lines(removed):
+    other = region.pick(removed, event(part=3))
+    both = remove.cover(other, remove.find_cover(other))
+    assert [(row.start, row.stop) for row in both.rows] == [(0, 8), (8, 16)]
+    assert [(row.start, row.stop) for row in view.opened(both.recipe).rows] == [(0, 8), (8, 16)]
+
+
+def test_where_little_changed_the_tab_says_so_and_what_to_do(removed):
+    words = "Little changed"
+    faint = removed.set_strength(0.01)
+    assert words in remove.before_and_after(faint) and "With a click" in remove.before_and_after(faint)
+    strong = next(s for s in (removed.set_strength(x) for x in (1.0, 1.5, 2.0)) if words not in shown(s))
+    assert "<img" in shown(strong)
+    looked = edit.choose_look(removed.reset(), event(index=0)).set_strength(0.1)
+    assert "<img" in shown(looked) and words not in shown(looked)  # no cover: nothing was to go
+
+
+def shown(session: Session) -> str:
+    return remove.before_and_after(session)
+
+
+def test_without_background_other_covers_are_offered(chosen, monkeypatch):
+    def none(*args):
+        raise ValueError("Nothing outside the region counts as background.")
+
+    monkeypatch.setattr(view.renderer, "removal", none)
+    view.kept.clear()
+    said = remove.cover(chosen, remove.find_cover(chosen))
+    items = remove.cover_tiles(said)["items"]
+    view.kept.clear()
+    assert said.recipe == chosen.recipe and said.notice and len(items) == 6
 
 
 def test_another_cover_replaces_the_first_also_after_the_slider(removed):
     tiles = remove.cover_tiles(removed)
     assert [item["on"] for item in tiles["items"]] == [True] + [False] * (len(tiles["items"]) - 1)
-    moved, *_ = edits.tick(removed, 0.5 * size(removed))
+    moved, *_ = edits.tick(removed, 0.5)
     other = remove.choose_cover(moved, event(index=2, of=tiles["of"]))
-    assert other.recipe.edits == (remove.coverings(removed)[2],)
+    assert other.recipe.edits == remove.coverings(removed)[2]
     assert [item["on"] for item in remove.cover_tiles(other)["items"]].index(True) == 2
+    moved, *_ = edits.tick(other, 0.5 * size(other))
+    assert remove.choose_cover(moved, event(index=0, of=tiles["of"])).recipe == removed.recipe
 
 
 def test_removing_leaves_a_look_at_the_same_part_alone(chosen):
-    covers = [e.appearance for e in remove.coverings(chosen)]
+    covers = [way[0].appearance for way in remove.coverings(chosen)]
     index = next(i for i, e in enumerate(view.looks(chosen)) if e.appearance in covers)
     looked = edit.choose_look(chosen, event(index=index))
     assert remove.cover(looked, remove.find_cover(looked)).recipe.edits[0] == looked.edit
@@ -60,8 +104,8 @@ def test_removing_leaves_a_look_at_the_same_part_alone(chosen):
 
 def test_every_cover_shows_a_picture_of_its_own(removed):
     items = remove.cover_tiles(removed)["items"]
-    assert len(items) == remove.COVERS == len({item["image"] for item in items})
-    assert items[0]["label"] == "background"
+    assert len(items) == 6 == len({item["image"] for item in items})
+    assert items[0]["label"] == "background, several looks"
 
 
 def test_a_click_on_outdated_covers_chooses_nothing(removed):
@@ -156,14 +200,14 @@ def test_other_factors_have_other_concepts(two):
 @pytest.mark.parametrize(
     "call, expected",
     [
-        (lambda text: remove.remove(text, 1.0), ("add", None)),
-        (lambda text: rewrite.rewrite(text, 2.0, 5.0, 0.5), ("rewrite", 0.5)),
+        (lambda text: remove.remove(text, 1.0), [("add", None)] * 8),
+        (lambda text: rewrite.rewrite(text, 2.0, 5.0, 0.5), [("rewrite", 0.5)]),
     ],
 )
-def test_an_endpoint_adds_one_edit(chosen, call, expected):
+def test_an_endpoint_adds_its_edits(chosen, call, expected):
     image, recipe = call(chosen.recipe.to_json())
     made = parse_recipe(recipe)
-    assert [(e.op, e.strength) for e in made.edits] == [expected]
+    assert [(e.op, e.strength) for e in made.edits] == expected
     assert np.array_equal(np.asarray(image), np.asarray(to_pil(view.renderer.image(made))[0]))
 
 

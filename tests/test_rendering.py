@@ -177,16 +177,31 @@ def test_suggestions_render(renderer):
     assert renderer.variants(recipe, 0, edits).shape == (12, 3, 32, 32)
 
 
-def test_removal_is_an_ordinary_edit_towards_the_background(renderer, catalogue):
-    edit = renderer.removal(tiny_recipe(), 3, "bundled:three", Region(parts=(2,)))
-    assert parse_recipe(tiny_recipe(edit).to_json()).edits == (edit,)
-    factors = catalogue.factors("tiny", "bundled:three")
-    sign = 1 if edit.alpha >= 0 else -1
-    a = factors.appearances[:, edit.appearance]
-    before = torch.einsum("c,nchw->n", sign * a, renderer.features(tiny_recipe(), 3).features)
-    step = renderer.step(tiny_recipe(edit), 0)
-    after = torch.einsum("c,nchw->n", sign * a, step.apply(renderer.features(tiny_recipe(), 3).features))
-    assert bool((after >= before).all())
+def test_removal_is_ordinary_edits_that_bring_the_region_to_the_background(renderer, catalogue):
+    region = Region(parts=(2,))
+    edits = renderer.removal(tiny_recipe(), 3, "bundled:three", region)
+    recipe, factors = tiny_recipe(*edits), catalogue.factors("tiny", "bundled:three")
+    assert parse_recipe(recipe.to_json()).edits == edits
+    assert len(edits) == len({e.appearance for e in edits}) == min(8, factors.appearances.shape[1])
+    assert [abs(e.alpha) for e in edits] == sorted((abs(e.alpha) for e in edits), reverse=True)
+    before, after = (r.features.double() for r in (renderer.features(recipe, 3), renderer.edited_features(recipe, 3)))
+    p = renderer.region(recipe, 3, region, "bundled:three").double()
+    number, sign = renderer.background(recipe, 3, "bundled:three")
+    maps = torch.einsum("cr,chw->rhw", factors.appearances.double(), before[0]).flatten(1)
+    top, left, bottom, right = renderer.generator(recipe).frame(3)
+    inside = torch.zeros(before.shape[2:], dtype=torch.bool)
+    inside[top:bottom, left:right] = True
+    cells = (p < 0.5) & inside.flatten() & (sign * maps[number] >= sign * factors.threshold(number))
+    for j in (e.appearance for e in edits):
+        mean = torch.einsum("c,chw->hw", factors.appearances[:, j].double(), after[0]).flatten() @ p / p.sum()
+        torch.testing.assert_close(mean, maps[j, cells].mean(), rtol=1e-4, atol=1e-4)
+
+
+def test_coverings_are_the_removal_then_single_edits_none_of_them_idle(renderer):
+    region = Region(parts=(2,))
+    first, *others = renderer.coverings(tiny_recipe(), 3, "bundled:three", region)
+    assert first == renderer.removal(tiny_recipe(), 3, "bundled:three", region)
+    assert len(others) == 5 and all(len(way) == 1 and way[0].alpha for way in others)
 
 
 def test_removing_nothing_is_refused(renderer):

@@ -7,7 +7,7 @@ import PIL.Image
 import torch
 
 from panda_core.images import difference
-from panda_core.presets import Preset
+from panda_core.presets import COVERED, Preset, removals
 from panda_core.recipes import Edit, parse_recipe
 
 from . import gpu, view
@@ -18,9 +18,8 @@ from .rows import Row
 from .session import Session
 from .widgets import Tiles
 
-COVERS = 6  # offered
-COVER, LINES = "a cover", 20  # the note of edits that are one line of the list; how many such lines a session knows
-LITTLE = 0.15  # mean change in [-1, 1] units below which an object is there still
+KNOWN = 256  # named edits and removals that a session can tell from single ones
+LITTLE = 0.2  # mean change in [-1, 1] units below which most objects are there still
 SIDE = 256  # pixels of the pictures before and after
 NOTHING = "Choose what to remove first: click its part in the picture, or paint over it with the brush."
 
@@ -56,64 +55,49 @@ def choose_off(session: Session, evt: gr.EventData) -> Session | None:
 
 
 def hint_words(session: Session) -> str:
-    region = session.region()
-    if region is None:
+    if session.region() is None:
         return NOTHING
-    named = view.region_words(session, view.look(session, 0))
     more = " If the object reaches further, Shift-click its other parts too, or paint over all of it."
-    return f"Chosen: {named}.{more if region.parts else ''}"
+    return f"Chosen: {view.region_words(session, view.look(session, 0))}.{more if session.region().parts else ''}"
 
 
 # ---- covering ----
 
 
-def background_cover(session: Session) -> tuple[Edit, ...]:
-    """Background over the chosen region; the first time for its factors that takes a hundred pictures' heads."""
+def find_cover(session: Session, report=None) -> tuple[Edit, ...]:
+    """Background over the chosen region, none where the picture has only other covers.
+
+    The first time for its factors that takes a hundred pictures' heads.
+    """
     if session.region() is None:
         raise ValueError(NOTHING)
-    return view.renderer.removal(session.recipe, session.layer, session.factors_id, session.region())
-
-
-def find_cover(session: Session, report=None) -> tuple[Edit, ...]:
-    """The same; nothing where the picture has no background, but other looks to choose from."""
-    try:
-        return background_cover(session)
-    except ValueError:
-        if not coverings(session):
-            raise
-        return ()
+    view.renderer.background(session.recipe, session.layer, session.factors_id)
+    ways = coverings(session)
+    return ways[0] if ways and len(ways[0]) > 1 else ()
 
 
 def cover(session: Session, edits: tuple[Edit, ...]) -> Session:
     """A line more, of one edit or several; in place of one that covers the same region already."""
     if not edits:
-        return replace(session, notice="Nothing in this picture looks like background; choose another cover.")
+        return replace(session, notice="Nothing else in this picture looks like background; choose another cover.")
     row = covering_row(session, edits[0])
-    if len(edits) > 1:
-        named = Preset(f"Background over {view.region_words(session, edits[0])}", edits, COVER)
-        others = [preset for preset in session.presets if preset.note != COVER]
-        mine = [preset for preset in session.presets if preset.note == COVER and preset != named]
-        session = replace(session, presets=(*others, *mine[-LINES:], named))
+    session = replace(session, presets=(*removals(edits), *session.presets)[:KNOWN])
     covered = session.replace_row(row, edits).take_up(row.start) if row else session.append(*edits)
     return covered.put_aside(any_size(edits[0]))
 
 
 def covering_row(session: Session, edit: Edit) -> Row | None:
-    """The line that covers this edit's region already: several looks, or the edit in hand, which has its raw α still
-    or is what this tab made last.
-    """
-
-    def is_here(other: Edit) -> bool:
-        return (other.op, other.factors, other.region) == (edit.op, edit.factors, edit.region)
-
-    now = session.edit
-    if now and is_here(now) and (now.alpha is not None or any_size(now) == session.aside(Edit)):
-        return session.row
-    return next((row for row in session.rows if is_cover(row) and is_here(row.preset.edits[0])), None)
+    """The line that covers this edit's region already: its edits have a raw α, or are what this tab made last."""
+    for row in session.rows:
+        first = session.recipe.edits[row.start]
+        same = (first.op, first.factors, first.region) == (edit.op, edit.factors, edit.region)
+        ours = first.alpha is not None or any_size(first) == session.aside(Edit)
+        if same and ours and not is_named(row):
+            return row
 
 
-def is_cover(row: Row | None) -> bool:
-    return row is not None and row.preset is not None and row.preset.note == COVER
+def is_named(row: Row | None) -> bool:
+    return bool(row and row.preset and row.preset.name != COVERED)
 
 
 def any_size(edit: Edit) -> Edit:
@@ -130,7 +114,7 @@ def coverings(session: Session) -> list[tuple[Edit, ...]]:
     if region is None or not (gpu.forgets() or view.renderer.knows_background(recipe, factors_id)):
         return []
     key = ("coverings", view.origin(recipe), layer, factors_id, region)
-    return view.kept.get(key, lambda: view.renderer.coverings(recipe, layer, factors_id, region, COVERS))
+    return view.kept.get(key, lambda: view.renderer.coverings(recipe, layer, factors_id, region))
 
 
 def cover_tiles(session: Session) -> dict:
@@ -140,8 +124,7 @@ def cover_tiles(session: Session) -> dict:
     except ValueError as error:
         return {"items": [], "note": str(error)}
     if not ways:
-        press = "Press “Remove it” first." if session.region() else ""
-        return {"items": [], "note": f"Other looks to cover the object with are offered here. {press}"}
+        return {"items": [], "note": "What else it could be covered with is shown here once “Remove it” was pressed."}
     row = covering_row(session, ways[0][0])
     now = session.recipe.edits[row.start : row.stop] if row else ()
 
@@ -159,12 +142,7 @@ def covers_of(session: Session) -> str:
 
 
 def cover_words(session: Session, way: tuple[Edit, ...]) -> str:
-    number, sign = view.renderer.background(session.recipe, session.layer, session.factors_id)
-    if len(way) > 1:
-        return "background, several looks"
-    if way[0].appearance == number and way[0].alpha * sign > 0:
-        return "background, one look"
-    return view.look_words(session, way[0])
+    return "background, several looks" if len(way) > 1 else view.look_words(session, way[0])
 
 
 def choose_cover(session: Session, evt: gr.EventData) -> Session | None:
@@ -178,30 +156,29 @@ def choose_cover(session: Session, evt: gr.EventData) -> Session | None:
 def before_and_after(session: Session) -> str:
     """The picture without its edits and with them, around the region, or, of a named edit, all of it; HTML.
 
-    After a cover one sentence more: whether it is gone nobody can measure here, but that hardly anything changed.
+    After a cover that changed little one sentence more: nobody can measure here whether the object is gone.
     """
-    recipe, region = session.recipe, session.region()
-    named = session.row is not None and session.row.preset is not None and not is_cover(session.row)
+    recipe, region, words = session.recipe, session.region(), ""
+    named = is_named(session.row)
     if not recipe.ordered() or (region is None and not named):
         return ""
     images = torch.cat([view.renderer.base(recipe), view.renderer.image(recipe)])
-    words = ""
     if named:
         shown = view.resized(images, SIDE)
     else:
-        where = view.renderer.region_map(recipe, view.look(session, 0))
+        edit = view.look(session, 0)
+        where = view.renderer.region_map(recipe, edit)
         shown = view.cropped(images, where, SIDE)
-        if covering_row(session, view.look(session, 0)):
-            inside = difference(images[1:], images[:1])[0][where >= min(0.5, float(where.max()))]
-            words = sentence(after_words(session, float(inside.mean())))
+        change = difference(images[1:], images[:1])[0][where >= min(0.5, float(where.max()))]
+        if covering_row(session, edit) and float(change.mean()) < LITTLE:
+            words = sentence(still_words(session))
     return pair(dict(zip(("Before", "After, with all edits"), view.jpegs(shown)))) + words
 
 
-def after_words(session: Session, change: float) -> str:
-    """change: the mean of it inside the region, in units of [-1, 1]."""
-    found = "Little changed here. To take it off" if change < LITTLE else "If it can still be seen"
-    above = ", or, if it is glasses, a hat or something behind, press its picture above" if known(session) else ""
-    return f"{found}, choose another cover below, move the strength, or paint over all of it{above}."
+def still_words(session: Session) -> str:
+    finer = "choose the fine parts under Picture settings, " if session.layer != max(session.layers) else ""
+    above = ", or press what it is under “With a click”" if known(session) else ""
+    return f"Little changed. If it can still be seen: {finer}paint over all of it, or choose another cover{above}."
 
 
 @plainly
@@ -212,4 +189,5 @@ def remove(recipe: str, part: float) -> tuple[PIL.Image.Image, str]:
     """
     session = view.opened(parse_recipe(recipe))
     session = choose_parts(session.choose_layer(view.first_layer(session.recipe)), [whole(part)])
-    return answer(session.append(*background_cover(session)).recipe)
+    edits = view.renderer.removal(session.recipe, session.layer, session.factors_id, session.region())
+    return answer(session.append(*edits).recipe)

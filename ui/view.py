@@ -21,7 +21,7 @@ from panda_core.generators.registry import GENERATORS, GeneratorSpec
 from panda_core.generators.split import SplitGenerator
 from panda_core.hub import find_local
 from panda_core.images import PALETTE, difference, heat_map, png_bytes, to_pil
-from panda_core.presets import Preset, presets
+from panda_core.presets import COVERED, Preset, presets, removals
 from panda_core.recent import Recent
 from panda_core.recipes import Edit, Mask, Recipe, Region, encode_link, parse_recipe, parse_region
 from panda_core.rendering import Renderer, edit_alpha
@@ -148,7 +148,7 @@ def opened(recipe: Recipe, own: tuple[str, ...] = ()) -> Session:
     for factors_id in again:
         refit(recipe, factors_id)
     renderer.image(recipe)
-    known = first_layer(recipe), available(recipe), presets_of(recipe.generator)
+    known = first_layer(recipe), available(recipe), presets_of(recipe.generator) + removals(recipe.edits)
     session = Session.opened(replace(recipe, weights=None), *known)
     return replace(session, notice="The parts of this picture were learned again, as its link says." if again else "")
 
@@ -459,7 +459,8 @@ def edit_rows(session: Session) -> dict:
 def row_words(session: Session, row: Row) -> list[str]:
     """What a line of the list changes: a name, or where and what."""
     edit = session.recipe.edits[row.start]
-    return [row.preset.name] if row.preset else [region_words(session, edit), look_words(session, edit)]
+    words = [region_words(session, edit), look_words(session, edit)]
+    return [row.preset.name, *words][: 1 + (row.preset.name == COVERED)] if row.preset else words
 
 
 def row_strength(session: Session, row: Row) -> float:
