@@ -176,9 +176,9 @@ def before_and_after(session: Session) -> str:
 
 
 def still_words(session: Session) -> str:
-    finer = "choose the fine parts under Picture settings, " if session.layer != max(session.layers) else ""
-    above = ", or press what it is under “With a click”" if known(session) else ""
-    return f"Little changed. If it can still be seen: {finer}paint over all of it, make it stronger, choose another cover{above}."
+    finer = " Choose the fine parts under Picture settings." if session.layer != max(session.layers) else ""
+    above = ", or press its name under “With a click”" if known(session) else ""
+    return f"Little changed. Is it still there?{finer} Paint over all of it, make it stronger, try other covers{above}."
 
 
 @plainly
