@@ -109,6 +109,17 @@ def test_an_example_opens_with_its_names_and_can_be_undone(start):
     assert examples.open_example(start, event(index=1, of="another generator")) is None
 
 
+def test_of_a_work_s_result_and_its_cancel_button_the_first_one_counts(start):
+    handler, visit = page.changing(lambda session, seed: (session.go_to(seed),), work="fit"), page.Visit()
+    visit.session = start
+    visit.in_hand.add("fit")
+    assert handler(visit, 7)[0].session.recipe.seed == 7
+    assert not visit.take("fit")  # cancelled too late
+    visit.in_hand.add("fit")
+    assert visit.take("fit")  # cancelled in time
+    assert handler(visit, 8) == gr.skip() and visit.session.recipe.seed == 7
+
+
 def test_a_visitor_without_a_session_gets_the_start_page(start):
     assert page.current(None) == start
 
