@@ -74,7 +74,9 @@ class Wish(NamedTuple):
         """What a picture must have for this to change anything, in words; empty for what any portrait has."""
         things = [(name, value > portraits.PRESENCE) for name, value in self.changes.items() if name in THINGS]
         return ", ".join(
-            f"needs a picture {'without' if adds else 'with'} a {name}".replace("a glasses", "glasses")
+            f"needs a picture {'without' if adds else 'with'} a {name}".replace("a glasses", "glasses").replace(
+                "a object", "an object"
+            )
             for name, adds in things
         )
 

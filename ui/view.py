@@ -306,6 +306,8 @@ def change_words(session: Session, change: Tensor) -> tuple[str, str]:
     if not len(outer):
         return "The whole picture may change.", ""
     share = float(outer.mean()) / inside
+    if float(outer.quantile(0.95)) >= 2 * SEEN:  # a mean does not tell of a tree that has changed beside new hair
+        share = max(share, OUTSIDE[0][0])
     numbers = (f"change outside the region: {share:.0%} of the change inside, on average over the pixels; "
                f"{ratio:.0%} if its soft edge counts as outside too (the paper's ratio)")  # fmt: skip
     return next(words for most, words in OUTSIDE if share < most), numbers
