@@ -265,6 +265,7 @@ with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, 7200)) 
     examples_panel(page)
     if enabled():
         gallery_panel(page)
+    gr.HTML(read("about.html"), elem_id="about")
     page.follow(gr.HTML(elem_id="status"), status_line, later=True)
     endpoints()
     page.wire(demo)

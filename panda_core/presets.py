@@ -11,7 +11,7 @@ from .generators.registry import GENERATORS
 from .recipes import Edit, Recipe, Region, parse_recipe
 
 MAX_FILE = 1_000_000  # bytes
-COVERED, LOOKS = "Covered with background", 8  # the name of edits that are a removal together, and how many they are
+COVERED, LOOKS = "Cover", 8  # the name of edits that are a removal together, and how many they are
 
 
 @dataclass(frozen=True)

@@ -83,6 +83,23 @@ def test_the_start_file_is_where_a_visit_begins(start, nothing_kept, tmp_path, m
     assert view.start().recipe == wished
 
 
+def test_a_link_of_named_edits_opens_at_the_usual_parts(start):
+    """Named edits have layers and regions of their own, which are not what the visitor looked at."""
+    for preset in view.presets_of("portraits"):
+        opened = view.opened(dataclasses.replace(start.recipe, edits=preset.edits))
+        assert (opened.layer, opened.parts, opened.row.preset) == (start.layer, (), preset)
+
+
+def test_a_preview_without_its_edit_is_the_picture_with_the_others(start):
+    recipe = dataclasses.replace(start.recipe, edits=view.presets_of("portraits")[0].edits)
+    with_one = view.with_last(recipe, start.recipe.edits[0])
+    still = start.recipe.edits[0].with_strength(0.0)
+    shown = view.previews(with_one, len(recipe.edits), [still])
+    wanted = torch.nn.functional.avg_pool2d(view.renderer.image(recipe), 2)
+    assert not torch.allclose(wanted, torch.nn.functional.avg_pool2d(view.renderer.base(recipe), 2), atol=0.05)
+    assert torch.allclose(shown, wanted, atol=1e-4)
+
+
 def test_an_example_opens_with_its_names_and_can_be_undone(start):
     tiles = examples.example_tiles(start)
     opened = examples.open_example(start, event(index=1, of=tiles["of"]))
@@ -90,6 +107,17 @@ def test_an_example_opens_with_its_names_and_can_be_undone(start):
     assert [tile["on"] for tile in examples.example_tiles(opened)["items"]].index(True) == 1
     assert opened.undo().recipe == start.recipe
     assert examples.open_example(start, event(index=1, of="another generator")) is None
+
+
+def test_of_a_work_s_result_and_its_cancel_button_the_first_one_counts(start):
+    handler, visit = page.changing(lambda session, seed: (session.go_to(seed),), work="fit"), page.Visit()
+    visit.session = start
+    visit.in_hand.add("fit")
+    assert handler(visit, 7)[0].session.recipe.seed == 7
+    assert not visit.take("fit")  # cancelled too late
+    visit.in_hand.add("fit")
+    assert visit.take("fit")  # cancelled in time
+    assert handler(visit, 8) == gr.skip() and visit.session.recipe.seed == 7
 
 
 def test_a_visitor_without_a_session_gets_the_start_page(start):

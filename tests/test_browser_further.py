@@ -50,6 +50,14 @@ def test_a_named_edit_then_the_same_on_sixteen_seeds(visit):
     expect(others.nth(3)).to_have_attribute("aria-pressed", "true")
 
 
+def test_of_three_quick_clicks_on_named_edits_none_is_lost(visit):
+    page = visit()
+    tiles = page.locator("#named .tiles button")
+    expect(tiles.nth(15)).to_be_visible()
+    page.evaluate("for (const i of [0, 4, 8]) document.querySelectorAll('#named .tiles button')[i].click()")
+    expect(rows(page)).to_have_count(4)
+
+
 def test_a_named_edit_has_one_strength_and_a_second_click_takes_it_away(visit):
     page = visit()
     tile = page.locator("#named .tiles button").nth(0)

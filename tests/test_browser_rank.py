@@ -38,6 +38,7 @@ def test_order_by_a_concept_at_a_part_and_open_a_picture(visit):
     order(page)
     expect(page.locator("#rank-least button")).to_have_count(rank.SHOWN)
     expect(page.locator("#rank-spread")).to_contain_text(re.compile(r"\d+ of 100 have less"))
+    expect(page.get_by_role("heading", name="The most")).to_be_visible()
     first = page.locator("#rank-most button").first.get_attribute("title")
     name = click_part(page)  # another question: answered at once
     expect(page.locator("#rank-asked")).to_contain_text(f"In order of {concept} at {name}.")

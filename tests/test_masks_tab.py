@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from panda_core.images import read_recipe_json, to_arrays
+from panda_core.images import read_recipe_json
 from panda_core.masks import ConceptMask
 from ui import masks, page, view
 from ui.session import Session
@@ -100,7 +100,7 @@ def test_the_cut_out_is_transparent_where_the_mask_is_not(start):
     assert file["name"] == f"panda-portraits-{start.recipe.seed}-cut-out.png" and "-mask" in mask_file["name"]
     pixels = np.asarray(image)
     assert np.array_equal(pixels[..., 3], np.asarray(mask)) and set(np.unique(mask)) == {0, 255}
-    assert np.array_equal(pixels[..., :3], to_arrays(view.renderer.image(start.recipe))[0])
+    assert np.array_equal(pixels[..., :3], np.asarray(opened(view.picture_file(start))[0]))
     for one in (file, mask_file):
         recipe = json.loads(read_recipe_json(base64.b64decode(one["data"])))
         assert recipe["edits"] == start.recipe.to_dict()["edits"]

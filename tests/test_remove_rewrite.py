@@ -44,7 +44,7 @@ def test_removing_appends_the_edit_that_the_core_finds(chosen, removed):
 
 def test_a_removal_is_one_line_with_one_strength_also_from_a_link(removed):
     (line,) = view.edit_rows(removed)["rows"]
-    assert line["title"] == "Covered with background" and line["active"]
+    assert line["title"] == "Cover" and line["active"]
     half = removed.set_strength(0.5)
     assert [e.alpha for e in half.recipe.edits] == pytest.approx([e.alpha / 2 for e in removed.recipe.edits], abs=1e-5)
     assert len(half.rows) == 1 and len(view.opened(half.recipe).rows) == 1

@@ -101,6 +101,7 @@ TABLE: dict[str, list | dict] = {
 # draw at random, take or make a file of any name, or only say something: the other tests have them
 ELSEWHERE = {
     "app.roll",
+    "page.begin",
     "page.stopped",
     "app.open_file",
     "gallery.show_shuffled",
@@ -261,6 +262,7 @@ def main() -> None:
             return list(made)[-1] if isinstance(made, types.GeneratorType) else made
         visit = page.Visit()
         visit.session = factors.rename_part(session, "chin") if name == "publish.draft" else session
+        visit.in_hand = {f"ui.{name}" for name in named}  # whose results are awaited
         made = block.fn(visit, *inputs)
         if isinstance(made, types.GeneratorType):
             return [values for values in made if not isinstance(values[0], dict)]

@@ -73,9 +73,9 @@ class Wish(NamedTuple):
     def note(self) -> str:
         """What a picture must have for this to change anything, in words; empty for what any portrait has."""
         things = [(name, value > portraits.PRESENCE) for name, value in self.changes.items() if name in THINGS]
+        words = {"glasses": "glasses", "object": "an object"}
         return ", ".join(
-            f"needs a picture {'without' if adds else 'with'} a {name}".replace("a glasses", "glasses")
-            for name, adds in things
+            f"needs a picture {'without' if adds else 'with'} {words.get(name, f'a {name}')}" for name, adds in things
         )
 
 

@@ -146,13 +146,18 @@ def pixels(session: Session) -> Tensor:
     return masking(session).of(enlarged(session, cells(session)))
 
 
+def smooth(session: Session, side: int) -> Tensor:
+    """How far each pixel of a picture `side` wide is above the threshold, [side, side]: for a smooth outline."""
+    grid = enlarged(session, cells(session))[None, None]
+    return F.interpolate(grid, (side, side), mode="bilinear", antialias=True)[0, 0]
+
+
 def figures(session: Session) -> str:
     """HTML: the heat map over the picture with the mask's outline, and the cut-out on a checkerboard."""
     recipe, chosen = session.recipe, masking(session)
     key = ("picture", view.origin(recipe), recipe.edits)
     picture = held.get(key, lambda: to_pil(view.resized(view.renderer.image(recipe), SIDE))[0])
-    grid = enlarged(session, cells(session))[None, None]
-    above = F.interpolate(grid, (SIDE, SIDE), mode="bilinear", antialias=True)[0, 0]  # for a smooth outline
+    above = smooth(session, SIDE)
     name = ("less of " if side(session) < 0 else "") + meaning(session, chosen.appearance)[0]
     shown = {
         f"Where there is {name}": overlay_map(picture, above + chosen.offset, REACH, chosen.of(above)),
@@ -194,11 +199,15 @@ def use_mask(session: Session) -> Session:
 
 
 def cut_out_file(session: Session) -> str:
-    return view.saved(session.recipe, cut_out(view.renderer.image(session.recipe), pixels(session)), "-cut-out")
+    """As large as the page's PNG."""
+    image = view.at_least(view.renderer.image(session.recipe), view.FRAME_SIDE)
+    mask = masking(session).of(smooth(session, image.shape[-1]))
+    return view.saved(session.recipe, cut_out(image, mask), "-cut-out")
 
 
 def mask_file(session: Session) -> str:
-    return view.saved(session.recipe, mask_image(pixels(session)), "-mask")
+    side = max(view.renderer.generator(session.recipe).resolution, view.FRAME_SIDE)
+    return view.saved(session.recipe, mask_image(masking(session).of(smooth(session, side))), "-mask")
 
 
 # ---- other pictures ----

@@ -92,6 +92,13 @@ class Visit:
     def __init__(self) -> None:
         self.session: Session | None = None
         self.lock = threading.Lock()
+        self.in_hand: set[str] = set()  # long work, by name
+
+    def take(self, work: str) -> bool:
+        """True for who comes first of a piece of work's result and its Cancel button; under the lock."""
+        first = work in self.in_hand or self.session is None  # a server that has forgotten the visit knows of no work
+        self.in_hand.discard(work)
+        return first
 
 
 def with_session(function: Callable) -> Callable:
@@ -104,15 +111,18 @@ def with_session(function: Callable) -> Callable:
     return wrapped
 
 
-def changing(function: Callable) -> Callable:
-    """function(session, *inputs) -> (session, *values), or None where nothing changes, as an event's handler."""
+def changing(function: Callable, work: str | None = None) -> Callable:
+    """function(session, *inputs) -> (session, *values), or None where nothing changes, as an event's handler.
+
+    work: whose result this takes in; nothing changes where that was cancelled.
+    """
     plain = plainly(with_session(function))
 
     @functools.wraps(function)
     def wrapped(visit: Visit | None, *args):
         visit = visit or Visit()
         with visit.lock:
-            made = plain(visit.session, *args)
+            made = plain(visit.session, *args) if work is None or visit.take(work) else None
             if made is None:
                 return gr.skip()
             visit.session = made[0]
@@ -189,7 +199,10 @@ class Page:
         self._followers.append(Follower(component, value, self._tab, self._fold, later))
 
     def on(self, event, change: Callable, *inputs, **options) -> None:
-        """When `event` happens, the session becomes change(session, *inputs)."""
+        """When `event` happens, the session becomes change(session, *inputs).
+
+        options: gradio's, and `changing`'s work.
+        """
         self._events.append((event, change, list(inputs), options))
 
     def job(self, event, work: Callable, *inputs, done: Callable[[Session, Any], Session] | None = None, picture=None,
@@ -209,6 +222,12 @@ class Page:
         result, steps = gr.State(None), gpu.job(work, picture)
         steps = sending(steps, send) if send else steps
         done = done or (lambda session, value: session.keep_made(work, value))
+        name = f"{work.__module__}.{work.__name__}"
+
+        def begin(visit: Visit | None) -> tuple:
+            if visit:
+                visit.in_hand.add(name)
+            return waiting(), gr.Row(visible=True)
 
         def run(visit: Visit | None, *values) -> Iterator:
             try:
@@ -224,19 +243,26 @@ class Page:
 
         handler = signed if send else run
         handler.__name__, handler.__module__ = work.__name__, work.__module__
-        begun = event(lambda: (waiting(), gr.Row(visible=True)), None, [line, row], queue=False, **QUIET)
+        begun = event(begin, self.visit, [line, row], queue=False, **QUIET)
         # "multiple": what was begun again right after Cancel is not taken for the one that is just ending
         ran = begun.then(handler, [self.visit, *inputs], [result, line, row], trigger_mode="multiple", **QUIET, **JOBS)
-        self.on(ran.success, done, result)
+        self.on(ran.success, done, result, work=name)
         ran.success(lambda: ("", gr.Row(visible=False)), None, [line, row], queue=False, **QUIET)
         if inputs:
             self._failures.append(ran.failure)
 
-        def stopped() -> tuple:
-            gr.Info("Cancelled. The picture is as it was.", title="Stopped")
+        def stopped(visit: Visit | None) -> tuple:
+            visit = visit or Visit()
+            with visit.lock:
+                in_time = visit.take(name)
+            if in_time:
+                gr.Info("Cancelled. The picture is as it was.", title="Stopped")
+            else:
+                gr.Info("It had just finished; what it found is there.", title="Not cancelled")
             return "", gr.Row(visible=False)
 
-        cancel.click(stopped, None, [line, row], cancels=[ran], **QUIET)  # in the queue: else nobody sees its words
+        # in the queue: else nobody sees its words
+        cancel.click(stopped, self.visit, [line, row], cancels=[ran], **QUIET)
 
     def save(self, event, make: Callable[[Session], str]) -> None:
         """When `event` happens, the browser saves a file; make(session) -> what view.as_file makes of it."""
@@ -266,7 +292,8 @@ class Page:
 
         # "always_last": while one runs, the latest waits. "multiple" where each counts, one after the other.
         options = {"trigger_mode": "always_last", "concurrency_limit": 1} | options
-        done = event(changing(first), inputs, [self.visit, *[f.component for f in now]], **QUIET, **options)
+        handler = changing(first, options.pop("work", None))
+        done = event(handler, inputs, [self.visit, *[f.component for f in now]], **QUIET, **options)
 
         if len(inputs) > 1:  # more than the visit: fields, which may hold something wrong now
             self._failures.append(done.failure)

@@ -65,7 +65,7 @@ class Answer(NamedTuple):
 
 def rank_tab(page: Page) -> None:
     gr.HTML(heading("Choose what to order pictures by"))
-    hint("See which of a thousand pictures show most of a look, and which least.")
+    hint("See which of many pictures show most of a look, and which least.")
     concepts = Tiles(group="Looks", elem_id="rank-concepts")
     there = gr.HTML()
     looks = Tiles(group="Looks of the chosen part", elem_id="rank-looks")
@@ -91,7 +91,7 @@ def rank_tab(page: Page) -> None:
     page.follow(add, lambda s: gr.Button(interactive=in_hand(s).concept is not None))
     page.follow(asked, lambda s: sentence(asked_words(s)))
     page.follow(count, lambda s: in_hand(s).count)
-    page.follow(order, lambda s: gr.Button(interactive=bool(terms_of(s)) and answer(s) is None))
+    page.follow(order, order_button)
     page.follow(spread, histogram)
     page.follow(concepts, lambda s: concept_tiles(s, in_hand(s).concept), later=True)
     page.follow(looks, look_tiles, later=True)
@@ -164,6 +164,11 @@ def build(session: Session, report: Callable[[Progress], bool]) -> Answer:
 
 def place_words(session: Session, part: int) -> str:
     return "anywhere" if part == EVERYWHERE else f"at {view.factors_of(session).part_name(part)}"
+
+
+def order_button(session: Session):
+    done = answer(session) is not None
+    return gr.Button("They are in order" if done else "Order them", interactive=bool(terms_of(session)) and not done)
 
 
 def term_words(session: Session) -> list[str]:

@@ -54,13 +54,7 @@ class Session:
         """A session that begins with this recipe, its last edit in hand. factors: layer -> id, of its generator."""
         known = tuple((recipe.generator, number, factors_id) for number, factors_id in factors.items())
         fresh = cls(recipe, layer, known, presets, seeds=(recipe.seed,))
-        if not recipe.edits:
-            return fresh
-        taken = fresh.take_up(len(recipe.edits) - 1)
-        first = recipe.edits[taken.row.start]
-        if taken.region() is None and first.factors in fresh.layers.values():  # something to go on with
-            return replace(taken, layer=first.layer, parts=first.region.parts[:1])
-        return taken
+        return fresh.take_up(len(recipe.edits) - 1) if recipe.edits else fresh
 
     @property
     def layers(self) -> dict[int, str]:

@@ -306,6 +306,8 @@ def change_words(session: Session, change: Tensor) -> tuple[str, str]:
     if not len(outer):
         return "The whole picture may change.", ""
     share = float(outer.mean()) / inside
+    if float(outer.quantile(0.95)) >= 2 * SEEN:  # a mean does not tell of a tree that has changed beside new hair
+        share = max(share, OUTSIDE[0][0])
     numbers = (f"change outside the region: {share:.0%} of the change inside, on average over the pixels; "
                f"{ratio:.0%} if its soft edge counts as outside too (the paper's ratio)")  # fmt: skip
     return next(words for most, words in OUTSIDE if share < most), numbers
@@ -385,10 +387,12 @@ def first_of(edits: Sequence) -> Edit:
 
 def previews(recipe: Recipe, index: int, edits: Sequence[Edit | tuple[Edit, ...]]) -> Tensor:
     """As Renderer.variants, [n, 3, h/2, w/2], at about half the cost."""
-    still = recipe.edits[index].with_strength(0.0)
-    plain = renderer.variants(replace(recipe, edits=(still,)), 0, [still], half_size=True)
-    # base - plain: what the picture has in full and half of its network leaves out, the same for all
-    return renderer.variants(recipe, index, edits, half_size=True) + F.avg_pool2d(renderer.base(recipe), 2) - plain
+    off = replace(recipe.edits[index], on=False)
+    others = recipe.with_edit(index, off)
+    plain = renderer.variants(others, index, [off], half_size=True)
+    # what the picture with the other edits has in full, and half of its network leaves out: the same for all
+    missing = F.avg_pool2d(renderer.image(others), 2) - plain
+    return renderer.variants(recipe, index, edits, half_size=True) + missing
 
 
 def cropped(images: Tensor, region: Tensor, side: int) -> Tensor:
