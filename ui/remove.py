@@ -183,7 +183,7 @@ def still_words(session: Session) -> str:
 
 @plainly
 def remove(recipe: str, part: float) -> tuple[PIL.Image.Image, str]:
-    """The recipe (JSON text) with one more edit, which covers a part of its generator's default layer with background.
+    """The recipe (JSON text) with eight more edits that cover a part of its generator's default layer with background.
 
     Returns the picture and the new recipe.
     """
