@@ -142,7 +142,11 @@ def covers_of(session: Session) -> str:
 
 
 def cover_words(session: Session, way: tuple[Edit, ...]) -> str:
-    return "background, several looks" if len(way) > 1 else view.look_words(session, way[0])
+    if len(way) > 1:
+        return "background, several looks"
+    number, sign = view.renderer.background(session.recipe, session.layer, session.factors_id)
+    is_background = way[0].appearance == number and way[0].alpha * sign > 0
+    return "background" if is_background else view.look_words(session, way[0])
 
 
 def choose_cover(session: Session, evt: gr.EventData) -> Session | None:
