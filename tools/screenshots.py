@@ -20,7 +20,7 @@ from playwright.sync_api import Page, expect, sync_playwright
 OUT = Path(__file__).parents[1] / "assets" / "screenshots"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 LIMIT = 900_000  # bytes of one file
-DEMO = "glasses off", (0.5, 0.17), 4  # what demo.webp shows: these weights' own
+DEMO = "glasses off", (0.27, 0.25), 5  # what demo.webp shows: these weights' own
 HATTED, WORN = "25", "hat"  # a portrait with something to cut out and to order by, and its look's name
 
 
@@ -50,7 +50,7 @@ def hover(page: Page, x: float, y: float) -> None:
 
 
 def remove(page: Page) -> None:
-    tile = page.locator("#off").get_by_role("button", name="object off")
+    tile = page.locator("#off").get_by_role("button", name="glasses off")
     tile.click()
     expect(tile).to_have_attribute("aria-pressed", "true", timeout=60_000)
     expect(page.locator("#removed img")).to_have_count(2, timeout=60_000)
