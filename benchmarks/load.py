@@ -189,12 +189,11 @@ def main() -> None:
     server, url = serve(args.threads)
     tally = Tally()
     try:
-        visitors, strangers = range(args.visitors), range(min(4, args.hostile))
-        clients = [connect(url, i) for i in (*visitors, *(10**6 + i for i in strangers))]
-        until = time.monotonic() + 60 * args.minutes
-        work = [(visit, (clients.pop(0), i, args.every, until, tally)) for i in visitors]
-        each = -(-args.hostile // max(len(strangers), 1))
-        work += [(attack, (clients.pop(0), i, each, until, tally)) for i in strangers]
+        visitors = [connect(url, i) for i in range(args.visitors)]
+        strangers = [connect(url, 10**6 + i) for i in range(min(4, args.hostile))]
+        until, each = time.monotonic() + 60 * args.minutes, -(-args.hostile // max(len(strangers), 1))
+        work = [(visit, (client, i, args.every, until, tally)) for i, client in enumerate(visitors)]
+        work += [(attack, (client, i, each, until, tally)) for i, client in enumerate(strangers)]
         threads = [threading.Thread(target=target, args=given, daemon=True) for target, given in work]
         for thread in threads:
             thread.start()

@@ -44,10 +44,8 @@ def shares(renderer: Renderer, recipe: Recipe, layer: int, region: Region, wante
         return 1 - float(off(pictures).min() / off(base[None]))
 
     several = [renderer.removal(recipe, layer, factors_id, region, n) for n in (4, 8, 12, 10**4)]
-    found, (first, *singles) = (
-        renderer.background(recipe, layer, factors_id),
-        renderer.coverings(recipe, layer, factors_id, region, count=99),
-    )
+    found = renderer.background(recipe, layer, factors_id)
+    first, *singles = renderer.coverings(recipe, layer, factors_id, region, count=99)
     alone = [way for way in singles if (way[0].appearance, 1 if way[0].alpha > 0 else -1) == found]
     like_border = sorted(singles, key=lambda way: -likeness[int(way[0].alpha < 0), way[0].appearance])
     return [closer(ways) for ways in (alone, *([way] for way in several), [first, *singles[:5]], like_border[:6])]

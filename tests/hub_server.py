@@ -11,7 +11,7 @@ made and committed to, large files by LFS. Anything else under `put_url` is a pl
         hub.tokens                                        # Authorization of each of these requests
 
 To point the real client here: in a process of its own `env | hub.environ(home)`; in this one the fixture-friendly
-`hub.patches(home)`, since huggingface_hub reads its environment when it is imported.
+`hub.attach(home, monkeypatch)`, since huggingface_hub reads its environment when it is imported.
 """
 
 import base64
@@ -22,10 +22,12 @@ import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
+
+from tests.local_server import LocalServer
 
 FAULTS = {
     "404": "the file is not there",
@@ -94,7 +96,7 @@ def git_oid(data: bytes) -> str:
     return hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
 
 
-class HubServer:
+class HubServer(LocalServer):
     def __init__(self):
         self.repos: dict[tuple[str, str], Repo] = {}
         self.pages: dict[str, bytes] = {}
@@ -104,26 +106,16 @@ class HubServer:
         self.tokens: list[str | None] = []  # of the same requests: Authorization
         self.sent: Counter[str] = Counter()
         self.lock = threading.Lock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._server.daemon_threads = True
         self.closing = threading.Event()
-
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
-        return self
+        super().__init__(_handler(self))
 
     def __exit__(self, *_) -> None:
         self.closing.set()
-        self._server.shutdown()
-        self._server.server_close()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}"
+        super().__exit__()
 
     @property
     def cdn(self) -> str:
-        return f"http://localhost:{self._server.server_port}"
+        return f"http://localhost:{self.port}"
 
     def repo(self, repo_id: str, repo_type: str = "model") -> Repo:
         return self.repos[repo_type, repo_id]
@@ -161,12 +153,16 @@ class HubServer:
         return {"HF_ENDPOINT": self.url, "HF_HOME": str(Path(home) / "hf"), "PANDA_HOME": str(Path(home) / "panda"),
                 "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1", **more}  # fmt: skip
 
-    def patches(self, home: Path | str) -> dict[str, Any]:
-        """The constants of huggingface_hub, read at its import, that `monkeypatch` must set to the same end."""
-        return {"ENDPOINT": self.url, "HF_HUB_CACHE": str(Path(home) / "hf" / "hub"), "HF_HUB_DISABLE_XET": True,
+    def attach(self, home: Path | str, monkeypatch) -> None:
+        """The same for this process: the constants of huggingface_hub, which it read when it was imported."""
+        from huggingface_hub import constants
+
+        found = {"ENDPOINT": self.url, "HF_HUB_CACHE": str(Path(home) / "hf" / "hub"), "HF_HUB_DISABLE_XET": True,
                 "HUGGINGFACE_CO_URL_TEMPLATE": self.url + "/{repo_id}/resolve/{revision}/{filename}",
                 "HF_HOME": str(Path(home) / "hf"), "HF_TOKEN_PATH": str(Path(home) / "hf" / "token"),
                 "HF_HUB_OFFLINE": False, "HF_HUB_DISABLE_TELEMETRY": True}  # fmt: skip
+        for name, value in found.items():
+            monkeypatch.setattr(constants, name, value)
 
 
 def _handler(hub: HubServer) -> type[BaseHTTPRequestHandler]:

@@ -7,11 +7,11 @@ import base64
 import hashlib
 import hmac
 import json
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Self
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qs, urlencode, urlsplit
+
+from tests.local_server import LocalServer
 
 SECRET, CLIENT, TOKEN = b"a secret of more than thirty-two bytes", "panda", "hf_owner"
 
@@ -20,24 +20,11 @@ def coded(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
-class OpenID:
+class OpenID(LocalServer):
     def __init__(self):
         self.asked: list[str] = []  # scopes
         self.nonce = ""
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._server.daemon_threads = True
-
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
-        return self
-
-    def __exit__(self, *_) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}"
+        super().__init__(_handler(self))
 
     def environ(self, host: str) -> dict[str, str]:
         """What a Space at this host is told of it."""

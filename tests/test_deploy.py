@@ -5,7 +5,6 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from huggingface_hub import constants
 
 from panda_core import deploy
 from panda_core.__main__ import main
@@ -17,8 +16,7 @@ ROOT = Path(__file__).parents[1]
 @pytest.fixture
 def server(tmp_path, monkeypatch):
     with HubServer() as server:
-        for name, value in server.patches(tmp_path).items():
-            monkeypatch.setattr(constants, name, value)
+        server.attach(tmp_path, monkeypatch)
         monkeypatch.setenv("HF_TOKEN", "hf_owner")
         yield server
 

@@ -6,7 +6,6 @@ from types import SimpleNamespace
 
 import gradio as gr
 import pytest
-from huggingface_hub import constants
 
 import app
 from panda_core import gallery as core
@@ -134,8 +133,7 @@ def test_off_on_a_space_until_the_owner_turns_it_on(monkeypatch, space, wish, on
 
 def test_a_data_set_keeps_the_gallery_over_a_restart(start, tmp_path, monkeypatch):
     with HubServer() as server:
-        for name, value in server.patches(tmp_path).items():
-            monkeypatch.setattr(constants, name, value)
+        server.attach(tmp_path, monkeypatch)
         monkeypatch.setenv("HF_TOKEN", "hf_owner")
         before = Gallery(tmp_path / "one" / "gallery")
         scheduler = hub.keep_folder("owner/gallery", before.folder)

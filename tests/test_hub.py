@@ -50,8 +50,7 @@ SHA = hashlib.sha256(DATA).hexdigest()
 def hub(tmp_path, monkeypatch):
     """A server, this process's client pointed at it, and empty caches."""
     with HubServer() as server:
-        for name, value in server.patches(tmp_path).items():
-            monkeypatch.setattr(huggingface_hub.constants, name, value)
+        server.attach(tmp_path, monkeypatch)
         for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "SPACE_ID", "PANDA_OWN_GENERATORS"):
             monkeypatch.delenv(name, raising=False)
         monkeypatch.setenv("PANDA_HOME", str(tmp_path / "panda"))

@@ -38,8 +38,7 @@ def go_on(progress):
 def server(tmp_path, monkeypatch):
     """A Hub; this machine's own token is somebody else's."""
     with HubServer() as server:
-        for name, value in server.patches(tmp_path).items():
-            monkeypatch.setattr(constants, name, value)
+        server.attach(tmp_path, monkeypatch)
         monkeypatch.setenv("HF_TOKEN", "hf_other")
         monkeypatch.setenv("PANDA_HOME", str(tmp_path / "panda"))
         yield server

@@ -131,7 +131,7 @@ def name_concepts(generator: StyleGAN2, factors: Factors, n: int = 64, leading: 
     for j in range(min(leading, factors.appearances.shape[1])):
         maps = saliency(Z, factors.appearances[:, j])[:, None, top:bottom, left:right]
         maps = F.interpolate(maps, (size, size), mode="bilinear", align_corners=False)
-        mask = torch.stack([saliency_mask(map, parting(map[:, ::4, ::4])) for map in maps])  # [n, 1, h, w]
+        mask = torch.stack([saliency_mask(m, parting(m[:, ::4, ::4])) for m in maps])  # [n, 1, h, w]
         for sign, chosen in (("", mask), (" (-)", ~mask)):
             both, either = (x.flatten(2).sum(dim=2) for x in (chosen & truth, chosen | truth))
             iou = (both / either.clamp_min(1) * there).sum(dim=0) / count

@@ -1,7 +1,5 @@
 """Examples under the tabs: pictures with named edits, to open and go on with."""
 
-from dataclasses import replace
-
 import gradio as gr
 import torch
 
@@ -36,10 +34,10 @@ def example_tiles(session: Session) -> dict:
 
 def example_tile(recipe: Recipe) -> dict:
     before, after = view.renderer.base(recipe), view.renderer.image(recipe)
-    pair = view.jpegs(view.resized(torch.cat([before, after]), 128))
+    pair = view.small(torch.cat([before, after]))
     return {"before": pair[0], "image": pair[1], "label": view.edits_words(view.opened(recipe))}
 
 
 def open_example(session: Session, evt: gr.EventData) -> Session | None:
     recipe = clicked(evt, "example", examples_of(session), session.recipe.generator)
-    return recipe and view.opened(replace(recipe, weights=None)).after(session)
+    return recipe and view.opened(recipe).after(session)

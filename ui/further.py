@@ -60,7 +60,7 @@ def on_others(recipe: Recipe, report) -> list[dict]:
         change = difference(after, before)[0].cpu()
         where = [renderer.region_map(other, recipe.edits[k]).cpu() for k in recipe.ordered()]
         inside = [float(change[m >= min(0.5, float(m.max()))].mean()) for m in where]
-        pair = view.jpegs(view.resized(torch.cat([before, after]), 128))
+        pair = view.small(torch.cat([before, after]))
         made.append({"seed": seed, "seen": min(inside) >= view.SEEN, "before": pair[0], "image": pair[1]})
     return made
 

@@ -77,7 +77,7 @@ def make_card(name: str) -> dict | bool:
         opened = view.opened(recipe)
     except ValueError:
         return False
-    image = view.jpegs(view.resized(view.renderer.image(opened.recipe), 128))[0]
+    image = view.small(view.renderer.image(opened.recipe))[0]
     return {"image": image, "label": view.edits_words(opened)[:120], "on": False}
 
 

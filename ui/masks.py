@@ -141,15 +141,15 @@ def enlarged(session: Session, grid: Tensor) -> Tensor:
     return view.renderer.to_image_size(session.recipe, session.layer, grid)[0]
 
 
-def pixels(session: Session) -> Tensor:
-    """The mask at image size, [h, w]."""
-    return masking(session).of(enlarged(session, cells(session)))
-
-
 def smooth(session: Session, side: int) -> Tensor:
     """How far each pixel of a picture `side` wide is above the threshold, [side, side]: for a smooth outline."""
     grid = enlarged(session, cells(session))[None, None]
     return F.interpolate(grid, (side, side), mode="bilinear", antialias=True)[0, 0]
+
+
+def pixels(session: Session, side: int | None = None) -> Tensor:
+    """The mask at image size, [h, w], or of a picture `side` wide, [side, side]."""
+    return masking(session).of(enlarged(session, cells(session)) if side is None else smooth(session, side))
 
 
 def figures(session: Session) -> str:
@@ -201,13 +201,12 @@ def use_mask(session: Session) -> Session:
 def cut_out_file(session: Session) -> str:
     """As large as the page's PNG."""
     image = view.at_least(view.renderer.image(session.recipe), view.FRAME_SIDE)
-    mask = masking(session).of(smooth(session, image.shape[-1]))
-    return view.saved(session.recipe, cut_out(image, mask), "-cut-out")
+    return view.saved(session.recipe, cut_out(image, pixels(session, image.shape[-1])), "-cut-out")
 
 
 def mask_file(session: Session) -> str:
     side = max(view.renderer.generator(session.recipe).resolution, view.FRAME_SIDE)
-    return view.saved(session.recipe, mask_image(masking(session).of(smooth(session, side))), "-mask")
+    return view.saved(session.recipe, mask_image(pixels(session, side)), "-mask")
 
 
 # ---- other pictures ----

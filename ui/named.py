@@ -55,7 +55,7 @@ def pictures(recipe: Recipe, found: tuple[Preset, ...]) -> list[str]:
     images: dict[str, Tensor] = {}
     base = view.renderer.base(recipe)
     if base.shape[-1] > LARGEST and base.device.type == "cpu":
-        return [small(base[0])] * len(found)
+        return view.small(base) * len(found)
     for layer in {preset.edits[0].layer for preset in found}:
         group = {preset.name: preset.edits for preset in found if {e.layer for e in preset.edits} == {layer}}
         if group:
@@ -63,12 +63,8 @@ def pictures(recipe: Recipe, found: tuple[Preset, ...]) -> list[str]:
             images |= zip(group, view.renderer.variants(view.with_last(recipe, trials[0][0]), 0, trials))
     for preset in found:
         if preset.name not in images:  # of several layers
-            images[preset.name] = view.renderer.image(replace(recipe, edits=preset.edits))[0]
-    return [small(images[preset.name]) for preset in found]
-
-
-def small(image: Tensor) -> str:
-    return view.jpegs(view.resized(image[None], 128))[0]
+            images[preset.name] = view.renderer.image(replace(recipe, edits=preset.edits))[0].cpu()
+    return view.small(torch.stack([images[preset.name] for preset in found]))
 
 
 def choose_named(session: Session, evt: gr.EventData) -> Session | None:

@@ -31,6 +31,7 @@ from .session import Session
 
 LOOKS = 12
 RESULTS = 12  # of jobs, that go along to another process
+SMALL_SIDE = 128  # pixels of a tile
 FRAME_SIDE = 512  # pixels that a frame is sent at, at most
 SMOOTH_SIDE = 256  # and at least: browsers enlarge small pictures by bilinear interpolation, which shows their grid
 MOST_PARTS, MOST_SAMPLES = 64, 4096  # of a fit
@@ -272,6 +273,11 @@ def jpegs(images: Tensor) -> list[str]:
     return [jpeg(image) for image in to_pil(images)]
 
 
+def small(images: Tensor) -> list[str]:
+    """Pictures [n, 3, h, w] as tiles show them whole, as data URIs."""
+    return jpegs(resized(images, SMALL_SIDE))
+
+
 def large(image: Tensor) -> str:
     """A picture [1, 3, h, w] for the panel, as a data URI."""
     return jpegs(at_least(image, SMOOTH_SIDE))[0]
@@ -306,7 +312,7 @@ def change_words(session: Session, change: Tensor) -> tuple[str, str]:
     if not len(outer):
         return "The whole picture may change.", ""
     share = float(outer.mean()) / inside
-    if float(outer.quantile(0.95)) >= 2 * SEEN:  # a mean does not tell of a tree that has changed beside new hair
+    if float((outer >= 2 * SEEN).float().mean()) >= 0.05:  # a mean hides a tree that has changed beside new hair
         share = max(share, OUTSIDE[0][0])
     numbers = (f"change outside the region: {share:.0%} of the change inside, on average over the pixels; "
                f"{ratio:.0%} if its soft edge counts as outside too (the paper's ratio)")  # fmt: skip
@@ -378,7 +384,8 @@ def sheet_of(session: Session) -> str:
 
 
 def thumbnails(recipe: Recipe, index: int, edits: Sequence) -> list[str]:
-    return jpegs(cropped(previews(recipe, index, edits), renderer.region_map(recipe, first_of(edits)), 128))
+    region = renderer.region_map(recipe, first_of(edits))
+    return jpegs(cropped(previews(recipe, index, edits), region, SMALL_SIDE))
 
 
 def first_of(edits: Sequence) -> Edit:
@@ -463,8 +470,9 @@ def edit_rows(session: Session) -> dict:
 def row_words(session: Session, row: Row) -> list[str]:
     """What a line of the list changes: a name, or where and what."""
     edit = session.recipe.edits[row.start]
-    words = [region_words(session, edit), look_words(session, edit)]
-    return [row.preset.name, *words][: 1 + (row.preset.name == COVERED)] if row.preset else words
+    if row.preset is None:
+        return [region_words(session, edit), look_words(session, edit)]
+    return [COVERED, region_words(session, edit)] if row.preset.name == COVERED else [row.preset.name]
 
 
 def row_strength(session: Session, row: Row) -> float:
