@@ -21,6 +21,26 @@ def ready(page):
     return page
 
 
+def open_tab(page, name: str):
+    page.get_by_role("tab", name=name).click()
+    drawn(page)
+
+
+def unfold(page, name: str):
+    page.get_by_role("button", name=re.compile(f"^{name}")).click()
+    drawn(page)
+
+
+def drawn(page):
+    """A tab or an accordion has just been opened: gradio gives its fields their first values a frame later, again.
+
+    What was typed before that is gone; a person is slower than a frame, a test is not.
+    """
+    page.evaluate("""() => new Promise(done => {
+        const wait = frames => frames ? requestAnimationFrame(() => wait(frames - 1)) : done();
+        wait(3); })""")
+
+
 def click_part(page, modifiers=()):
     """Click the first part that is not chosen, where it is strongest; its name."""
     found = page.evaluate("""() => {

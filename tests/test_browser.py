@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from .browser import PIXELS_JS, click_part, no_pointer, pixels, rows, serious
+from .browser import PIXELS_JS, click_part, no_pointer, pixels, rows, serious, unfold
 
 pytestmark = pytest.mark.browser
 
@@ -189,8 +189,8 @@ def test_phone_width_and_touch(visit):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_serious(visit, scheme):
     page = visit(color_scheme=scheme)
-    for fold in ("settings", "details"):
-        page.locator(f"#{fold} > button").click()
+    for name in ("Picture settings", "More"):
+        unfold(page, name)
     page.get_by_role("button", name="Change the whole picture").click()
     expect(page.get_by_role("radio", name="Everywhere")).to_be_checked()
     assert not serious(page)

@@ -6,14 +6,10 @@ import zipfile
 import pytest
 from playwright.sync_api import expect
 
-from .browser import rows, serious
+from .browser import rows, serious, unfold
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("empty_home")]
 FOLDS = ("On sixteen other pictures", "The strength as a film", "Parts refined to this picture")
-
-
-def unfold(page, name: str):
-    page.get_by_role("button", name=name).click()
 
 
 def fit_quickly(page, samples: str = "32"):

@@ -8,14 +8,14 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
-from .browser import no_pointer, rows, serious
+from .browser import no_pointer, open_tab, rows, serious, unfold
 
 pytestmark = pytest.mark.browser
 
 
 def open_masks(visit, **options):
     page = visit(**options)
-    page.get_by_role("tab", name="Masks").click()
+    open_tab(page, "Masks")
     expect(page.locator("#mask-view img")).to_have_count(2)
     expect(page.locator("#mask-concepts button")).to_have_count(24)
     return page
@@ -44,7 +44,7 @@ def test_cut_out_move_the_threshold_download_and_edit_inside(visit, tmp_path):
     assert abs(100 * (alpha == 255).mean() - share(page)) < 1 and set(np.unique(alpha)) == {0, 255}
     page.get_by_role("button", name="Edit inside the mask").click()
     expect(page.locator("#mask-words p")).to_contain_text("painted area now")
-    page.get_by_role("tab", name="Edit").click()
+    open_tab(page, "Edit")
     expect(page.locator("#looks button[aria-pressed=true]")).to_have_count(0)  # the painted area's own sheet is there
     page.locator("#looks button").first.click()
     expect(rows(page)).to_have_count(2)
@@ -61,7 +61,7 @@ def test_another_concept_on_other_pictures(visit):
     expect(page.locator("#mask-view")).to_contain_text(f"Only {name}")
     page.get_by_role("radio", name="Less of it").check()
     expect(page.locator("#mask-view")).to_contain_text(f"Only less of {name}")
-    page.locator("#mask-others > button").click()
+    unfold(page, "Other pictures")
     page.get_by_role("button", name="Try the mask on 16").click()
     expect(page.locator("#mask-sheet button")).to_have_count(16)
     first = page.locator("#mask-sheet img").first
@@ -76,7 +76,7 @@ def test_another_concept_on_other_pictures(visit):
 
 def test_a_zip_is_cancelled_and_then_made(visit, tmp_path):
     page = open_masks(visit)
-    page.locator("#mask-others > button").click()
+    unfold(page, "Other pictures")
     number = page.locator("#pairs input[type=number]")
     number.fill("256")
     number.press("Tab")

@@ -7,13 +7,13 @@ from playwright.sync_api import expect
 
 from ui import rank
 
-from .browser import click_part, rows, serious
+from .browser import click_part, open_tab, rows, serious, unfold
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("empty_home")]
 
 
-def open_tab(page):
-    page.get_by_role("tab", name="Rank").click()
+def open_rank(page):
+    open_tab(page, "Rank")
     expect(page.locator("#rank-concepts button")).to_have_count(24)
     return page
 
@@ -32,7 +32,7 @@ def order(page):
 
 
 def test_order_by_a_concept_at_a_part_and_open_a_picture(visit):
-    page = open_tab(visit())
+    page = open_rank(visit())
     concept = choose_concept(page)
     expect(page.locator("#rank-asked")).to_contain_text("press")
     order(page)
@@ -54,7 +54,7 @@ def test_order_by_a_concept_at_a_part_and_open_a_picture(visit):
 
 
 def test_a_long_order_can_be_cancelled_and_the_old_one_is_kept(visit):
-    page = open_tab(visit())
+    page = open_rank(visit())
     choose_concept(page)
     order(page)
     page.get_by_role("radio", name="10,000").check()
@@ -68,9 +68,9 @@ def test_a_long_order_can_be_cancelled_and_the_old_one_is_kept(visit):
 
 
 def test_a_sum_its_mistake_and_the_phone(visit):
-    page = open_tab(visit(viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True))
+    page = open_rank(visit(viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True))
     concept = choose_concept(page)
-    page.get_by_role("button", name="Add looks up").click()
+    unfold(page, "Add looks up")
     weight = page.locator("#rank-sum input[type=number]")
     weight.fill("0")
     weight.press("Enter")

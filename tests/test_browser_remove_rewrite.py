@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from .browser import PIXELS_JS, click_part, no_pointer, pixels, rows, serious
+from .browser import PIXELS_JS, click_part, no_pointer, open_tab, pixels, rows, serious, unfold
 
 pytestmark = pytest.mark.browser
 
@@ -18,7 +18,7 @@ def tab(visit):
         page = visit(**options)
         page.get_by_role("button", name="Reset").click()
         expect(rows(page)).to_have_count(0)
-        page.get_by_role("tab", name=name).click()
+        open_tab(page, name)
         return page
 
     return go
@@ -59,9 +59,9 @@ def test_what_is_known_goes_with_a_click_and_comes_back_with_another(tab):
 
 def test_removing_everything_is_one_sentence(tab):
     page = tab("Edit")
-    page.locator("#details > button").click()
+    unfold(page, "More")
     page.get_by_role("button", name="Change the whole picture").click()
-    page.get_by_role("tab", name="Remove").click()
+    open_tab(page, "Remove")
     page.get_by_role("button", name="Remove it").click()
     expect(page.locator(".toast-body").first).to_contain_text("Nothing outside the region counts as background")
     expect(rows(page)).to_have_count(0)
@@ -84,7 +84,7 @@ def test_rewrite_a_concept_here_on_other_pictures_undo(tab):
     page.locator("button#rewrite").click()
     expect(rows(page)).to_have_count(1)
     expect(rows(page).first).to_contain_text("becomes")
-    page.get_by_role("button", name="On sixteen other pictures").click()
+    unfold(page, "On sixteen other pictures")
     page.get_by_role("button", name="Try these edits").click()
     expect(page.locator("#others .tiles button")).to_have_count(16)
     expect(page.locator("#strength input[type=range]")).to_have_attribute("min", "0")

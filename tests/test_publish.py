@@ -21,7 +21,7 @@ from panda_core.catalogue import Catalogue
 from panda_core.factorization import Cancelled
 from panda_core.factors import Factors
 from panda_core.publishing import prepare
-from tests.browser import PATIENCE, ready, serious
+from tests.browser import PATIENCE, ready, serious, unfold
 from tests.hub_server import HubServer
 from tests.openid_server import TOKEN, OpenID
 from ui import bundle, factors, jobs, publish, view
@@ -226,14 +226,14 @@ def test_a_visitor_signs_in_in_another_tab_and_publishes_what_was_named_here(chr
     context.set_default_timeout(PATIENCE)
     context.route(lambda address: not address.startswith((url, provider.url, "data:", "blob:")), lambda r: r.abort())
 
-    def unfold(page):
-        ready(page).locator("#factors > button").click()
+    def unfolded(page):
+        unfold(ready(page), "Factors")
         return page
 
     def visit():
         page = context.new_page()
         page.goto(url)
-        return unfold(page)
+        return unfolded(page)
 
     here = visit()
     name = here.locator("#name-part textarea, #name-part input")
@@ -249,7 +249,7 @@ def test_a_visitor_signs_in_in_another_tab_and_publishes_what_was_named_here(chr
     there = visit()
     there.locator("#sign-in").click()
     expect(there.locator("#sign-in")).to_have_count(0)  # the page opens anew, all folded
-    expect(unfold(there).locator("#sign-in")).to_have_text("Sign out (owner)")
+    expect(unfolded(there).locator("#sign-in")).to_have_text("Sign out (owner)")
     expect(there.locator("#repository textarea, #repository input")).to_have_value(REPO)
     assert provider.asked == ["openid profile contribute-repos"]
 
