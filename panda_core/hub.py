@@ -462,6 +462,7 @@ def keep_folder(repo: str, folder: Path) -> client.CommitScheduler:
 
 
 def delete_file(repo: str, path: str, repo_type: str = "dataset") -> None:
-    """Raises: HubError."""
-    with _explained(repo=repo, file=path, repo_type=repo_type, writing=True):
+    """Take a file out of a repository, if it is there. Raises: HubError."""
+    missing = suppress(errors.RemoteEntryNotFoundError)
+    with _explained(repo=repo, file=path, repo_type=repo_type, writing=True), missing:
         client.HfApi().delete_file(path, repo, repo_type=repo_type)

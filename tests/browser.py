@@ -41,6 +41,12 @@ def drawn(page):
         wait(3); })""")
 
 
+def tick(box):
+    """Tick a box. An answer to what was done before may untick it for an instant, and `check` does not wait."""
+    box.click()
+    expect(box).to_be_checked()
+
+
 def click_part(page, modifiers=()):
     """Click the first part that is not chosen, where it is strongest; its name."""
     found = page.evaluate("""() => {

@@ -165,6 +165,9 @@ def test_keyboard_alone(visit):
     tab_to("#looks button")
     outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
     assert outline != "none"
+    for key, at in (("ArrowRight", 1), ("End", 11), ("ArrowLeft", 10), ("Home", 0)):  # one stop, then the arrows
+        page.keyboard.press(key)
+        expect(page.locator("#looks button").nth(at)).to_be_focused()
     page.keyboard.press("Enter")
     expect(rows(page)).to_have_count(2)
     tab_to("#strength input[type=range]")

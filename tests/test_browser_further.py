@@ -6,7 +6,7 @@ import zipfile
 import pytest
 from playwright.sync_api import expect
 
-from .browser import rows, serious, unfold
+from .browser import rows, serious, tick, unfold
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("empty_home")]
 FOLDS = ("On sixteen other pictures", "The strength as a film", "Parts refined to this picture")
@@ -124,7 +124,7 @@ def test_own_parts_are_learned_named_and_taken_to_another_visit(visit, tmp_path)
     page = visit()
     fit_quickly(page)
     expect(page.locator("#using input")).to_have_value(re.compile("learned from 32 pictures"))
-    page.get_by_role("checkbox", name="part 2", exact=True).check()
+    tick(page.get_by_role("checkbox", name="part 2", exact=True))
     page.locator("#looks button").first.click()
     expect(rows(page).nth(1)).to_contain_text("part 2")
     hostile = '<img src=x onerror="boom()">'

@@ -20,6 +20,10 @@ def test_one_publishes_and_another_opens_and_goes_on(visit):
     title = cards(one).first.get_attribute("title")
     look = rows(one).first.inner_text()
     assert serious(one) == ""
+    one.get_by_role("button", name="Take it out of the gallery").click()
+    expect(cards(one)).to_have_count(0)
+    one.get_by_role("button", name="Publish to the gallery").click()
+    expect(cards(one)).to_have_count(1)
 
     other = visit()
     other.get_by_role("button", name="Reset", exact=True).click()

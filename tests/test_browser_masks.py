@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
-from .browser import no_pointer, open_tab, rows, serious, unfold
+from .browser import no_pointer, open_tab, rows, serious, tick, unfold
 
 pytestmark = pytest.mark.browser
 
@@ -59,14 +59,14 @@ def test_another_concept_on_other_pictures(visit):
     name = tile.inner_text()
     tile.click()
     expect(page.locator("#mask-view")).to_contain_text(f"Only {name}")
-    page.get_by_role("radio", name="Less of it").check()
+    tick(page.get_by_role("radio", name="Less of it"))
     expect(page.locator("#mask-view")).to_contain_text(f"Only less of {name}")
     unfold(page, "Other pictures")
     page.get_by_role("button", name="Try the mask on 16").click()
     expect(page.locator("#mask-sheet button")).to_have_count(16)
     first = page.locator("#mask-sheet img").first
     shown = first.get_attribute("src")
-    page.get_by_role("radio", name="The rest").check()
+    tick(page.get_by_role("radio", name="The rest"))
     expect(first).not_to_have_attribute("src", shown)  # the pictures are there already: their masks follow
     seed = int(page.locator("#seed input").input_value())
     page.locator("#mask-sheet button").nth(2).click()
@@ -101,7 +101,7 @@ def test_a_zip_is_cancelled_and_then_made(visit, tmp_path):
 def test_nothing_kept_is_a_mistake_in_one_sentence_and_the_tab_reads_well(visit):
     page = open_masks(visit, viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True)
     assert page.evaluate("document.documentElement.scrollWidth") == 390
-    page.get_by_role("radio", name="It", exact=True).check()
+    tick(page.get_by_role("radio", name="It", exact=True))
     page.locator("#mask-offset input[type=range]").press("End")
     expect(page.locator("#mask-words p")).to_contain_text(re.compile("^0%"))
     page.get_by_role("button", name="Edit inside the mask").click()

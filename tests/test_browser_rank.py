@@ -7,7 +7,7 @@ from playwright.sync_api import expect
 
 from ui import rank
 
-from .browser import click_part, open_tab, rows, serious, unfold
+from .browser import click_part, open_tab, rows, serious, tick, unfold
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("empty_home")]
 
@@ -57,13 +57,13 @@ def test_a_long_order_can_be_cancelled_and_the_old_one_is_kept(visit):
     page = open_rank(visit())
     choose_concept(page)
     order(page)
-    page.get_by_role("radio", name="10,000").check()
+    tick(page.get_by_role("radio", name="10,000"))
     expect(page.locator("#rank-asked")).to_contain_text("10,000 pictures must be looked at")
     page.get_by_role("button", name="Order them").click()
     expect(page.get_by_text(re.compile(r"Looking at pictures: \d+ of 9,900"))).to_be_visible()
     page.get_by_role("button", name="Cancel").click()
     expect(page.get_by_role("button", name="Cancel")).to_be_hidden()
-    page.get_by_role("radio", name="100", exact=True).check()
+    tick(page.get_by_role("radio", name="100", exact=True))
     expect(page.locator("#rank-most button")).to_have_count(rank.SHOWN)
 
 

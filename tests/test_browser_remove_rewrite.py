@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from .browser import PIXELS_JS, click_part, no_pointer, open_tab, pixels, rows, serious, unfold
+from .browser import PIXELS_JS, click_part, no_pointer, open_tab, pixels, rows, serious, tick, unfold
 
 pytestmark = pytest.mark.browser
 
@@ -79,7 +79,7 @@ def test_rewrite_a_concept_here_on_other_pictures_undo(tab):
     name = click_part(page)
     choose(page, 2, 0)
     expect(page.locator(".concept img")).to_have_count(2)
-    page.get_by_role("radio", name=f"Only here: {name}").check()
+    tick(page.get_by_role("radio", name=f"Only here: {name}"))
     expect(page.get_by_text(re.compile(f"becomes .*, in {name}"))).to_be_visible()
     page.locator("button#rewrite").click()
     expect(rows(page)).to_have_count(1)

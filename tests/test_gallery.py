@@ -43,7 +43,8 @@ def test_what_is_published_is_a_card_that_opens(start):
 
 
 def test_the_same_recipe_twice_is_one_card(start):
-    gallery.publish_card(gallery.publish_card(start))
+    gallery.publish_card(start)
+    gallery.publish_card(start)
     assert len(gallery.gallery().names()) == 1
 
 
@@ -99,6 +100,18 @@ def test_no_name_leads_out_of_the_folder(name):
         gallery.gallery().recipe(name)
 
 
+def test_who_published_may_take_it_back_and_nobody_else(start):
+    one = gallery.publish_card(start)
+    assert gallery.publish_button(one).value == "Take it out of the gallery"
+    other = gallery.publish_card(start)  # the same picture by somebody else: one card, not theirs
+    assert len(gallery.gallery().names()) == 1 and not gallery.is_own(other)
+    edited = one.go_to(one.recipe.seed + 1)
+    assert gallery.publish_button(edited).value == "Publish to the gallery"
+    gone = gallery.publish_card(one)
+    assert gallery.gallery().names() == [] and not gallery.is_own(gone)
+    assert gallery.is_own(gallery.publish_card(gone))  # and puts it there again
+
+
 def test_only_the_owner_takes_out(start, monkeypatch):
     gallery.publish_card(start)
     name = gallery.gallery().names()[0]
@@ -146,6 +159,7 @@ def test_a_data_set_keeps_the_gallery_over_a_restart(start, tmp_path, monkeypatc
         scheduler.trigger().result()
         scheduler.stop()
         hub.delete_file("owner/gallery", f"gallery/{name}.json")
+        hub.delete_file("owner/gallery", f"gallery/{name}.json")  # what is not there (yet) is no mistake
         third = Gallery(tmp_path / "three" / "gallery")
         hub.keep_folder("owner/gallery", third.folder).stop()
         assert third.names() == []

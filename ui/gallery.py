@@ -10,6 +10,7 @@ import gradio as gr
 from panda_core import hub
 from panda_core.door import Budgets, log
 from panda_core.gallery import Gallery
+from panda_core.recipes import Recipe
 
 from . import view
 from .page import Page, asking, clicked, heading, plainly, sent
@@ -25,6 +26,14 @@ class Order:
     """shuffled: the seed of the order that a visitor sees; None is newest first."""
 
     shuffled: int | None = None
+
+
+@dataclass(frozen=True)
+class Published:
+    """The card that this visit put there last, and what it was made of; nothing once it was taken out."""
+
+    name: str = ""
+    recipe: Recipe | None = None
 
 
 def enabled() -> bool:
@@ -49,9 +58,9 @@ def gallery_panel(page: Page) -> None:
         newest = gr.Button("Newest", size="sm", min_width=90, scale=0)
         shuffle = gr.Button("Shuffle", size="sm", min_width=90, scale=0)
     page.follow(cards, show_cards, later=True)
-    page.follow(publish, lambda s: gr.Button(interactive=bool(s.recipe.ordered())))
+    page.follow(publish, publish_button)
     page.on(cards.choose, open_card)
-    page.on(publish.click, publish_card)
+    page.on(publish.click, publish_card, trigger_mode="once")  # the second click of two takes nothing back
     page.on(newest.click, show_newest)
     page.on(shuffle.click, show_shuffled)
 
@@ -87,12 +96,33 @@ def open_card(session: Session, evt: gr.EventData) -> Session:
     return view.opened(gallery().recipe(clicked(evt, "card", names, of))).after(session)
 
 
+def is_own(session: Session) -> bool:
+    """Whether the picture in hand is the card that this visit put there last."""
+    own = session.aside(Published)
+    return bool(own) and own.recipe == session.recipe
+
+
+def publish_button(session: Session):
+    words = "Take it out of the gallery" if is_own(session) else "Publish to the gallery"
+    return gr.Button(words, interactive=bool(session.recipe.ordered()))
+
+
 def publish_card(session: Session) -> Session:
+    """The picture in hand becomes a card; the card that it is already, by this visit, goes."""
+    if is_own(session):
+        take_out(session.aside(Published).name)
+        gr.Info("Your picture is out of the gallery again.", title="Taken out")
+        return session.put_aside(Published())
     if not PUBLISHED.spend(asking(), 1.0):
         raise ValueError("You have published five pictures within the hour; wait a while before the next.")
-    gallery().publish(view.renderer.pin(session.recipe))
+    there = gallery().names()
+    name = gallery().publish(view.renderer.pin(session.recipe))
+    session = session.put_aside(Order())
+    if name in there:
+        gr.Info("This very picture was in the gallery before.", title="Published")
+        return session
     gr.Info("Everybody who opens this page can see your picture below now.", title="Published")
-    return session.put_aside(Order())
+    return session.put_aside(Published(name, session.recipe))
 
 
 def show_newest(session: Session) -> Session:
@@ -109,7 +139,11 @@ def unpublish(name: str, token: str) -> str:
     owner = os.environ.get("PANDA_OWNER_TOKEN", "")
     if not owner or not isinstance(token, str) or not hmac.compare_digest(token.encode(), owner.encode()):
         raise ValueError("That is not the owner's token; nothing was taken out.")
+    take_out(name)
+    return " ".join(gallery().names())
+
+
+def take_out(name: str) -> None:
     gallery().delete(name)
     if repo := os.environ.get("PANDA_GALLERY_DATASET"):
         hub.delete_file(repo, f"gallery/{name}.json")
-    return " ".join(gallery().names())

@@ -1,4 +1,4 @@
-// A group of picture buttons: the looks, the seeds visited.
+// A group of picture buttons: the looks, the seeds visited. Tab stops once; the arrows go from one to the next.
 const box = element.querySelector('.tiles');
 function render() {
   const v = props.value || {items: [], note: ''};
@@ -17,9 +17,23 @@ function render() {
       trigger('choose', {index: i, of: v.of, seed: item.seed});
       if (element.closest('#examples, #gallery')) window.scrollTo({top: 0, behavior: 'smooth'});
     });
+    b.addEventListener('focus', () => { stop(b); });
     return b;
   }));
   if (v.note) { const p = document.createElement('p'); p.textContent = v.note; box.append(p); }
+  const on = box.querySelector('[aria-pressed=true]');
+  stop((focus >= 0 && box.children[focus]) || on || box.children[0]);
   if (focus >= 0 && box.children[focus]) box.children[focus].focus({preventScroll: true});
+  else if (on && on.offsetLeft + on.offsetWidth > box.scrollLeft + box.clientWidth) box.scrollLeft = on.offsetLeft;  // a phone's strip
 }
+function stop(here) {
+  for (const b of box.querySelectorAll('button')) b.tabIndex = b === here ? 0 : -1;
+}
+box.addEventListener('keydown', (e) => {
+  const all = [...box.querySelectorAll('button')], at = all.indexOf(document.activeElement);
+  const to = {ArrowRight: at + 1, ArrowDown: at + 1, ArrowLeft: at - 1, ArrowUp: at - 1, Home: 0, End: all.length - 1}[e.key];
+  if (to === undefined) return;
+  e.preventDefault();
+  if (all[to]) all[to].focus();
+});
 watch('value', render); render();

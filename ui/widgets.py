@@ -42,7 +42,7 @@ class Tiles(Plain):
 
     def __init__(self, value=None, *, group: str, **more):
         self.group = group  # gradio reads every argument back when it describes the component to the page
-        template = f'<div class="tiles" role="group" aria-label="{group}"></div>'
+        template = f'<div class="tiles" role="toolbar" aria-label="{group}"></div>'
         super().__init__(value, html_template=template, js_on_load=read("tiles.js"), **more)
 
 
