@@ -49,7 +49,7 @@ from ui.region import region_panel
 from ui.remove import remove, remove_tab
 from ui.rewrite import rewrite, rewrite_tab
 from ui.session import Session
-from ui.widgets import Picture, Slider, Tiles, read
+from ui.widgets import Picture, Slider, read
 
 PIL.Image.MAX_IMAGE_PIXELS = 4_000_000  # a visitor's picture; Pillow refuses twice as many
 
@@ -73,7 +73,7 @@ def picture_panel(page: Page) -> tuple[Picture, gr.HTML]:
     with gr.Row(elem_classes="seeds", equal_height=True):
         dice = gr.Button("New picture", variant="primary", min_width=110, elem_id="dice")
         seed = gr.Number(label="Seed", precision=0, min_width=120, interactive=True, elem_id="seed")
-    visited = Tiles(group="Pictures visited", elem_id="visited")
+    page.tiles("Pictures visited", view.history, open_seed, elem_id="visited")
     with gr.Accordion("Picture settings", open=False, elem_id="settings"):
         layer = gr.Radio([], label="Size of the parts", elem_id="layer", interactive=True)
         psi = Slider(0, 1, 0.8, step=0.05, label="Variety (ψ)", elem_id="psi", interactive=True, buttons=[])
@@ -90,11 +90,9 @@ def picture_panel(page: Page) -> tuple[Picture, gr.HTML]:
     page.follow(seed, lambda s: s.recipe.seed)
     page.follow(layer, lambda s: gr.Radio(choices=view.layer_words(s), value=s.layer))
     page.follow(psi, show_psi)
-    page.follow(visited, view.history, later=True)
     page.on(dice.click, roll, trigger_mode="multiple")
     page.on(seed.submit, go_to_seed, seed)
     page.on(seed.blur, go_to_seed, seed)
-    page.on(visited.choose, open_seed)
     page.on(psi.input, set_psi, psi)
     page.on(layer.input, set_layer, layer)
     return picture, words

@@ -22,22 +22,22 @@ async function refresh() {
   view.dataset.frames = 1 + Number(view.dataset.frames || 0);
 }
 
+// A cell of the frame -> its number in the whole grid.
+const cell = i => (scene.frame[0] + Math.floor(i / scene.grid[1])) * scene.size[1] + scene.frame[1] + i % scene.grid[1];
+
 function unpack() {                                     // run lengths of the whole grid -> the cells of the frame
-  const [H, W] = scene.size, [top, left] = scene.frame, [h, w] = scene.grid;
-  const all = new Uint8Array(H * W); let at = 0, on = 0;
+  const [H, W] = scene.size, [h, w] = scene.grid, all = new Uint8Array(H * W); let at = 0, on = 0;
   if (scene.painted) for (const n of scene.painted.split(',')) { all.fill(on, at, at + Number(n)); at += Number(n); on = 1 - on; }
-  painted = Uint8Array.from({length: h * w}, (_, i) => all[(top + Math.floor(i / w)) * W + left + i % w]);
+  painted = Uint8Array.from({length: h * w}, (_, i) => all[cell(i)]);
 }
 
 function pack() {
-  const [H, W] = scene.size, [top, left] = scene.frame, [h, w] = scene.grid, runs = []; let on = 0, n = 0;
-  for (let y = 0; y < H; y++) for (let x = 0; x < W; x++) {
-    const inY = y >= top && y < top + h, inX = x >= left && x < left + w;
-    const bit = inY && inX ? painted[(y - top) * w + x - left] : 0;
-    if (bit !== on) { runs.push(n); n = 0; on = bit; }
-    n++;
+  const [H, W] = scene.size, all = new Uint8Array(H * W), runs = [0]; let on = 0;
+  painted.forEach((bit, i) => { all[cell(i)] = bit; });
+  for (const bit of all) {
+    if (bit !== on) { runs.push(0); on = bit; }
+    runs[runs.length - 1]++;
   }
-  runs.push(n);
   return runs.join(',');
 }
 

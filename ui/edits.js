@@ -10,13 +10,13 @@ function button(action, index, label, disabled) {
 }
 let shown = '';
 function render() {
-  const now = JSON.stringify((props.value || {rows: []}).rows.map(row => ({...row, look: ''})));
+  const rows = (props.value || {rows: []}).rows, now = JSON.stringify(rows.map(row => ({...row, look: ''})));
   if (now === shown) {                                  // a tick of the slider changes nothing but numbers
-    props.value.rows.forEach((row, i) => { list.children[i].querySelector('.take span').textContent = row.look; });
+    rows.forEach((row, i) => { list.children[i].querySelector('.take span').textContent = row.look; });
     return;
   }
   shown = now;
-  const rows = (props.value || {rows: []}).rows, key = document.activeElement && document.activeElement.dataset && document.activeElement.dataset.key;
+  const key = document.activeElement && document.activeElement.dataset && document.activeElement.dataset.key;
   none.hidden = rows.length > 0;
   list.replaceChildren(...rows.map((row, i) => {
     const li = document.createElement('li'), on = document.createElement('input'), take = document.createElement('button');

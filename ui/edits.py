@@ -6,7 +6,7 @@ from dataclasses import replace
 import gradio as gr
 
 from . import view
-from .page import QUIET, Page, changing, heading, sent, sentence
+from .page import Page, heading, sent, sentence
 from .session import Session
 from .widgets import Edits, Picture, Slider
 
@@ -32,14 +32,7 @@ def edits_panel(page: Page, picture: Picture, words: gr.HTML) -> None:
     page.on(redo.click, Session.redo, trigger_mode="multiple")
     page.on(reset.click, Session.reset)
     page.on(strength.release, settle, strength)
-    strength.input(
-        changing(tick),
-        [page.visit, strength],
-        [page.visit, picture, edits, words, undo],
-        queue=False,
-        trigger_mode="always_last",
-        **QUIET,
-    )
+    page.live(strength, tick, picture, edits, words, undo)
 
 
 def slider(session: Session):

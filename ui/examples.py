@@ -9,14 +9,11 @@ from panda_core.recipes import Recipe
 from . import view
 from .page import Page, clicked, heading
 from .session import Session
-from .widgets import Tiles
 
 
 def examples_panel(page: Page) -> None:
-    title, tiles = gr.HTML(), Tiles(group="Examples", elem_id="examples")
-    page.follow(title, lambda s: heading("Examples") if examples_of(s) else "")
-    page.follow(tiles, example_tiles, later=True)
-    page.on(tiles.choose, open_example)
+    page.follow(gr.HTML(), lambda s: heading("Examples") if examples_of(s) else "")
+    page.tiles("Examples", example_tiles, open_example, elem_id="examples")
 
 
 def examples_of(session: Session) -> tuple[Recipe, ...]:

@@ -31,11 +31,11 @@ def factors_panel(page: Page) -> None:
     page.follow(using, lambda s: gr.Dropdown(choices=choices(s), value=s.factors_id))
     page.follow(gr.HTML(elem_id="about-factors"), about)
     with gr.Row():
-        names = [
-            gr.Textbox(label=f"Name of the {what}", max_length=LONGEST_NAME, submit_btn="Rename", interactive=True,
-                       min_width=200, elem_id=f"name-{kind}")
-            for kind, what in (("part", "chosen part"), ("appearance", "chosen look"))
-        ]  # fmt: skip
+        for kind, what, change in (("part", "part", rename_part), ("appearance", "look", rename_appearance)):
+            name = gr.Textbox(label=f"Name of the chosen {what}", max_length=LONGEST_NAME, submit_btn="Rename",
+                              interactive=True, min_width=200, elem_id=f"name-{kind}")  # fmt: skip
+            page.follow(name, lambda s, kind=kind: show_name(s, kind))
+            page.on(name.submit, change, name)
     with gr.Row(equal_height=False):
         layer = gr.Dropdown([], label="Grid of the parts", interactive=True, min_width=120, elem_id="fit-layer")
         parts = Slider(2, view.MOST_PARTS, 16, step=1, label="Parts", interactive=True, min_width=120, buttons=[])
@@ -57,9 +57,6 @@ def factors_panel(page: Page) -> None:
     publish_panel(page)
 
     page.on(using.input, choose, using)
-    for kind, box in zip(("part", "appearance"), names):
-        page.follow(box, lambda s, kind=kind: show_name(s, kind))
-        page.on(box.submit, rename_part if kind == "part" else rename_appearance, box)
     page.follow(layer, lambda s: gr.Dropdown(choices=fit_layers(s), value=s.layer))
     page.follow(class_index, lambda s: gr.Number(visible=view.renderer.generator(s.recipe).n_classes > 0))
 

@@ -20,7 +20,7 @@ from . import view
 from .jobs import tell
 from .page import Page, figure, open_seed, plainly, read_recipe, sentence, whole
 from .session import Session
-from .widgets import Slider, Tiles
+from .widgets import Slider
 
 OTHERS, STRENGTHS = 16, 13  # pictures to try edits on; stops of a sweep, which goes there and back
 METHODS = [("As learned", "none"), ("Refined", "dense"), ("Refined among neighbours", "graph")]
@@ -32,12 +32,10 @@ METHODS = [("As learned", "none"), ("Refined", "dense"), ("Refined among neighbo
 def others_panel(page: Page) -> None:
     with page.fold("On sixteen other pictures", elem_id="others"):
         go = gr.Button("Try these edits on sixteen other pictures", size="sm", elem_id="try")
-        page.job(go.click, try_others)
-        words, tiles = gr.HTML(), Tiles(group="These edits on other pictures")
         page.follow(go, lambda s: gr.Button(interactive=bool(s.recipe.ordered())))
-        page.follow(words, others_words)
-        page.follow(tiles, others_tiles)
-        page.on(tiles.choose, open_seed)
+        page.job(go.click, try_others)
+        page.follow(gr.HTML(), others_words)
+        page.tiles("These edits on other pictures", others_tiles, open_seed, later=False)
 
 
 def try_others(session: Session, report) -> tuple:
@@ -96,12 +94,11 @@ def others_tiles(session: Session) -> dict:
 def sweep_panel(page: Page) -> None:
     with page.fold("The strength as a film", elem_id="sweep"):
         go = gr.Button("Animate the strength of this edit", size="sm", elem_id="animate")
+        page.follow(go, lambda s: gr.Button(interactive=s.active is not None))
         page.job(go.click, sweep)
-        shown = gr.HTML()
+        page.follow(gr.HTML(), show_sweep)
         with gr.Row(elem_classes="actions"):
             files = [gr.Button(f"Download {kind}", size="sm", min_width=120) for kind in ("WebP", "GIF")]
-        page.follow(go, lambda s: gr.Button(interactive=s.active is not None))
-        page.follow(shown, show_sweep)
         for save, button in zip((sweep_as_webp, sweep_as_gif), files):
             page.follow(button, lambda s: gr.Button(interactive=swept(s) is not None))
             page.save(button.click, save)

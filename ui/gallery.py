@@ -15,7 +15,6 @@ from panda_core.recipes import Recipe
 from . import view
 from .page import Page, asking, clicked, heading, plainly, sent
 from .session import Session
-from .widgets import Tiles
 
 CARDS = 16
 PUBLISHED = Budgets(burst=5.0, refill=1 / 720)  # cards: five an hour for each visitor
@@ -52,14 +51,12 @@ def gallery_panel(page: Page) -> None:
         except ValueError as error:  # the gallery is this machine's alone then
             log.warning("%s", error)
     gr.HTML(heading("Gallery"))
-    cards = Tiles(group="Gallery", elem_id="gallery")
+    page.tiles("Gallery", show_cards, open_card, elem_id="gallery")
     with gr.Row(elem_classes="actions"):
         publish = gr.Button("Publish to the gallery", size="sm", min_width=160, scale=0, elem_id="publish")
         newest = gr.Button("Newest", size="sm", min_width=90, scale=0)
         shuffle = gr.Button("Shuffle", size="sm", min_width=90, scale=0)
-    page.follow(cards, show_cards, later=True)
     page.follow(publish, publish_button)
-    page.on(cards.choose, open_card)
     page.on(publish.click, publish_card, trigger_mode="once")  # the second click of two takes nothing back
     page.on(newest.click, show_newest)
     page.on(shuffle.click, show_shuffled)

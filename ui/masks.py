@@ -17,9 +17,9 @@ from panda_core.recipes import Mask, Recipe
 
 from . import view
 from .concepts import clicked_concept, concept_name, concept_tiles, concepts_of
-from .page import QUIET, Page, changing, heading, hint, open_seed, pair, plainly, read_recipe, sentence, whole
+from .page import Page, heading, hint, open_seed, pair, plainly, read_recipe, sentence, whole
 from .session import Session
-from .widgets import Slider, Tiles
+from .widgets import Slider
 
 SIDE, THUMBNAIL = 384, 128  # pixels of this picture and of one of several
 OTHERS = 16
@@ -44,11 +44,11 @@ def masks_tab(page: Page) -> None:
         mask = gr.Button("Download mask", size="sm", min_width=110, elem_id="save-mask")
         use = gr.Button("Edit inside the mask", size="sm", min_width=110, elem_id="use-mask")
     gr.HTML(heading("Another look"))
-    concepts = Tiles(group="Looks", elem_id="mask-concepts")
+    page.tiles("Looks", lambda s: concept_tiles(s, masking(s).appearance), choose_concept, elem_id="mask-concepts")
     with gr.Accordion("Other pictures", open=False, elem_id="mask-others"):
         several = gr.Button(f"Try the mask on {OTHERS} other pictures", size="sm", elem_id="try-others")
         page.job(several.click, try_mask)
-        sheet = Tiles(group="The mask on other pictures", elem_id="mask-sheet")
+        sheet = page.tiles("The mask on other pictures", others, open_seed, elem_id="mask-sheet")
         count = Slider(16, MOST_PAIRS, 32, step=16, label="Pictures in a zip, each with its mask", buttons=[],
                           elem_id="pairs", interactive=True)  # fmt: skip
         pack = gr.Button("Make the zip", size="sm", elem_id="pack")
@@ -60,19 +60,14 @@ def masks_tab(page: Page) -> None:
     page.follow(offset, lambda s: masking(s).offset)
     page.follow(sign, side)
     page.follow(rest, lambda s: masking(s).rest)
-    page.follow(concepts, lambda s: concept_tiles(s, masking(s).appearance), later=True)
-    page.follow(sheet, others, later=True)
     page.follow(count, lambda s: gr.Slider(maximum=most_pairs(s.recipe)))
     page.follow(file, archive)
-    page.on(concepts.choose, choose_concept)
     page.on(sign.input, set_kind, sign, rest)
     page.on(rest.input, set_kind, sign, rest)
     page.on(use.click, use_mask)
-    page.on(sheet.choose, open_seed)
     page.save(png.click, cut_out_file)
     page.save(mask.click, mask_file)
-    offset.input(changing(tick), [page.visit, offset], [page.visit, shown, words, sheet], queue=False,
-                 trigger_mode="always_last", **QUIET)  # fmt: skip
+    page.live(offset, tick, shown, words, sheet)
 
 
 # ---- what is chosen ----
@@ -222,9 +217,8 @@ def try_mask(session: Session, report) -> int:
     after, plain = session.recipe.seed, ConceptMask(masking(session).appearance)
     where = session.recipe, session.layer, session.factors_id, view.seeds_from(after + 1, OTHERS)
     made = picture_masks(plain, view.renderer, *where, report)
-    held.hold(
-        others_key(session, after), [(to_pil(view.resized(image, THUMBNAIL))[0], grid) for _, image, grid in made]
-    )
+    pictures = [(to_pil(view.resized(image, THUMBNAIL))[0], grid) for _, image, grid in made]
+    held.hold(others_key(session, after), pictures)
     return after
 
 

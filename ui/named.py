@@ -15,16 +15,13 @@ from . import view
 from .page import Page, answer_with, clicked, number, plainly
 from .rows import MOST
 from .session import Session
-from .widgets import Tiles
 
 LARGEST = 256  # pixels of a picture that a CPU draws with every preset
 
 
 def named_panel(page: Page) -> None:
     with page.fold("Named edits", elem_id="named"):
-        tiles = Tiles(group="Named edits")
-        page.follow(tiles, named_tiles, later=True)
-        page.on(tiles.choose, choose_named, trigger_mode="multiple")  # they add up
+        page.tiles("Named edits", named_tiles, choose_named, trigger_mode="multiple")  # they add up
 
 
 def named_tiles(session: Session) -> dict:

@@ -21,6 +21,7 @@ from panda_core.recipes import Edit, Recipe, decode_link, parse_recipe
 from . import gpu, view
 from .jobs import sending
 from .session import OPEN_FOLDS, Session
+from .widgets import Tiles
 
 QUIET = {"show_progress": "hidden", "api_visibility": "private"}
 T = TypeVar("T")
@@ -143,13 +144,12 @@ def reading(function: Callable) -> Callable:
 
 
 class Follower(NamedTuple):
-    """A component and what it shows of a session. tab, fold: only while those are open; later: after the picture."""
+    """A component and what it shows of a session. tab, fold: only while those are open."""
 
     component: Any
     value: Callable[[Session], Any]
     tab: str | None
     fold: str | None
-    later: bool
 
     def is_open(self, session: Session) -> bool:
         return self.tab in (None, session.tab) and self.fold in (None, *session.folds)
@@ -166,7 +166,8 @@ class Page:
         self.visit = gr.State(None)
         self._tab: str | None = None
         self._fold: str | None = None
-        self._followers: list[Follower] = []
+        self._now: list[Follower] = []
+        self._later: list[Follower] = []  # after the picture
         self._events: list[tuple[Any, Callable, list, dict]] = []
         self._failures: list = []  # events with fields, after which the page shows what is, not what was typed
 
@@ -196,7 +197,20 @@ class Page:
 
     def follow(self, component, value: Callable[[Session], Any], later: bool = False) -> None:
         """`component` shows value(session) after every change; later: in a second step, once the picture is there."""
-        self._followers.append(Follower(component, value, self._tab, self._fold, later))
+        (self._later if later else self._now).append(Follower(component, value, self._tab, self._fold))
+
+    def tiles(self, group: str, value: Callable[[Session], dict], choose: Callable, later: bool = True,
+              trigger_mode: str = "always_last", **more) -> Tiles:  # fmt: skip
+        """Picture buttons that show value(session); with a click on one the session becomes choose(session, event)."""
+        tiles = Tiles(group=group, **more)
+        self.follow(tiles, value, later)
+        self.on(tiles.choose, choose, trigger_mode=trigger_mode)
+        return tiles
+
+    def live(self, slider: gr.Slider, tick: Callable, *shown) -> None:
+        """While `slider` moves, nothing but `shown` follows: tick(session, value) -> (session, *what they show)."""
+        inputs, outputs = [self.visit, slider], [self.visit, *shown]
+        slider.input(changing(tick), inputs, outputs, queue=False, trigger_mode="always_last", **QUIET)
 
     def on(self, event, change: Callable, *inputs, **options) -> None:
         """When `event` happens, the session becomes change(session, *inputs).
@@ -273,35 +287,31 @@ class Page:
         for event, change, inputs, options in self._events:
             self._connect(event, change, [self.visit, *inputs], options)
         self._connect(demo.load, open_page, [self.visit], {})
-        now = [f for f in self._followers if not f.later]
 
         def show_now(session: Session) -> list:
-            return shown(now, session)
+            return shown(self._now, session)
 
         for failure in self._failures:  # a field with a wrong number shows the right one again
-            failure(reading(show_now), self.visit, [f.component for f in now], **QUIET)
+            failure(reading(show_now), self.visit, [f.component for f in self._now], **QUIET)
 
     def _connect(self, event, change: Callable, inputs: list, options: dict) -> None:
-        now = [f for f in self._followers if not f.later]
-        later = [f for f in self._followers if f.later]
-
         @functools.wraps(change)
         def first(*args):
             session = change(*args)
-            return session and (session, *shown(now, session))
+            return session and (session, *shown(self._now, session))
 
         # "always_last": while one runs, the latest waits. "multiple" where each counts, one after the other.
         options = {"trigger_mode": "always_last", "concurrency_limit": 1} | options
         handler = changing(first, options.pop("work", None))
-        done = event(handler, inputs, [self.visit, *[f.component for f in now]], **QUIET, **options)
+        done = event(handler, inputs, [self.visit, *[f.component for f in self._now]], **QUIET, **options)
 
         if len(inputs) > 1:  # more than the visit: fields, which may hold something wrong now
             self._failures.append(done.failure)
 
         def show_later(session: Session) -> list:
-            return shown(later, session)
+            return shown(self._later, session)
 
-        done.success(reading(show_later), self.visit, [f.component for f in later], **QUIET)
+        done.success(reading(show_later), self.visit, [f.component for f in self._later], **QUIET)
 
 
 def shown(followers: list[Follower], session: Session) -> list:

@@ -25,7 +25,7 @@ from . import gpu, view
 from .concepts import clicked_concept, concept_name, concept_tiles, concepts_of
 from .page import BUDGETS, Page, asking, clicked, counted, heading, hint, open_seed, sentence, whole
 from .session import Session
-from .widgets import Slider, Tiles
+from .widgets import Slider
 
 COUNTS, MOST_PICTURES = [("100", 100), ("1,000", 1000), ("10,000", 10_000)], 10_000
 MOST_TERMS = 8  # of a sum
@@ -66,37 +66,28 @@ class Answer(NamedTuple):
 def rank_tab(page: Page) -> None:
     gr.HTML(heading("Choose what to order pictures by"))
     hint("See which of many pictures show most of a look, and which least.")
-    concepts = Tiles(group="Looks", elem_id="rank-concepts")
-    there = gr.HTML()
-    looks = Tiles(group="Looks of the chosen part", elem_id="rank-looks")
+    page.tiles("Looks", lambda s: concept_tiles(s, in_hand(s).concept), choose_concept, elem_id="rank-concepts")
+    page.follow(gr.HTML(), lambda s: heading(place_words(s, part_of(s)).capitalize()))
+    page.tiles("Looks of the chosen part", look_tiles, choose_look, elem_id="rank-looks")
     with gr.Accordion("Add looks up", open=False, elem_id="rank-sum"):
         weight = Slider(-1, 1, 1, step=0.1, label="Weight of the look chosen above", interactive=True, buttons=[])
         with gr.Row():
             add = gr.Button("Add to the sum", size="sm", min_width=120)
         terms = gr.Dropdown([], label="The sum", multiselect=True, interactive=True, elem_id="rank-terms")
-    asked = gr.HTML(elem_id="rank-asked")
+    page.follow(gr.HTML(elem_id="rank-asked"), lambda s: sentence(asked_words(s)))
     with gr.Row():
         count = gr.Radio(COUNTS, label="How many pictures", value=100, interactive=True, scale=2, min_width=280)
         order = gr.Button("Order them", variant="primary", min_width=120, elem_id="rank-order")
     page.job(order.click, build, done=lambda session, _: session)
-    spread = gr.HTML(elem_id="rank-spread")
+    page.follow(gr.HTML(elem_id="rank-spread"), histogram)
     for end in ENDS:
         page.follow(gr.HTML(), partial(end_words, end=end))
-        pictures = Tiles(group=f"The {end}", elem_id=f"rank-{end}")
-        page.follow(pictures, partial(gallery, end=end), later=True)
-        page.on(pictures.choose, open_seed)
+        page.tiles(f"The {end}", partial(gallery, end=end), open_seed, elem_id=f"rank-{end}")
 
-    page.follow(there, lambda s: heading(place_words(s, part_of(s)).capitalize()))
     page.follow(terms, show_sum)
     page.follow(add, lambda s: gr.Button(interactive=in_hand(s).concept is not None))
-    page.follow(asked, lambda s: sentence(asked_words(s)))
     page.follow(count, lambda s: in_hand(s).count)
     page.follow(order, order_button)
-    page.follow(spread, histogram)
-    page.follow(concepts, lambda s: concept_tiles(s, in_hand(s).concept), later=True)
-    page.follow(looks, look_tiles, later=True)
-    page.on(concepts.choose, choose_concept)
-    page.on(looks.choose, choose_look)
     page.on(add.click, add_term, weight)
     page.on(terms.input, keep_terms, terms)
     page.on(count.input, choose_count, count)

@@ -4,21 +4,16 @@ import gradio as gr
 
 from . import view
 from .page import Page, sent
-from .session import Session
+from .session import WHERE, Session
 from .widgets import Picture
 
 SEVERAL = "A click in the picture chooses that part alone; for several, tick more here or press “Several”."
-WHERE = [
-    ("Chosen parts", "parts"),
-    ("Painted piece of them", "piece"),
-    ("Painted area", "painted"),
-    ("Everywhere", "all"),
-]
+PLACES = list(zip(("Chosen parts", "Painted piece of them", "Painted area", "Everywhere"), WHERE))
 
 
 def region_panel(page: Page, picture: Picture) -> None:
     parts = gr.CheckboxGroup([], label="Chosen parts", info=SEVERAL, elem_id="parts", interactive=True)
-    where = gr.Radio(WHERE, label="Where it goes", value="parts", visible=False, elem_id="where", interactive=True)
+    where = gr.Radio(PLACES, label="Where it goes", value="parts", visible=False, elem_id="where", interactive=True)
 
     page.follow(parts, lambda s: gr.CheckboxGroup(choices=part_choices(s), value=view.chosen_parts(s)))
     page.follow(where, show_where)

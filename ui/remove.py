@@ -16,7 +16,6 @@ from .page import Page, answer, clicked, heading, pair, plainly, sentence, whole
 from .region import choose_parts
 from .rows import Row
 from .session import Session
-from .widgets import Tiles
 
 KNOWN = 256  # named edits and removals that a session can tell from single ones
 LITTLE = 0.2  # mean change in [-1, 1] units below which most objects are there still
@@ -26,23 +25,16 @@ NOTHING = "Choose what to remove first: click its part in the picture, or paint 
 
 def remove_tab(page: Page) -> None:
     page.follow(gr.HTML(), lambda s: heading("With a click") if known(s) else "")
-    off = Tiles(group="With a click", elem_id="off")
-    page.follow(off, lambda s: tiles_of(s, known(s)), later=True)
-    page.on(off.choose, choose_off, trigger_mode="multiple")
+    page.tiles("With a click", lambda s: tiles_of(s, known(s)), choose_off, trigger_mode="multiple", elem_id="off")
     gr.HTML(heading("Remove anything else"))
-    hint = gr.HTML(elem_classes="hint")
+    page.follow(gr.HTML(elem_classes="hint"), lambda s: sentence(hint_words(s)))
     button = gr.Button("Remove it", variant="primary", elem_id="remove")
-    page.job(button.click, find_cover, done=cover)
-    pair = gr.HTML(elem_id="removed")
-    gr.HTML(heading("Covered with"))
-    covers = Tiles(group="Covered with", elem_id="covers")
-    gr.HTML(sentence("What the object does elsewhere stays, such as its shadow: choose or paint that too."))
-
-    page.follow(hint, lambda s: sentence(hint_words(s)))
     page.follow(button, lambda s: gr.Button(interactive=s.region() is not None))
-    page.follow(pair, before_and_after)
-    page.follow(covers, cover_tiles, later=True)
-    page.on(covers.choose, choose_cover)
+    page.job(button.click, find_cover, done=cover)
+    page.follow(gr.HTML(elem_id="removed"), before_and_after)
+    gr.HTML(heading("Covered with"))
+    page.tiles("Covered with", cover_tiles, choose_cover, elem_id="covers")
+    gr.HTML(sentence("What the object does elsewhere stays, such as its shadow: choose or paint that too."))
 
 
 def known(session: Session) -> list[Preset]:

@@ -11,7 +11,6 @@ from . import view
 from .concepts import clicked_concept, concept_name, concept_picture, concept_tiles, concepts_of
 from .page import Page, answer_with, figure, heading, hint, plainly, sentence, whole
 from .session import Session
-from .widgets import Tiles
 
 ROLES = {"source": "Replace", "target": "With"}
 
@@ -31,18 +30,14 @@ def rewrite_tab(page: Page) -> None:
         for role, title in ROLES.items():
             with gr.Column(min_width=240):
                 gr.HTML(heading(title))
-                shown = gr.HTML(elem_classes="concept")
-                tiles = Tiles(group=title, elem_id=f"rewrite-{role}", elem_classes="concepts")
-                page.follow(shown, lambda s, role=role: concept_shown(s, role), later=True)
-                page.follow(tiles, lambda s, role=role: concept_tiles(s, getattr(chosen(s), role)), later=True)
-                page.on(tiles.choose, CHOOSE[role])
+                page.follow(gr.HTML(elem_classes="concept"), lambda s, role=role: concept_shown(s, role), later=True)
+                page.tiles(title, lambda s, role=role: role_tiles(s, role), CHOOSE[role], elem_id=f"rewrite-{role}")
     here = gr.Radio([], label="Where it is replaced", visible=False, interactive=True, elem_id="here")
-    words = gr.HTML(elem_classes="hint")
+    page.follow(gr.HTML(elem_classes="hint"), lambda s: sentence(what(s)))
     button = gr.Button("Rewrite", variant="primary", elem_id="rewrite")
     gr.HTML(sentence("How it looks elsewhere: “On sixteen other pictures”, below."))
 
     page.follow(here, show_where)
-    page.follow(words, lambda s: sentence(what(s)))
     page.follow(button, lambda s: gr.Button(interactive=None not in (chosen(s).source, chosen(s).target)))
     page.on(here.input, choose_here, here)
     page.on(button.click, do_rewrite)
@@ -96,6 +91,10 @@ def concept_shown(session: Session, role: str) -> str:
         ask = "what is to be replaced" if role == "source" else "what takes its place"
         return f"<p>Choose {ask}: the bright places of a picture below are where it is now.</p>"
     return figure(concept_picture(session, number), concept_name(session, number))
+
+
+def role_tiles(session: Session, role: str) -> dict:
+    return concept_tiles(session, getattr(chosen(session), role))
 
 
 def what(session: Session) -> str:

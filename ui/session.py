@@ -133,14 +133,8 @@ class Session:
         region = edit.region
         drawn = region.mask or region.keep
         where = "all" if region.all else "painted" if region.mask else "piece" if region.keep else "parts"
-        there = replace(
-            self.use_factors(edit.layer, edit.factors),
-            parts=region.parts,
-            mask=drawn,
-            where=where,
-            active=index,
-            tag="",
-        )
+        there = self.use_factors(edit.layer, edit.factors)
+        there = replace(there, parts=region.parts, mask=drawn, where=where, active=index, tag="")
         return replace(there, refine=region.refine, k=region.k) if region.parts else there
 
     def beside_named(self) -> Self:
@@ -272,19 +266,18 @@ class Session:
         return replace(self, past=past, seeds=seeds, tab=other.tab, folds=other.folds, **known)
 
     def undo(self) -> Self:
-        return self._travel(self.past, self.future, forward=False)
+        if not self.past:
+            return self
+        return self._travel(self.past[-1], past=self.past[:-1], future=(self.recipe, *self.future))
 
     def redo(self) -> Self:
-        return self._travel(self.past, self.future, forward=True)
-
-    def _travel(self, past: tuple[Recipe, ...], future: tuple[Recipe, ...], forward: bool) -> Self:
-        if not (future if forward else past):
+        if not self.future:
             return self
-        if forward:
-            recipe, past, future = future[0], (*past, self.recipe), future[1:]
-        else:
-            recipe, past, future = past[-1], past[:-1], (self.recipe, *future)
-        there = replace(self, recipe=recipe, past=past, future=future, tag="", active=None)
+        return self._travel(self.future[0], past=(*self.past, self.recipe), future=self.future[1:])
+
+    def _travel(self, recipe: Recipe, **steps: tuple[Recipe, ...]) -> Self:
+        """To a recipe of the past or the future; the edit that differs comes into hand."""
+        there = replace(self, recipe=recipe, tag="", active=None, **steps)
         if there.layer not in there.layers:  # another generator's
             there = there.choose_layer(max(there.layers))
         count = len(recipe.edits)

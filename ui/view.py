@@ -77,11 +77,10 @@ def offered() -> dict[str, str]:
 
 def layer_words(session: Session) -> list[tuple[str, int]]:
     """The layers in words, coarse first."""
-    words = ["Coarse: large parts", *["Between"] * 9, "Fine: small parts"]
-    numbers = list(session.layers)
-    if len(numbers) == 1:
-        return [("The only one", numbers[0])]
-    return [(words[0] if n == numbers[0] else words[-1] if n == numbers[-1] else f"Between ({n})", n) for n in numbers]
+    if len(session.layers) == 1:
+        return [("The only one", session.layer)]
+    coarse, *between, fine = session.layers
+    return [("Coarse: large parts", coarse), *((f"Between ({n})", n) for n in between), ("Fine: small parts", fine)]
 
 
 def available(recipe: Recipe) -> dict[int, str]:
