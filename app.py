@@ -88,13 +88,11 @@ def picture_panel(page: Page) -> tuple[Picture, gr.HTML]:
     page.follow(picture, lambda s: {"scene": view.scene(s), "frame": view.frame(s)})
     page.follow(words, lambda s: sentence(words_of(s)))
     page.follow(seed, lambda s: s.recipe.seed)
-    page.follow(layer, lambda s: gr.Radio(choices=view.layer_words(s), value=s.layer))
-    page.follow(psi, show_psi)
+    page.field(layer, lambda s: gr.Radio(choices=view.layer_words(s), value=s.layer), set_layer)
+    page.field(psi, show_psi, set_psi)
     page.on(dice.click, roll, trigger_mode="multiple")
     page.on(seed.submit, go_to_seed, seed)
     page.on(seed.blur, go_to_seed, seed)
-    page.on(psi.input, set_psi, psi)
-    page.on(layer.input, set_layer, layer)
     return picture, words
 
 

@@ -149,9 +149,8 @@ $('.differ').addEventListener('click', e => { showing = showing === 'difference'
 const before = $('.before'), other = () => $('.differ').getAttribute('aria-pressed') === 'true' ? 'difference' : 'image';
 const hold = on => { showing = on ? 'before' : other(); before.classList.toggle('held', on); draw(); };
 before.addEventListener('pointerdown', e => { before.setPointerCapture(e.pointerId); hold(true); });
-for (const name of ['pointerup', 'pointercancel', 'blur']) before.addEventListener(name, () => hold(false));
+for (const name of ['pointerup', 'pointercancel', 'keyup', 'blur']) before.addEventListener(name, () => hold(false));
 before.addEventListener('keydown', e => { if (e.key === ' ' || e.key === 'Enter') { e.preventDefault(); hold(true); } });
-before.addEventListener('keyup', () => hold(false));
 
 // A PNG dropped anywhere on the page goes through the same door as the "Open" button.
 document.addEventListener('dragover', e => { if (e.dataTransfer && e.dataTransfer.types.includes('Files')) e.preventDefault(); });

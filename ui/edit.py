@@ -12,16 +12,14 @@ def edit_tab(page: Page) -> None:
     named_panel(page)
     gr.HTML(heading("What can change here"))
     page.tiles("What can change here", view.sheet, choose_look, elem_id="looks")
-    another = gr.Button("Add another look here", size="sm", min_width=170, elem_id="another")
+    page.button("Add another look here", Session.let_go, when=lambda s: s.edit, min_width=170, elem_id="another")
     with page.fold("More", elem_id="details"):
-        everywhere = gr.Button("Change the whole picture instead", size="sm", elem_id="everywhere")
+        page.button("Change the whole picture instead", choose_everywhere, elem_id="everywhere")
         numeral = gr.Number(label="Look by number", precision=0, elem_id="appearance", interactive=True)
-        page.follow(gr.Markdown(), view.details, later=True)
+        numbers = gr.Markdown()
 
-    page.follow(another, lambda s: gr.Button(interactive=s.edit is not None))
+    page.follow(numbers, view.details, later=True)
     page.follow(numeral, lambda s: s.edit.appearance + 1 if s.edit and s.edit.op == "add" else None)
-    page.on(everywhere.click, choose_everywhere)
-    page.on(another.click, Session.let_go)
     page.on(numeral.submit, choose_number, numeral)
 
 

@@ -2,9 +2,9 @@
 const list = element.querySelector('ol'), none = element.querySelector('p');
 const ICONS = {up: 'M6 14l6-6 6 6', down: 'M6 10l6 6 6-6', remove: 'M6 6l12 12M18 6L6 18'};
 function button(action, index, label, disabled) {
-  const b = document.createElement('button'), NS = 'http://www.w3.org/2000/svg', svg = document.createElementNS(NS, 'svg'), path = document.createElementNS(NS, 'path');
-  svg.setAttribute('viewBox', '0 0 24 24'); svg.setAttribute('aria-hidden', 'true'); path.setAttribute('d', ICONS[action]); svg.append(path);
-  b.type = 'button'; b.dataset.key = action + index; b.disabled = disabled; b.setAttribute('aria-label', label); b.title = label; b.append(svg);
+  const b = document.createElement('button');
+  b.innerHTML = `<svg viewBox="0 0 24 24" aria-hidden="true"><path d="${ICONS[action]}"/></svg>`;
+  b.type = 'button'; b.dataset.key = action + index; b.disabled = disabled; b.setAttribute('aria-label', label); b.title = label;
   b.addEventListener('click', () => trigger('act', {action, index}));
   return b;
 }

@@ -18,19 +18,14 @@ def edits_panel(page: Page, picture: Picture, words: gr.HTML) -> None:
     gr.HTML(heading("Your edits"))
     edits = Edits(elem_id="edits")
     with gr.Row(elem_classes="actions"):
-        undo = gr.Button("Undo", size="sm", min_width=72, elem_id="undo")
-        redo = gr.Button("Redo", size="sm", min_width=72, elem_id="redo")
-        reset = gr.Button("Reset", size="sm", min_width=72, elem_id="reset")
+        each = {"trigger_mode": "multiple"}  # two quick presses are two steps
+        undo = page.button("Undo", Session.undo, when=lambda s: s.past, min_width=72, elem_id="undo", **each)
+        page.button("Redo", Session.redo, when=lambda s: s.future, min_width=72, elem_id="redo", **each)
+        page.button("Reset", Session.reset, when=lambda s: s.recipe.edits, min_width=72, elem_id="reset")
 
     page.follow(strength, slider)
     page.follow(edits, view.edit_rows)
-    page.follow(undo, lambda s: gr.Button(interactive=bool(s.past)))
-    page.follow(redo, lambda s: gr.Button(interactive=bool(s.future)))
-    page.follow(reset, lambda s: gr.Button(interactive=bool(s.recipe.edits)))
     page.on(edits.act, act, trigger_mode="multiple")
-    page.on(undo.click, Session.undo, trigger_mode="multiple")
-    page.on(redo.click, Session.redo, trigger_mode="multiple")
-    page.on(reset.click, Session.reset)
     page.on(strength.release, settle, strength)
     page.live(strength, tick, picture, edits, words, undo)
 

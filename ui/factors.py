@@ -28,7 +28,7 @@ LONGEST_FIT = 120.0  # seconds that a program may ask for
 
 def factors_panel(page: Page) -> None:
     using = gr.Dropdown([], label="Parts and looks in use", interactive=True, elem_id="using")
-    page.follow(using, lambda s: gr.Dropdown(choices=choices(s), value=s.factors_id))
+    page.field(using, lambda s: gr.Dropdown(choices=choices(s), value=s.factors_id), choose)
     page.follow(gr.HTML(elem_id="about-factors"), about)
     with gr.Row():
         for kind, what, change in (("part", "part", rename_part), ("appearance", "look", rename_appearance)):
@@ -56,7 +56,6 @@ def factors_panel(page: Page) -> None:
     page.save(save.click, lambda s: view.as_file(*bundle.factors_file(view.factors_of(s))))
     publish_panel(page)
 
-    page.on(using.input, choose, using)
     page.follow(layer, lambda s: gr.Dropdown(choices=fit_layers(s), value=s.layer))
     page.follow(class_index, lambda s: gr.Number(visible=view.renderer.generator(s.recipe).n_classes > 0))
 
@@ -130,18 +129,11 @@ def fitted(recipe: Recipe, layer, parts, appearances, samples, seed, report) -> 
     class_index = recipe.class_index if n_classes else None
     if class_index is not None:
         class_index = number("class", class_index, 0, n_classes - 1, whole=True)
-    factors = fit_layer(
-        name,
-        loaded,
-        int(layer),
-        number("looks", appearances, 1, C, whole=True) if appearances else None,
-        number("parts", parts, 1, min(view.MOST_PARTS, H * W), whole=True),
-        number("samples", samples, 2, view.MOST_SAMPLES, whole=True) if samples else None,
-        number("seed", seed or 0, 0, 2**31 - 1, whole=True),
-        recipe.psi,
-        class_index,
-        report,
-    )
+    R_C = number("looks", appearances, 1, C, whole=True) if appearances else None
+    R_S = number("parts", parts, 1, min(view.MOST_PARTS, H * W), whole=True)
+    N = number("samples", samples, 2, view.MOST_SAMPLES, whole=True) if samples else None
+    seed = number("seed", seed or 0, 0, 2**31 - 1, whole=True)
+    factors = fit_layer(name, loaded, int(layer), R_C, R_S, N, seed, recipe.psi, class_index, report)
     view.renderer.catalogue.add_fit(name, factors)
     return factors
 

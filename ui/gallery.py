@@ -4,6 +4,7 @@ import hmac
 import os
 import random
 from dataclasses import dataclass
+from itertools import islice
 
 import gradio as gr
 
@@ -54,24 +55,19 @@ def gallery_panel(page: Page) -> None:
     page.tiles("Gallery", show_cards, open_card, elem_id="gallery")
     with gr.Row(elem_classes="actions"):
         publish = gr.Button("Publish to the gallery", size="sm", min_width=160, scale=0, elem_id="publish")
-        newest = gr.Button("Newest", size="sm", min_width=90, scale=0)
-        shuffle = gr.Button("Shuffle", size="sm", min_width=90, scale=0)
+        page.button("Newest", show_newest, min_width=90, scale=0)
+        page.button("Shuffle", show_shuffled, min_width=90, scale=0)
     page.follow(publish, publish_button)
     page.on(publish.click, publish_card, trigger_mode="once")  # the second click of two takes nothing back
-    page.on(newest.click, show_newest)
-    page.on(shuffle.click, show_shuffled)
 
 
 def show_cards(session: Session) -> dict:
     """The value of Tiles: the first cards that can be drawn here."""
-    names, items = [], []
-    for name in gallery().names((session.aside(Order) or Order()).shuffled):
-        card = view.kept.get(("card", name), lambda name=name: make_card(name))
-        if card and len(items) < CARDS:
-            names.append(name)
-            items.append(card)
-    note = "" if items else "Nothing here yet. What you publish is seen by everybody who opens this page."
-    return {"items": items, "note": note, "of": " ".join(names)}
+    names = gallery().names((session.aside(Order) or Order()).shuffled)
+    drawn = ((name, view.kept.get(("card", name), lambda name=name: make_card(name))) for name in names)
+    cards = dict(islice((pair for pair in drawn if pair[1]), CARDS))
+    note = "" if cards else "Nothing here yet. What you publish is seen by everybody who opens this page."
+    return {"items": list(cards.values()), "note": note, "of": " ".join(cards)}
 
 
 def make_card(name: str) -> dict | bool:

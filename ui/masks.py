@@ -42,7 +42,7 @@ def masks_tab(page: Page) -> None:
     with gr.Row(elem_classes="actions"):
         png = gr.Button("Download cut-out", size="sm", min_width=120, elem_id="save-cut-out")
         mask = gr.Button("Download mask", size="sm", min_width=110, elem_id="save-mask")
-        use = gr.Button("Edit inside the mask", size="sm", min_width=110, elem_id="use-mask")
+        page.button("Edit inside the mask", use_mask, min_width=110, elem_id="use-mask")
     gr.HTML(heading("Another look"))
     page.tiles("Looks", lambda s: concept_tiles(s, masking(s).appearance), choose_concept, elem_id="mask-concepts")
     with gr.Accordion("Other pictures", open=False, elem_id="mask-others"):
@@ -64,7 +64,6 @@ def masks_tab(page: Page) -> None:
     page.follow(file, archive)
     page.on(sign.input, set_kind, sign, rest)
     page.on(rest.input, set_kind, sign, rest)
-    page.on(use.click, use_mask)
     page.save(png.click, cut_out_file)
     page.save(mask.click, mask_file)
     page.live(offset, tick, shown, words, sheet)

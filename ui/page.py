@@ -207,6 +207,20 @@ class Page:
         self.on(tiles.choose, choose, trigger_mode=trigger_mode)
         return tiles
 
+    def button(self, words: str, change: Callable, *inputs, when: Callable[[Session], Any] | None = None,
+               trigger_mode: str = "always_last", **more) -> gr.Button:  # fmt: skip
+        """A button: the session becomes change(session, *inputs); it can be pressed where when(session) is true."""
+        button = gr.Button(words, size="sm", **more)
+        if when:
+            self.follow(button, lambda s: gr.Button(interactive=bool(when(s))))
+        self.on(button.click, change, *inputs, trigger_mode=trigger_mode)
+        return button
+
+    def field(self, field, value: Callable[[Session], Any], change: Callable) -> None:
+        """`field` shows value(session); with what a visitor enters the session becomes change(session, entered)."""
+        self.follow(field, value)
+        self.on(field.input, change, field)
+
     def live(self, slider: gr.Slider, tick: Callable, *shown) -> None:
         """While `slider` moves, nothing but `shown` follows: tick(session, value) -> (session, *what they show)."""
         inputs, outputs = [self.visit, slider], [self.visit, *shown]
@@ -241,7 +255,7 @@ class Page:
         def begin(visit: Visit | None) -> tuple:
             if visit:
                 visit.in_hand.add(name)
-            return waiting(), gr.Row(visible=True)
+            return sentence("Waiting for a free place …"), gr.Row(visible=True)
 
         def run(visit: Visit | None, *values) -> Iterator:
             try:
@@ -396,10 +410,6 @@ def figure(source: str, caption: str) -> str:
 def pair(shown: dict[str, str]) -> str:
     """Two pictures side by side; caption -> source."""
     return f'<div class="pair">{"".join(figure(source, caption) for caption, source in shown.items())}</div>'
-
-
-def waiting() -> str:
-    return sentence("Waiting for a free place …")
 
 
 def read_recipe(text: str) -> Recipe:

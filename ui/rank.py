@@ -72,7 +72,9 @@ def rank_tab(page: Page) -> None:
     with gr.Accordion("Add looks up", open=False, elem_id="rank-sum"):
         weight = Slider(-1, 1, 1, step=0.1, label="Weight of the look chosen above", interactive=True, buttons=[])
         with gr.Row():
-            add = gr.Button("Add to the sum", size="sm", min_width=120)
+            page.button(
+                "Add to the sum", add_term, weight, when=lambda s: in_hand(s).concept is not None, min_width=120
+            )
         terms = gr.Dropdown([], label="The sum", multiselect=True, interactive=True, elem_id="rank-terms")
     page.follow(gr.HTML(elem_id="rank-asked"), lambda s: sentence(asked_words(s)))
     with gr.Row():
@@ -84,13 +86,9 @@ def rank_tab(page: Page) -> None:
         page.follow(gr.HTML(), partial(end_words, end=end))
         page.tiles(f"The {end}", partial(gallery, end=end), open_seed, elem_id=f"rank-{end}")
 
-    page.follow(terms, show_sum)
-    page.follow(add, lambda s: gr.Button(interactive=in_hand(s).concept is not None))
-    page.follow(count, lambda s: in_hand(s).count)
+    page.field(terms, show_sum, keep_terms)
+    page.field(count, lambda s: in_hand(s).count, choose_count)
     page.follow(order, order_button)
-    page.on(add.click, add_term, weight)
-    page.on(terms.input, keep_terms, terms)
-    page.on(count.input, choose_count, count)
 
 
 # ---- what is asked, and the answer ----

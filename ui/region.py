@@ -15,12 +15,10 @@ def region_panel(page: Page, picture: Picture) -> None:
     parts = gr.CheckboxGroup([], label="Chosen parts", info=SEVERAL, elem_id="parts", interactive=True)
     where = gr.Radio(PLACES, label="Where it goes", value="parts", visible=False, elem_id="where", interactive=True)
 
-    page.follow(parts, lambda s: gr.CheckboxGroup(choices=part_choices(s), value=view.chosen_parts(s)))
-    page.follow(where, show_where)
+    page.field(parts, lambda s: gr.CheckboxGroup(choices=part_choices(s), value=view.chosen_parts(s)), choose_parts)
+    page.field(where, show_where, choose_where)
     page.on(picture.pick, pick)
     page.on(picture.paint, paint)
-    page.on(parts.input, choose_parts, parts)
-    page.on(where.input, choose_where, where)
 
 
 def show_where(session: Session):

@@ -37,9 +37,8 @@ def rewrite_tab(page: Page) -> None:
     button = gr.Button("Rewrite", variant="primary", elem_id="rewrite")
     gr.HTML(sentence("How it looks elsewhere: “On sixteen other pictures”, below."))
 
-    page.follow(here, show_where)
+    page.field(here, show_where, choose_here)
     page.follow(button, lambda s: gr.Button(interactive=None not in (chosen(s).source, chosen(s).target)))
-    page.on(here.input, choose_here, here)
     page.on(button.click, do_rewrite)
 
 
@@ -122,8 +121,8 @@ def rewriting(session: Session) -> Edit:
         name = concept_name(session, now.source)
         raise ValueError(f"Both are {name}; choose another look to put in its place.")
     region = region if now.here and region is not None else Region(all=True)
-    pair = {"source": now.source, "target": now.target}
-    return Edit("rewrite", session.layer, session.factors_id, region, **pair, strength=1.0)
+    where = session.layer, session.factors_id, region
+    return Edit("rewrite", *where, source=now.source, target=now.target, strength=1.0)
 
 
 def do_rewrite(session: Session) -> Session:

@@ -131,10 +131,9 @@ class Session:
         if not self.row_of(index).is_one:
             return replace(self, active=index, tag="")
         region = edit.region
-        drawn = region.mask or region.keep
         where = "all" if region.all else "painted" if region.mask else "piece" if region.keep else "parts"
         there = self.use_factors(edit.layer, edit.factors)
-        there = replace(there, parts=region.parts, mask=drawn, where=where, active=index, tag="")
+        there = replace(there, parts=region.parts, mask=region.mask or region.keep, where=where, active=index, tag="")
         return replace(there, refine=region.refine, k=region.k) if region.parts else there
 
     def beside_named(self) -> Self:
