@@ -27,7 +27,7 @@ def edits_panel(page: Page, picture: Picture, words: gr.HTML) -> None:
     page.follow(undo, lambda s: gr.Button(interactive=bool(s.past)))
     page.follow(redo, lambda s: gr.Button(interactive=bool(s.future)))
     page.follow(reset, lambda s: gr.Button(interactive=bool(s.recipe.edits)))
-    page.on(edits.act, act, trigger_mode="multiple")
+    page.on(edits.act, act)
     page.on(undo.click, Session.undo, trigger_mode="multiple")
     page.on(redo.click, Session.redo, trigger_mode="multiple")
     page.on(reset.click, Session.reset)

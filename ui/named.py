@@ -24,7 +24,7 @@ def named_panel(page: Page) -> None:
     with page.fold("Named edits", elem_id="named"):
         tiles = Tiles(group="Named edits")
         page.follow(tiles, named_tiles, later=True)
-        page.on(tiles.choose, choose_named, trigger_mode="multiple")  # they add up
+        page.on(tiles.choose, choose_named)
 
 
 def named_tiles(session: Session) -> dict:

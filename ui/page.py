@@ -3,6 +3,7 @@
 import errno
 import functools
 import html
+import inspect
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -28,6 +29,7 @@ BUDGETS = Budgets()
 GATE = threading.BoundedSemaphore(4)  # networks that run at once; events outside the queue pass here too
 JOBS = {"concurrency_id": "jobs", "concurrency_limit": 2}  # long work of all visitors and programs together
 FAULT = "Something went wrong on the server, and was noted; the page is as it was."
+CATCH_UP = 3  # times that what is shown is made, while the session changes meanwhile
 PATIENCE = 30.0  # seconds that an event waits at the gate
 SAVE_JS = """(text) => { const f = JSON.parse(text), a = document.createElement('a');
   const bytes = Uint8Array.from(atob(f.data), c => c.charCodeAt(0));
@@ -132,12 +134,17 @@ def changing(function: Callable, work: str | None = None) -> Callable:
 
 
 def reading(function: Callable) -> Callable:
-    """function(session) -> value, as an event's handler."""
+    """function(session) -> value, as an event's handler: of the session as it is at the end, not as it was before."""
     plain = plainly(with_session(function))
 
     @functools.wraps(function)
     def wrapped(visit: Visit | None):
-        return plain(visit.session if visit else None)
+        for _ in range(CATCH_UP):
+            session = visit and visit.session
+            value = plain(session)
+            if session is (visit and visit.session):
+                break
+        return value
 
     return wrapped
 
@@ -290,8 +297,10 @@ class Page:
             session = change(*args)
             return session and (session, *shown(now, session))
 
-        # "always_last": while one runs, the latest waits. "multiple" where each counts, one after the other.
-        options = {"trigger_mode": "always_last", "concurrency_limit": 1} | options
+        # "always_last": while one runs, the latest waits, and reads its fields then; a click's own data would be that
+        # of the click which ran, so that those are "multiple": each counts, one after the other
+        has_data = any(p.annotation is gr.EventData for p in inspect.signature(change).parameters.values())
+        options = {"trigger_mode": "multiple" if has_data else "always_last", "concurrency_limit": 1} | options
         handler = changing(first, options.pop("work", None))
         done = event(handler, inputs, [self.visit, *[f.component for f in now]], **QUIET, **options)
 
@@ -301,7 +310,9 @@ class Page:
         def show_later(session: Session) -> list:
             return shown(later, session)
 
-        done.success(reading(show_later), self.visit, [f.component for f in later], **QUIET)
+        # of clicks that come while this runs the last one counts; without "always_last" gradio drops it
+        outputs = [f.component for f in later]
+        done.success(reading(show_later), self.visit, outputs, trigger_mode="always_last", **QUIET)
 
 
 def shown(followers: list[Follower], session: Session) -> list:

@@ -28,7 +28,7 @@ def remove_tab(page: Page) -> None:
     page.follow(gr.HTML(), lambda s: heading("With a click") if known(s) else "")
     off = Tiles(group="With a click", elem_id="off")
     page.follow(off, lambda s: tiles_of(s, known(s)), later=True)
-    page.on(off.choose, choose_off, trigger_mode="multiple")
+    page.on(off.choose, choose_off)
     gr.HTML(heading("Remove anything else"))
     hint = gr.HTML(elem_classes="hint")
     button = gr.Button("Remove it", variant="primary", elem_id="remove")
