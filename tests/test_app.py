@@ -120,6 +120,20 @@ def test_of_a_work_s_result_and_its_cancel_button_the_first_one_counts(start):
     assert handler(visit, 8) == gr.skip() and visit.session.recipe.seed == 7
 
 
+def test_what_comes_after_the_picture_is_of_the_session_at_its_end(start):
+    visit, seen = page.Visit(), []
+    visit.session = start
+
+    def show(session):
+        seen.append(session.recipe.seed)
+        if len(seen) == 1:  # another event's answer comes first
+            visit.session = visit.session.go_to(4)
+        return session.recipe.seed
+
+    assert page.reading(show)(visit) == 4 and len(seen) == 2
+    assert page.reading(lambda session: session.recipe.seed)(None) == start.recipe.seed
+
+
 def test_a_visitor_without_a_session_gets_the_start_page(start):
     assert page.current(None) == start
 

@@ -39,6 +39,18 @@ def test_click_a_part_choose_a_look_drag_undo(visit):
     expect(rows(page)).to_have_count(2)
 
 
+def test_of_clicks_while_the_page_is_busy_the_last_counts(visit):
+    page = visit()
+    page.evaluate("""() => { const look = i => document.querySelectorAll('#looks button')[i].click();
+        look(2); setTimeout(() => look(7), 60); }""")
+    expect(page.locator("#looks button").nth(7)).to_have_attribute("aria-pressed", "true")
+    expect(page.locator("#looks button[aria-pressed=true]")).to_have_count(1)
+    expect(rows(page)).to_have_count(1)
+    for _ in range(2):
+        page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_role("button", name="Undo")).to_be_disabled()  # each was a step, and no other
+
+
 def test_shift_click_chooses_several(visit):
     page = visit()
     name = click_part(page)

@@ -52,6 +52,7 @@ def test_of_three_quick_clicks_on_named_edits_none_is_lost(visit):
     expect(tiles.nth(15)).to_be_visible()
     page.evaluate("for (const i of [0, 4, 8]) document.querySelectorAll('#named .tiles button')[i].click()")
     expect(rows(page)).to_have_count(4)
+    expect(page.locator("#named button[aria-pressed=true]")).to_have_count(3)  # what comes later follows the last click
 
 
 def test_a_named_edit_has_one_strength_and_a_second_click_takes_it_away(visit):

@@ -16,7 +16,7 @@ function render() {
     return;
   }
   shown = now;
-  const key = document.activeElement && document.activeElement.dataset && document.activeElement.dataset.key;
+  const key = document.activeElement?.dataset?.key;
   none.hidden = rows.length > 0;
   list.replaceChildren(...rows.map((row, i) => {
     const li = document.createElement('li'), on = document.createElement('input'), take = document.createElement('button');
@@ -31,7 +31,6 @@ function render() {
     li.append(on, take, button('up', i, 'Move up: ' + name, i === 0), button('down', i, 'Move down: ' + name, i === rows.length - 1), button('remove', i, 'Remove: ' + name, false));
     return li;
   }));
-  const again = key && list.querySelector('[data-key="' + key + '"]');
-  if (again) again.focus();
+  if (key) list.querySelector('[data-key="' + key + '"]')?.focus();
 }
 watch('value', render); render();

@@ -35,10 +35,9 @@ def masks_tab(page: Page) -> None:
     offset = Slider(-REACH, REACH, 0, step=0.1, label="Threshold (0 is the average amount)", buttons=[],
                        elem_id="mask-offset", interactive=True)  # fmt: skip
     with gr.Row():
-        sign = gr.Radio([("More of it", 1), ("Less of it", -1)], label="Where there is", elem_id="mask-sign",
-                        interactive=True, min_width=200)  # fmt: skip
-        rest = gr.Radio([("It", False), ("The rest", True)], label="Keep", elem_id="mask-rest",
-                        interactive=True, min_width=200)  # fmt: skip
+        half = {"interactive": True, "min_width": 200}
+        sign = gr.Radio([("More of it", 1), ("Less of it", -1)], label="Where there is", elem_id="mask-sign", **half)
+        rest = gr.Radio([("It", False), ("The rest", True)], label="Keep", elem_id="mask-rest", **half)
     with gr.Row(elem_classes="actions"):
         png = gr.Button("Download cut-out", size="sm", min_width=120, elem_id="save-cut-out")
         mask = gr.Button("Download mask", size="sm", min_width=110, elem_id="save-mask")

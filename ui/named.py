@@ -21,7 +21,7 @@ LARGEST = 256  # pixels of a picture that a CPU draws with every preset
 
 def named_panel(page: Page) -> None:
     with page.fold("Named edits", elem_id="named"):
-        page.tiles("Named edits", named_tiles, choose_named, trigger_mode="multiple")  # they add up
+        page.tiles("Named edits", named_tiles, choose_named)
 
 
 def named_tiles(session: Session) -> dict:

@@ -3,6 +3,7 @@
 import errno
 import functools
 import html
+import inspect
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -29,6 +30,7 @@ BUDGETS = Budgets()
 GATE = threading.BoundedSemaphore(4)  # networks that run at once; events outside the queue pass here too
 JOBS = {"concurrency_id": "jobs", "concurrency_limit": 2}  # long work of all visitors and programs together
 FAULT = "Something went wrong on the server, and was noted; the page is as it was."
+CATCH_UP = 3  # times that what is shown is made, while the session changes meanwhile
 PATIENCE = 30.0  # seconds that an event waits at the gate
 SAVE_JS = """(text) => { const f = JSON.parse(text), a = document.createElement('a');
   const bytes = Uint8Array.from(atob(f.data), c => c.charCodeAt(0));
@@ -133,12 +135,17 @@ def changing(function: Callable, work: str | None = None) -> Callable:
 
 
 def reading(function: Callable) -> Callable:
-    """function(session) -> value, as an event's handler."""
+    """function(session) -> value, as an event's handler: of the session as it is at the end, not as it was before."""
     plain = plainly(with_session(function))
 
     @functools.wraps(function)
     def wrapped(visit: Visit | None):
-        return plain(visit.session if visit else None)
+        for _ in range(CATCH_UP):
+            session = visit and visit.session
+            value = plain(session)
+            if session is (visit and visit.session):
+                break
+        return value
 
     return wrapped
 
@@ -151,8 +158,9 @@ class Follower(NamedTuple):
     tab: str | None
     fold: str | None
 
-    def is_open(self, session: Session) -> bool:
-        return self.tab in (None, session.tab) and self.fold in (None, *session.folds)
+    def shown(self, session: Session) -> Any:
+        is_open = self.tab in (None, session.tab) and self.fold in (None, *session.folds)
+        return self.value(session) if is_open else gr.skip()
 
 
 class Page:
@@ -199,12 +207,11 @@ class Page:
         """`component` shows value(session) after every change; later: in a second step, once the picture is there."""
         (self._later if later else self._now).append(Follower(component, value, self._tab, self._fold))
 
-    def tiles(self, group: str, value: Callable[[Session], dict], choose: Callable, later: bool = True,
-              trigger_mode: str = "always_last", **more) -> Tiles:  # fmt: skip
+    def tiles(self, group: str, value: Callable[[Session], dict], choose: Callable, later=True, **more) -> Tiles:
         """Picture buttons that show value(session); with a click on one the session becomes choose(session, event)."""
         tiles = Tiles(group=group, **more)
         self.follow(tiles, value, later)
-        self.on(tiles.choose, choose, trigger_mode=trigger_mode)
+        self.on(tiles.choose, choose)
         return tiles
 
     def button(self, words: str, change: Callable, *inputs, when: Callable[[Session], Any] | None = None,
@@ -303,7 +310,7 @@ class Page:
         self._connect(demo.load, open_page, [self.visit], {})
 
         def show_now(session: Session) -> list:
-            return shown(self._now, session)
+            return [f.shown(session) for f in self._now]
 
         for failure in self._failures:  # a field with a wrong number shows the right one again
             failure(reading(show_now), self.visit, [f.component for f in self._now], **QUIET)
@@ -312,10 +319,12 @@ class Page:
         @functools.wraps(change)
         def first(*args):
             session = change(*args)
-            return session and (session, *shown(self._now, session))
+            return session and (session, *(f.shown(session) for f in self._now))
 
-        # "always_last": while one runs, the latest waits. "multiple" where each counts, one after the other.
-        options = {"trigger_mode": "always_last", "concurrency_limit": 1} | options
+        # "always_last": while one runs, the latest waits, and reads its fields then; a click's own data would be that
+        # of the click which ran, so that those are "multiple": each counts, one after the other
+        has_data = any(p.annotation is gr.EventData for p in inspect.signature(change).parameters.values())
+        options = {"trigger_mode": "multiple" if has_data else "always_last", "concurrency_limit": 1} | options
         handler = changing(first, options.pop("work", None))
         done = event(handler, inputs, [self.visit, *[f.component for f in self._now]], **QUIET, **options)
 
@@ -323,13 +332,11 @@ class Page:
             self._failures.append(done.failure)
 
         def show_later(session: Session) -> list:
-            return shown(self._later, session)
+            return [f.shown(session) for f in self._later]
 
-        done.success(reading(show_later), self.visit, [f.component for f in self._later], **QUIET)
-
-
-def shown(followers: list[Follower], session: Session) -> list:
-    return [f.value(session) if f.is_open(session) else gr.skip() for f in followers]
+        # of clicks that come while this runs the last one counts; without "always_last" gradio drops it
+        outputs = [f.component for f in self._later]
+        done.success(reading(show_later), self.visit, outputs, trigger_mode="always_last", **QUIET)
 
 
 def open_page(session: Session, request: gr.Request) -> Session:

@@ -25,7 +25,7 @@ NOTHING = "Choose what to remove first: click its part in the picture, or paint 
 
 def remove_tab(page: Page) -> None:
     page.follow(gr.HTML(), lambda s: heading("With a click") if known(s) else "")
-    page.tiles("With a click", lambda s: tiles_of(s, known(s)), choose_off, trigger_mode="multiple", elem_id="off")
+    page.tiles("With a click", lambda s: tiles_of(s, known(s)), choose_off, elem_id="off")
     gr.HTML(heading("Remove anything else"))
     page.follow(gr.HTML(elem_classes="hint"), lambda s: sentence(hint_words(s)))
     button = gr.Button("Remove it", variant="primary", elem_id="remove")

@@ -12,8 +12,6 @@ from .concepts import clicked_concept, concept_name, concept_picture, concept_ti
 from .page import Page, answer_with, figure, heading, hint, plainly, sentence, whole
 from .session import Session
 
-ROLES = {"source": "Replace", "target": "With"}
-
 
 @dataclass(frozen=True)
 class Rewriting:
@@ -27,11 +25,11 @@ class Rewriting:
 def rewrite_tab(page: Page) -> None:
     hint("Wherever the picture shows the left look, let it show the right one.")
     with gr.Row(equal_height=False):
-        for role, title in ROLES.items():
+        for role, (title, choose) in ROLES.items():
             with gr.Column(min_width=240):
                 gr.HTML(heading(title))
                 page.follow(gr.HTML(elem_classes="concept"), lambda s, role=role: concept_shown(s, role), later=True)
-                page.tiles(title, lambda s, role=role: role_tiles(s, role), CHOOSE[role], elem_id=f"rewrite-{role}")
+                page.tiles(title, lambda s, role=role: role_tiles(s, role), choose, elem_id=f"rewrite-{role}")
     here = gr.Radio([], label="Where it is replaced", visible=False, interactive=True, elem_id="here")
     page.follow(gr.HTML(elem_classes="hint"), lambda s: sentence(what(s)))
     button = gr.Button("Rewrite", variant="primary", elem_id="rewrite")
@@ -63,7 +61,7 @@ def choose_target(session: Session, evt: gr.EventData) -> Session | None:
     return choose_concept(session, "target", evt)
 
 
-CHOOSE = {"source": choose_source, "target": choose_target}
+ROLES = {"source": ("Replace", choose_source), "target": ("With", choose_target)}
 
 
 def choose_concept(session: Session, role: str, evt: gr.EventData) -> Session | None:

@@ -493,8 +493,7 @@ def presets_of(generator: str) -> tuple[Preset, ...]:
 def details(session: Session) -> str:
     """The numbers, for those who want them; Markdown."""
     recipe, row = session.recipe, session.row
-    generator = renderer.generator(recipe)
-    weights = renderer.catalogue.generator(recipe.generator).weights
+    generator, weights = renderer.catalogue.generator(recipe.generator)
     lines = [f"`{recipe.generator}`, weights `{weights}`, {generator.resolution} px, ψ {recipe.psi:g}"]
     C, H, W = generator.layers[session.layer]
     factors = factors_of(session)
