@@ -23,7 +23,7 @@ class Cancelled(Exception):
 
 @dataclass(frozen=True)
 class Progress:
-    """One step of a fit: stage 'sampling' (done samples of total) or 'solving' (done steps of total, at most).
+    """One step of a fit: stage 'sampling' (done samples of total, at most) or 'solving' (done steps of total, at most).
 
     energy: share of Σ‖Z‖² explained so far; parts: P so far, [S, R_S], for a picture. None before the first look.
     """

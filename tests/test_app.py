@@ -377,7 +377,7 @@ def test_copy_as_python_makes_the_same_picture(edited, tmp_path):
     code = view.python_lines(edited)
     assert len(code.splitlines()) == 5
     environment = {"PYTHONPATH": str(Path(app.__file__).parent), "OMP_NUM_THREADS": "1"}
-    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, check=True, timeout=120)
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, check=True, timeout=300)
     made = np.asarray(Image.open(tmp_path / "portrait.png"), np.int16)
     assert np.abs(made - np.asarray(to_pil(picture(edited))[0], np.int16)).max() <= 1  # another number of threads
 

@@ -115,6 +115,7 @@ while True: made.save(home / "a.safetensors")
 from panda_core.gallery import Gallery
 from tests.helpers import add_edit, tiny_recipe
 folder = Gallery(home / "gallery")
+folder.publish(tiny_recipe(add_edit()))
 print("go", flush=True)
 for seed in range(10**6): folder.publish(tiny_recipe(add_edit(), seed=seed))
 """,

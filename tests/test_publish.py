@@ -210,7 +210,7 @@ def space(tmp_path):
 
 
 def wait_for(url: str, process: subprocess.Popen, log: Path) -> None:
-    until = time.monotonic() + 90
+    until = time.monotonic() + 240
     while time.monotonic() < until and process.poll() is None:
         try:
             urllib.request.urlopen(f"{url}/status", timeout=5).close()

@@ -36,7 +36,7 @@ def test_two_processes_learn_what_one_does_to_the_last_bit(tmp_path):
     finally:
         torch.set_num_threads(threads)
     for worker in together:
-        said = worker.communicate(timeout=120)[1]
+        said = worker.communicate(timeout=300)[1]
         assert worker.returncode == 0, said.decode()
     one, two = (load_file(tmp_path / f"{name}.safetensors") for name in ("one", "two"))
     assert one.keys() == two.keys() and all(torch.equal(one[key], two[key]) for key in one)
@@ -51,7 +51,7 @@ def test_a_killed_worker_ends_the_others_with_one_sentence(tmp_path):
         said += piece
     second.kill()
     second.communicate()
-    said += first.communicate(timeout=120)[1]
+    said += first.communicate(timeout=300)[1]
     assert first.returncode == 1
     assert said.decode().rpartition("panda_core: ")[2] == (
         "Another worker ended before the samples were drawn. Nothing was written; the same command starts again.\n"

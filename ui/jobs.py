@@ -105,7 +105,8 @@ def words(progress: Progress, seconds: float) -> str:
     left = seconds / progress.done * max(progress.total - progress.done, 0)
     energy = "" if progress.energy is None else f", {progress.energy:.0%} explained"
     about = f", about {left:.0f} s left" if seconds > 1 and left >= 1 else ""
-    count = f"{progress.done:,} of {progress.total:,}"
+    most = "at most " if progress.stage in ("sampling", "solving") else ""  # a fit ends once it is good enough
+    count = f"{progress.done:,} of {most}{progress.total:,}"
     if progress.stage == "downloading":
         count = f"{progress.done / 1e6:.0f} of {progress.total / 1e6:.0f} MB" if progress.total else ""
     bar = f'<progress value="{progress.done}" max="{progress.total}" aria-label="{stage}"></progress>'

@@ -291,7 +291,8 @@ class Page:
             with visit.lock:
                 in_time = visit.take(name)
             if in_time:
-                gr.Info("Cancelled. The picture is as it was.", title="Stopped")
+                kept = "What had been sent by then is on the Hub." if send else "The picture is as it was."
+                gr.Info(f"Cancelled. {kept}", title="Stopped")
             else:
                 gr.Info("It had just finished; what it found is there.", title="Not cancelled")
             return "", gr.Row(visible=False)
