@@ -1,5 +1,6 @@
 // A group of picture buttons: the looks, the seeds visited. Tab stops once; the arrows go from one to the next.
 const box = element.querySelector('.tiles');
+const stop = here => box.querySelectorAll('button').forEach(b => { b.tabIndex = b === here ? 0 : -1; });
 function render() {
   const v = props.value || {items: [], note: ''};
   const focus = [...box.children].indexOf(document.activeElement);
@@ -25,9 +26,6 @@ function render() {
   stop((focus >= 0 && box.children[focus]) || on || box.children[0]);
   if (focus >= 0 && box.children[focus]) box.children[focus].focus({preventScroll: true});
   else if (on && on.offsetLeft + on.offsetWidth > box.scrollLeft + box.clientWidth) box.scrollLeft = on.offsetLeft;  // a phone's strip
-}
-function stop(here) {
-  for (const b of box.querySelectorAll('button')) b.tabIndex = b === here ? 0 : -1;
 }
 box.addEventListener('keydown', (e) => {
   const all = [...box.querySelectorAll('button')], at = all.indexOf(document.activeElement);
