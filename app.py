@@ -289,9 +289,9 @@ THEME = gr.themes.Base(
     checkbox_label_background_fill="*neutral_100",
     checkbox_label_background_fill_selected="*primary_100",
 )
-LAUNCH = {"theme": THEME, "css": read("page.css"), "ssr_mode": False, "run_history": False, "max_file_size": "8mb",
-          "footer_links": ["api"], "state_session_capacity": 500, "enable_monitoring": False, "pwa": False,
-          "mcp_server": True,
+LAUNCH = {"theme": THEME, "css": read("page.css"), "js": read("page.js"), "ssr_mode": False, "run_history": False,
+          "max_file_size": "8mb", "footer_links": ["api"], "state_session_capacity": 500,
+          "enable_monitoring": False, "pwa": False, "mcp_server": True,
           "app_kwargs": {"middleware": [Middleware(Door, budgets=BUDGETS, status=status),
                                         Middleware(Preview)]}}  # fmt: skip
 

@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from .browser import PIXELS_JS, click_part, no_pointer, pixels, rows, serious, unfold
+from .browser import PIXELS_JS, click_part, no_pointer, pixels, ready, rows, serious, unfold
 
 pytestmark = pytest.mark.browser
 
@@ -185,6 +185,60 @@ def test_keyboard_alone(visit):
     tab_to("#strength input[type=range]")
     page.keyboard.press("Home")
     expect(rows(page).nth(1)).to_contain_text(re.compile(r", -\d"))
+
+
+def test_the_focus_is_never_lost(visit):
+    page = visit()
+    page.locator("#looks button").nth(3).click()
+    expect(page.get_by_role("button", name="Undo")).to_be_enabled()
+    for name, next_one in (("Undo", "Redo"), ("Redo", "Reset"), ("Reset", "Copy link")):
+        page.get_by_role("button", name=name).focus()
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("button", name=next_one)).to_be_focused()
+    page.locator("#looks button").nth(3).click()
+    page.get_by_role("button", name=re.compile("^Remove: ")).focus()
+    page.keyboard.press("Enter")
+    expect(rows(page)).to_have_count(0)
+    page.wait_for_function("document.activeElement.tagName === 'BUTTON'")
+
+
+def test_the_address_follows_the_slider_however_it_is_moved(visit):
+    page = visit()
+    handle = page.locator("#strength input[type=range]")
+    handle.focus()
+    for _ in range(3):
+        page.keyboard.press("ArrowLeft")
+    expect(rows(page).first).to_contain_text("+4.7")
+    page.wait_for_function("location.search.startsWith('?r=')")
+    before = page.evaluate("location.search")
+    box = handle.bounding_box()
+    page.mouse.move(box["x"] + box["width"] * 0.8, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.3, box["y"] - 60, steps=6)  # and let go elsewhere
+    page.mouse.up()
+    page.wait_for_function(f"location.search !== '{before}'")
+    there = rows(page).first.inner_text()
+    page.reload()
+    expect(rows(ready(page)).first).to_have_text(there)
+
+
+def test_of_drags_on_a_slow_line_the_last_one_stays(visit):
+    page = visit()
+    line = page.context.new_cdp_session(page)
+    line.send("Network.enable")
+    slow = {"offline": False, "latency": 600, "downloadThroughput": -1, "uploadThroughput": -1}
+    line.send("Network.emulateNetworkConditions", slow)
+    handle = page.locator("#strength input[type=range]")
+    box = handle.bounding_box()
+    for before, after in ((0.9, 0.2), (0.2, 0.8), (0.8, 0.4)):
+        page.mouse.move(box["x"] + box["width"] * before, box["y"] + box["height"] / 2)
+        page.mouse.down()
+        page.mouse.move(box["x"] + box["width"] * after, box["y"] + box["height"] / 2, steps=6)
+        page.mouse.up()
+    left = handle.input_value()
+    page.wait_for_timeout(6000)  # whatever is under way has come
+    expect(handle).to_have_value(left)
+    expect(rows(page).first).to_contain_text(f"{float(left):+.1f}")
 
 
 def test_phone_width_and_touch(visit):

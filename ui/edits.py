@@ -26,7 +26,7 @@ def edits_panel(page: Page, picture: Picture, words: gr.HTML) -> None:
     page.follow(strength, slider)
     page.follow(edits, view.edit_rows)
     page.on(edits.act, act)
-    page.on(strength.release, settle, strength)
+    page.on(strength.release, settle, strength, slider=strength)
     page.live(strength, tick, picture, edits, words, undo)
 
 

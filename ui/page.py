@@ -96,12 +96,19 @@ class Visit:
         self.session: Session | None = None
         self.lock = threading.Lock()
         self.in_hand: set[str] = set()  # long work, by name
+        self.entered: dict[str, float] = {}  # slider -> when it was moved last, by the browser's clock
 
     def take(self, work: str) -> bool:
         """True for who comes first of a piece of work's result and its Cancel button; under the lock."""
         first = work in self.in_hand or self.session is None  # a server that has forgotten the visit knows of no work
         self.in_hand.discard(work)
         return first
+
+    def overtaken(self, slider: str, at: float) -> bool:
+        """Whether this move of a slider comes after a later one did; under the lock."""
+        known = self.entered.get(slider, at)
+        self.entered[slider] = max(known, at)
+        return at < known
 
 
 def with_session(function: Callable) -> Callable:
@@ -114,10 +121,11 @@ def with_session(function: Callable) -> Callable:
     return wrapped
 
 
-def changing(function: Callable, work: str | None = None) -> Callable:
+def changing(function: Callable, work: str | None = None, slider: str | None = None) -> Callable:
     """function(session, *inputs) -> (session, *values), or None where nothing changes, as an event's handler.
 
-    work: whose result this takes in; nothing changes where that was cancelled.
+    work: whose result this takes in; nothing changes where that was cancelled. slider: whose moves these are; what the
+    browser sends is [value, when] (page.js), and a move that was overtaken changes nothing.
     """
     plain = plainly(with_session(function))
 
@@ -125,7 +133,11 @@ def changing(function: Callable, work: str | None = None) -> Callable:
     def wrapped(visit: Visit | None, *args):
         visit = visit or Visit()
         with visit.lock:
-            made = plain(visit.session, *args) if work is None or visit.take(work) else None
+            dropped = work is not None and not visit.take(work)
+            if slider and isinstance(args[0], list):
+                *args, at = args[0][:2] if len(args[0]) > 1 else (None, None)
+                dropped = isinstance(at, int | float) and visit.overtaken(slider, at)
+            made = None if dropped else plain(visit.session, *args)
             if made is None:
                 return gr.skip()
             visit.session = made[0]
@@ -226,17 +238,18 @@ class Page:
     def field(self, field, value: Callable[[Session], Any], change: Callable) -> None:
         """`field` shows value(session); with what a visitor enters the session becomes change(session, entered)."""
         self.follow(field, value)
-        self.on(field.input, change, field)
+        each = {"slider": field} if isinstance(field, gr.Slider) else {"trigger_mode": "multiple"}
+        self.on(field.input, change, field, **each)
 
     def live(self, slider: gr.Slider, tick: Callable, *shown) -> None:
         """While `slider` moves, nothing but `shown` follows: tick(session, value) -> (session, *what they show)."""
-        inputs, outputs = [self.visit, slider], [self.visit, *shown]
-        slider.input(changing(tick), inputs, outputs, queue=False, trigger_mode="always_last", **QUIET)
+        options = {"queue": False, "trigger_mode": "always_last", "js": entered(slider)} | QUIET
+        slider.input(changing(tick, slider=slider.elem_id), [self.visit, slider], [self.visit, *shown], **options)
 
     def on(self, event, change: Callable, *inputs, **options) -> None:
         """When `event` happens, the session becomes change(session, *inputs).
 
-        options: gradio's, and `changing`'s work.
+        options: gradio's, `changing`'s work, and slider: the one whose event this is.
         """
         self._events.append((event, change, list(inputs), options))
 
@@ -326,7 +339,9 @@ class Page:
         # of the click which ran, so that those are "multiple": each counts, one after the other
         has_data = any(p.annotation is gr.EventData for p in inspect.signature(change).parameters.values())
         options = {"trigger_mode": "multiple" if has_data else "always_last", "concurrency_limit": 1} | options
-        handler = changing(first, options.pop("work", None))
+        if slider := options.pop("slider", None):
+            options["js"] = entered(slider)
+        handler = changing(first, options.pop("work", None), slider and slider.elem_id)
         done = event(handler, inputs, [self.visit, *[f.component for f in self._now]], **QUIET, **options)
 
         if len(inputs) > 1:  # more than the visit: fields, which may hold something wrong now
@@ -338,6 +353,11 @@ class Page:
         # of clicks that come while this runs the last one counts; without "always_last" gradio drops it
         outputs = [f.component for f in self._later]
         done.success(reading(show_later), self.visit, outputs, trigger_mode="always_last", **QUIET)
+
+
+def entered(slider: gr.Slider) -> str:
+    """A script: what a visitor entered last, and when, in place of what the slider says."""
+    return f"(visit, value) => window.entered('{slider.elem_id}', visit, value)"
 
 
 def open_page(session: Session, request: gr.Request) -> Session:
@@ -360,12 +380,14 @@ def sent(event: gr.EventData, name: str) -> Any:
 
 
 def clicked(event: gr.EventData, what: str, choices: Sequence[T], of: str | None = None) -> T | None:
-    """The choice that the tile clicked stands for; None for a tile of other Tiles than those that are there now (`of`).
+    """The choice that the tile clicked stands for; None for a tile of other Tiles than those that are there now (`of`),
+    and a word to the visitor, who saw no others yet.
 
     Raises: ValueError if there is no such tile.
     """
     index = sent(event, "index")
     if sent(event, "of") not in (None, of):
+        gr.Info("What is offered here has just changed; choose again.", title="Not yet")
         return None
     if type(index) is not int or not 0 <= index < len(choices):
         raise ValueError(f"{what} is {index!r:.20}; {len(choices)} are offered here.")

@@ -49,7 +49,7 @@ def choose_off(session: Session, evt: gr.EventData) -> Session | None:
 def hint_words(session: Session) -> str:
     if session.region() is None:
         return NOTHING
-    more = " If the object reaches further, Shift-click its other parts too, or paint over all of it."
+    more = " If the object reaches further, press “Several” and click its other parts too, or paint over all of it."
     return f"Chosen: {view.region_words(session, view.look(session, 0))}.{more if session.region().parts else ''}"
 
 

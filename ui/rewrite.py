@@ -23,7 +23,7 @@ class Rewriting:
 
 
 def rewrite_tab(page: Page) -> None:
-    hint("Wherever the picture shows the left look, let it show the right one.")
+    hint("Wherever the picture shows the first look, let it show the second.")
     with gr.Row(equal_height=False):
         for role, (title, choose) in ROLES.items():
             with gr.Column(min_width=240):
