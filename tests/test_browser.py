@@ -182,6 +182,7 @@ def test_keyboard_alone(visit):
         expect(page.locator("#looks button").nth(at)).to_be_focused()
     page.keyboard.press("Enter")
     expect(rows(page)).to_have_count(2)
+    expect(page.locator("#strength input[type=range]")).to_be_enabled()
     tab_to("#strength input[type=range]")
     page.keyboard.press("Home")
     expect(rows(page).nth(1)).to_contain_text(re.compile(r", -\d"))

@@ -125,6 +125,7 @@ def test_own_parts_are_learned_named_and_taken_to_another_visit(visit, tmp_path)
     page = visit()
     fit_quickly(page)
     expect(page.locator("#using input")).to_have_value(re.compile("learned from 32 pictures"))
+    expect(page.locator("#looks p")).to_be_visible()  # the looks of the part before are gone
     tick(page.get_by_role("checkbox", name="part 2", exact=True))
     page.locator("#looks button").first.click()
     expect(rows(page).nth(1)).to_contain_text("part 2")
