@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from .browser import PIXELS_JS, click_part, no_pointer, pixels, ready, rows, serious, unfold
+from .browser import PIXELS_JS, click_part, no_pointer, pixels, rows, serious, unfold
 
 pytestmark = pytest.mark.browser
 
@@ -219,8 +219,7 @@ def test_the_address_follows_the_slider_however_it_is_moved(visit):
     page.mouse.up()
     page.wait_for_function(f"location.search !== '{before}'")
     there = rows(page).first.inner_text()
-    page.reload()
-    expect(rows(ready(page)).first).to_have_text(there)
+    expect(rows(visit(page.evaluate("location.search"))).first).to_have_text(there)
 
 
 def test_of_drags_on_a_slow_line_the_last_one_stays(visit):
