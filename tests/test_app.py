@@ -122,17 +122,20 @@ def test_of_a_work_s_result_and_its_cancel_button_the_first_one_counts(start):
 
 
 def test_a_move_of_a_slider_that_was_overtaken_changes_nothing(start):
-    handler = page.changing(
-        lambda session, seed: (session.go_to(page.number("Seed", seed, 0, 99, whole=True)),), slider="seed"
-    )
+    def go(session, *seed):
+        return (session.go_to(page.number("Seed", *seed, 0, 99, whole=True)),) if seed else None
+
+    handler = page.changing(go, slider="seed")
     visit = page.Visit()
     visit.session = start
-    for sent, seed in (([3, 10.0], 3), ([4, 20.0], 4), ([5, 15.0], 4), ([6, 20.0], 6), (7, 7), ([8, "x"], 8)):
+    for sent, seed in (([3, 10.0], 3), ([4, 20.0], 4), ([5, 15.0], 4), ([6, 20.0], 4), (7, 7), ([8, "x"], 8)):
         handler(visit, sent)
         assert visit.session.recipe.seed == seed
-    for wrong in ([], [1], [None, 30.0], [[1], 40.0], [math.nan, math.nan], None):
+    for wrong in ([], [1], [None, 30.0], [[1], 40.0], [math.nan, 45.0], None):
         with pytest.raises(gr.Error, match="Seed"):
             handler(visit, wrong)
+    handler(visit, [9, math.nan])
+    assert visit.session.recipe.seed == 8
     handler(visit, [9, 50.0])
     assert visit.session.recipe.seed == 9
     page.changing(lambda session, x: (session,), slider="another")(visit, [0, 1.0])  # each has its own order

@@ -72,7 +72,7 @@ def test_a_named_edit_has_one_strength_and_a_second_click_takes_it_away(visit):
     expect(rows(page).nth(1)).to_contain_text("× 2.0")
     expect(page.locator("#picture canvas")).not_to_have_attribute("data-frames", before)
     handle.press("Home")
-    expect(rows(page).nth(1)).to_contain_text("× 0.0")
+    expect(rows(page).nth(1)).to_contain_text("× 0.0")  # and with what comes after the keys it is not another's
     other = page.locator("#named .tiles button").nth(4)
     other.click()  # they add up
     expect(rows(page)).to_have_count(3)

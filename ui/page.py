@@ -104,11 +104,12 @@ class Visit:
         self.in_hand.discard(work)
         return first
 
-    def overtaken(self, slider: str, at: float) -> bool:
-        """Whether this move of a slider comes after a later one did; under the lock."""
-        known = self.entered.get(slider, at)
-        self.entered[slider] = max(known, at)
-        return at < known
+    def is_new(self, slider: str, at: float) -> bool:
+        """Whether this move of a slider has not come before, nor a later one; under the lock."""
+        new = at > self.entered.get(slider, -1.0)
+        if new:
+            self.entered[slider] = at
+        return new
 
 
 def with_session(function: Callable) -> Callable:
@@ -125,7 +126,8 @@ def changing(function: Callable, work: str | None = None, slider: str | None = N
     """function(session, *inputs) -> (session, *values), or None where nothing changes, as an event's handler.
 
     work: whose result this takes in; nothing changes where that was cancelled. slider: whose moves these are; what the
-    browser sends is [value, when] (page.js), and a move that was overtaken changes nothing.
+    browser sends is [value, when] (page.js). For a move that was overtaken, or came before (a tick, and then perhaps
+    another edit in hand), it is function(session) alone.
     """
     plain = plainly(with_session(function))
 
@@ -136,7 +138,7 @@ def changing(function: Callable, work: str | None = None, slider: str | None = N
             dropped = work is not None and not visit.take(work)
             if slider and isinstance(args[0], list):
                 *args, at = args[0][:2] if len(args[0]) > 1 else (None, None)
-                dropped = isinstance(at, int | float) and visit.overtaken(slider, at)
+                args = args if not isinstance(at, int | float) or visit.is_new(slider, at) else []
             made = None if dropped else plain(visit.session, *args)
             if made is None:
                 return gr.skip()
@@ -243,8 +245,13 @@ class Page:
 
     def live(self, slider: gr.Slider, tick: Callable, *shown) -> None:
         """While `slider` moves, nothing but `shown` follows: tick(session, value) -> (session, *what they show)."""
+
+        @functools.wraps(tick)
+        def moved(session: Session, *value):
+            return tick(session, *value) if value else None
+
         options = {"queue": False, "trigger_mode": "always_last", "js": entered(slider)} | QUIET
-        slider.input(changing(tick, slider=slider.elem_id), [self.visit, slider], [self.visit, *shown], **options)
+        slider.input(changing(moved, slider=slider.elem_id), [self.visit, slider], [self.visit, *shown], **options)
 
     def on(self, event, change: Callable, *inputs, **options) -> None:
         """When `event` happens, the session becomes change(session, *inputs).
@@ -330,16 +337,18 @@ class Page:
             failure(reading(show_now), self.visit, [f.component for f in self._now], **QUIET)
 
     def _connect(self, event, change: Callable, inputs: list, options: dict) -> None:
+        slider = options.pop("slider", None)
+
         @functools.wraps(change)
-        def first(*args):
-            session = change(*args)
+        def first(session: Session, *given):
+            session = change(session, *given) if given or not slider else session
             return session and (session, *(f.shown(session) for f in self._now))
 
         # "always_last": while one runs, the latest waits, and reads its fields then; a click's own data would be that
         # of the click which ran, so that those are "multiple": each counts, one after the other
         has_data = any(p.annotation is gr.EventData for p in inspect.signature(change).parameters.values())
         options = {"trigger_mode": "multiple" if has_data else "always_last", "concurrency_limit": 1} | options
-        if slider := options.pop("slider", None):
+        if slider:
             options["js"] = entered(slider)
         handler = changing(first, options.pop("work", None), slider and slider.elem_id)
         done = event(handler, inputs, [self.visit, *[f.component for f in self._now]], **QUIET, **options)
