@@ -102,6 +102,7 @@ def test_nothing_kept_is_a_mistake_in_one_sentence_and_the_tab_reads_well(visit)
     page = open_masks(visit, viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True)
     assert page.evaluate("document.documentElement.scrollWidth") == 390
     tick(page.get_by_role("radio", name="It", exact=True))
+    expect(page.locator("#mask-view")).to_contain_text("Only background")  # its answer begins the threshold anew
     page.locator("#mask-offset input[type=range]").press("End")
     expect(page.locator("#mask-words p")).to_contain_text(re.compile("^0%"))
     page.get_by_role("button", name="Edit inside the mask").click()
