@@ -1,4 +1,4 @@
-"""Files from and to the Hub, and from plain addresses: takes and returns paths. Nothing else imports huggingface_hub.
+"""Files from and to the Hub, and from plain addresses: takes and returns paths. Only here is huggingface_hub used.
 
 Files of the Hub lie in the Hub's own cache (HF_HOME), where its client and every other program finds them; those of
 plain addresses in the user's folder. The client of huggingface_hub 2 begins a broken download again from nothing and
@@ -6,7 +6,6 @@ speaks up every 10 MB, so it is asked for the file's hash, its place and the ans
 where it would have put them; it then finds them there.
 """
 
-import errno
 import hashlib
 import os
 import platform
@@ -27,8 +26,10 @@ from huggingface_hub import constants, errors
 from huggingface_hub.file_download import repo_folder_name
 from huggingface_hub.utils import WeakFileLock, build_hf_headers, get_session, hf_raise_for_status
 
-from .factorization import Cancelled, Progress
-from .generators.registry import HubFile, Source, UrlFile
+from ..factorization import Cancelled, Progress
+from ..generators.registry import HubFile, Source, UrlFile
+from .faults import HubError, disk_setting, explain, explained, is_of_the_disk, megabytes, name_of, status_of
+from .faults import address as address
 
 PIECE = 2**18  # bytes
 TRIES = 5  # of a transfer that breaks off; one that brought a megabyte counts anew
@@ -36,14 +37,6 @@ PAUSE = 1.0  # seconds before the next of them
 MINUTES = 10  # between two commits of a folder that is kept
 LONGEST_TEXT = 2**20  # bytes of a text file that is read from a repository
 Report = Callable[[Progress], bool | None]
-
-
-class HubError(ValueError):
-    """A file could not be had or given: one sentence with the next step, and the kind of fault in a word."""
-
-    def __init__(self, kind: str, sentence: str):
-        super().__init__(sentence)
-        self.kind = kind
 
 
 def user_folder() -> Path:
@@ -134,7 +127,7 @@ def _fetch(source: HubFile | UrlFile, report: Report | None) -> Path:
 def _fetch_hub(source: HubFile, tell: Callable[[int, int], None]) -> Path:
     where = {"repo_type": source.repo_type, "revision": source.revision}
     what = {"repo": source.repo, "file": source.filename, **where}
-    with _explained(**what):
+    with explained(**what):
         address = client.hf_hub_url(source.repo, source.filename, **where)
         about = client.get_hf_file_metadata(address)
     if about.commit_hash is None or not re.fullmatch(r"[\w-]{1,128}", about.etag or ""):  # it becomes a file's name
@@ -156,14 +149,14 @@ def _fetch_hub(source: HubFile, tell: Callable[[int, int], None]) -> Path:
     size = about.size if source.size is None else source.size
     _receive(stream, blob, cache / ".locks" / folder / f"{about.etag}.lock", size, about.etag if large else None, tell,
              what)  # fmt: skip
-    with _explained(**what):
+    with explained(**what):
         return Path(client.hf_hub_download(source.repo, source.filename, **where))
 
 
 def _fetch_url(source: UrlFile, tell: Callable[[int, int], None]) -> Path:
     what = {"repo": urllib.parse.urlsplit(source.url).netloc, "file": source.filename, "url": source.url}
     if constants.is_offline_mode():
-        _explain(errors.OfflineModeIsEnabled(), **what)
+        explain(errors.OfflineModeIsEnabled(), **what)
     target = _place(source)
     mark = target.with_name(f"{source.filename}.etag")  # which version of the file the part is of
 
@@ -222,10 +215,10 @@ def _receive(stream, target: Path, lock: Path, size: int | None, sha256: str | N
             except (Cancelled, HubError):
                 raise
             except Exception as error:
-                if _status(error) == 416:
+                if status_of(error) == 416:
                     part.unlink(missing_ok=True)  # what is here is no beginning of what is there
                 tries = TRIES if arrived() - before >= 2**20 else tries - 1
-                if not tries or _status(error) not in (None, 416) or _is_of_the_disk(error):
+                if not tries or status_of(error) not in (None, 416) or is_of_the_disk(error):
                     raise
             time.sleep(PAUSE)
             before = arrived()
@@ -250,18 +243,18 @@ def _receive(stream, target: Path, lock: Path, size: int | None, sha256: str | N
     except (Cancelled, HubError):
         raise
     except Exception as error:
-        _explain(error, **what, arrived=arrived(), size=size)
+        explain(error, **what, arrived=arrived(), size=size)
 
 
 def _check_room(folder: Path, needed: int, what: dict) -> None:
     free = shutil.disk_usage(folder).free
     if needed > free:
-        raise HubError("disk", f"{_name(**what)} needs {_megabytes(needed)} and the disk has {_megabytes(free)} left; "
-                               f"free some, or set {_disk(what)} to a folder on another disk.")  # fmt: skip
+        raise HubError("disk", f"{name_of(**what)} needs {megabytes(needed)} and the disk has {megabytes(free)} left; "
+                               f"free some, or set {disk_setting(what)} to a folder on another disk.")  # fmt: skip
 
 
 def _refuse_other(what: dict) -> NoReturn:
-    raise HubError("corrupt", f"{_name(**what)} is another file now than the one listed; choose another generator.")
+    raise HubError("corrupt", f"{name_of(**what)} is another file now than the one listed; choose another generator.")
 
 
 def _check_whole(part: Path, size: int | None, sha256: str | None, what: dict) -> None:
@@ -275,105 +268,10 @@ def _check_whole(part: Path, size: int | None, sha256: str | None, what: dict) -
             fault = f"its SHA-256 is {digest[:12]}… instead of {sha256[:12]}…"
     if fault:
         part.unlink()
-        raise HubError("corrupt", f"{_name(**what)} arrived damaged ({fault}) and was thrown away; try again.")
-
-
-# ---- sentences ----
-
-
-def _name(repo: str, file: str = "", **_) -> str:
-    return f"{file} of {repo}" if file else repo
-
-
-def _megabytes(count: int) -> str:
-    return f"{count / 1e6:.0f} MB" if count >= 10_000_000 else f"{count / 1e6:.3g} MB"
-
-
-def _disk(what: dict) -> str:
-    return "PANDA_HOME" if "url" in what else "HF_HOME"
-
-
-def _status(error: BaseException) -> int | None:
-    if isinstance(error, errors.HfHubHTTPError):
-        return error.response.status_code
-    return error.code if isinstance(error, urllib.error.HTTPError) else None
-
-
-def _is_of_the_disk(error: BaseException) -> bool:
-    return isinstance(error, OSError) and error.errno in (
-        errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ENOTDIR
-    )  # fmt: skip
-
-
-def _explain(
-    error: BaseException, repo: str, file: str = "", revision: str = "main", url: str = "", repo_type: str = "model",
-    writing: bool = False, signed: bool = False, arrived: int = 0, size: int | None = None,
-) -> NoReturn:  # fmt: skip
-    """Raise the fault as a HubError whose sentence says what to do."""
-    what, status = _name(repo, file), _status(error)
-    host = urllib.parse.urlsplit(url or constants.ENDPOINT).netloc
-    remedy = f"set HF_TOKEN to a token that may {'write to' if writing else 'read'} it"
-    if signed:  # a visitor of the page
-        remedy = "sign in again" if status == 401 else "choose a repository of yours that was made here, or a new name"
-    if isinstance(error, errors.OfflineModeIsEnabled):
-        kind, text = "offline", f"{what} is not on this machine and HF_HUB_OFFLINE is set; unset it to download."
-    elif isinstance(error, errors.GatedRepoError) and not signed:
-        kind = "gated"
-        page = address(repo, repo_type)
-        text = f"{repo} is gated; accept its terms at {page}, then set HF_TOKEN to a token of that account."
-    elif isinstance(error, errors.RepositoryNotFoundError) and not (writing and status == 401):
-        kind = "missing"
-        text = f"The Hub has no repository {repo}, or it is private; check the name, or {remedy}."
-    elif isinstance(error, errors.RevisionNotFoundError):
-        kind, text = "missing", f"{repo} has no revision {revision}; check its name, or use main."
-    elif status in (404, 410):
-        place = host if url else repo
-        kind, text = "missing", f"{place} has no file {file} ({status}); check its name, or choose another generator."
-    elif url and status in (401, 403):
-        kind, text = "refused", f"{host} does not hand out {file} ({status}); choose another generator."
-    elif status == 401 or isinstance(error, errors.LocalTokenNotFoundError):
-        kind, text = "refused", f"{host} refuses the token, or wants one, for {repo}; {remedy}."
-    elif status == 403:
-        kind, text = "refused", f"{host} does not allow this for {repo} (403); {remedy}."
-    elif status == 429:
-        headers = error.response.headers if isinstance(error, errors.HfHubHTTPError) else error.headers
-        after = headers.get("Retry-After") or ""
-        later = f"in {after} seconds" if after.isdecimal() else "in a few minutes"
-        kind, text = "rate-limited", f"{host} takes no more requests from here for now (429); try again {later}."
-    elif status is not None:
-        kind, text = "server", f"{host} has a fault of its own ({status}); try again in a few minutes."
-    elif isinstance(error, errors.HFValidationError):
-        kind, text = "missing", f"{repo[:100]!r} is not the name of a repository; it must be owner/name."
-    elif _is_of_the_disk(error):
-        kind, place = "disk", _disk({"url": url} if url else {})
-        text = f"{what} could not be written ({error.strerror}); free some disk, or set {place} to another folder."
-    elif arrived:
-        kind, of = "truncated", f" of {_megabytes(size)}" if size else ""
-        text = f"The connection broke after {_megabytes(arrived)}{of} of {what}; what came is kept, so try again."
-    else:
-        kind, text = "network", f"{host} cannot be reached; check the network, and HF_ENDPOINT or a proxy if set."
-    raise HubError(kind, text) from error
-
-
-@contextmanager
-def _explained(**what: Any) -> Iterator[None]:
-    """Every fault becomes a HubError; what: as for `_explain`."""
-    try:
-        yield
-    except HubError:
-        raise
-    except RuntimeError as error:  # an LFS upload hides its fault in another
-        _explain(error.__cause__ or error, **what)
-    except Exception as error:
-        _explain(error, **what)
+        raise HubError("corrupt", f"{name_of(**what)} arrived damaged ({fault}) and was thrown away; try again.")
 
 
 # ---- what is there, and from here to there ----
-
-
-def address(repo: str, repo_type: str = "model") -> str:
-    """Where people look at a repository."""
-    return f"{constants.ENDPOINT}/{constants.REPO_TYPES_URL_PREFIXES.get(repo_type, '')}{repo}"
 
 
 def list_files(repo: str, revision: str = "main", repo_type: str = "model") -> list[str]:
@@ -386,11 +284,11 @@ def list_files(repo: str, revision: str = "main", repo_type: str = "model") -> l
         about = client.HfApi().repo_info(repo, revision=revision, repo_type=repo_type, timeout=10)
         return [file.rfilename for file in about.siblings or ()]
     except Exception as error:
-        if _status(error) is None:  # no network
+        if status_of(error) is None:  # no network
             with suppress(errors.LocalEntryNotFoundError):
                 here = client.snapshot_download(repo, revision=revision, repo_type=repo_type, local_files_only=True)
                 return [path.relative_to(here).as_posix() for path in Path(here).rglob("*") if path.is_file()]
-        _explain(error, repo, revision=revision, repo_type=repo_type)
+        explain(error, repo, revision=revision, repo_type=repo_type)
 
 
 def check_name(repo: str, what: str = "repository") -> None:
@@ -407,7 +305,7 @@ def read_text(repo: str, path: str, token: str | None = None) -> str | None:
     Raises: HubError.
     """
     missing, text = (errors.RemoteEntryNotFoundError, errors.RepositoryNotFoundError), b""
-    with _explained(repo=repo, file=path, signed=token is not None), suppress(*missing):
+    with explained(repo=repo, file=path, signed=token is not None), suppress(*missing):
         address = client.hf_hub_url(repo, path)
         client.get_hf_file_metadata(address, token=token)  # says at once what is wrong
         headers, limit = build_hf_headers(token=token), constants.HF_HUB_DOWNLOAD_TIMEOUT
@@ -416,7 +314,7 @@ def read_text(repo: str, path: str, token: str | None = None) -> str | None:
             for piece in answer.iter_bytes():
                 text += piece
                 if len(text) > LONGEST_TEXT:
-                    most = _megabytes(LONGEST_TEXT)
+                    most = megabytes(LONGEST_TEXT)
                     raise HubError("corrupt", f"{path} of {repo} has over {most}; shorten it, or choose another name.")
         return text.decode()
 
@@ -441,7 +339,7 @@ def upload(
     operations = [client.CommitOperationAdd(path, data if isinstance(data, bytes) else str(data))
                   for path, data in files.items()]  # fmt: skip
     operations += [client.CommitOperationDelete(path) for path in gone]
-    with _explained(repo=repo, repo_type=repo_type, writing=True, signed=token is not None):
+    with explained(repo=repo, repo_type=repo_type, writing=True, signed=token is not None):
         api.create_repo(repo, repo_type=repo_type, exist_ok=True, **create)
         return api.create_commit(repo, operations, commit_message=message, repo_type=repo_type).commit_url
 
@@ -452,7 +350,7 @@ def keep_folder(repo: str, folder: Path) -> client.CommitScheduler:
     Raises: HubError.
     """
     what = {"repo_type": "dataset", "private": True}
-    with _explained(repo=repo, repo_type="dataset", writing=True):
+    with explained(repo=repo, repo_type="dataset", writing=True):
         client.HfApi().create_repo(repo, exist_ok=True, **what)
         client.snapshot_download(repo, repo_type="dataset", allow_patterns=f"{folder.name}/*.json",
                                  local_dir=folder.parent)  # fmt: skip
@@ -464,5 +362,5 @@ def keep_folder(repo: str, folder: Path) -> client.CommitScheduler:
 def delete_file(repo: str, path: str, repo_type: str = "dataset") -> None:
     """Take a file out of a repository, if it is there. Raises: HubError."""
     missing = suppress(errors.RemoteEntryNotFoundError)
-    with _explained(repo=repo, file=path, repo_type=repo_type, writing=True), missing:
+    with explained(repo=repo, file=path, repo_type=repo_type, writing=True), missing:
         client.HfApi().delete_file(path, repo, repo_type=repo_type)
