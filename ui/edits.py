@@ -18,9 +18,8 @@ def edits_panel(page: Page, picture: Picture, words: gr.HTML) -> None:
     gr.HTML(heading("Your edits"))
     edits = Edits(elem_id="edits")
     with gr.Row(elem_classes="actions"):
-        each = {"trigger_mode": "multiple"}  # two quick presses are two steps
-        undo = page.button("Undo", Session.undo, when=lambda s: s.past, min_width=72, elem_id="undo", **each)
-        page.button("Redo", Session.redo, when=lambda s: s.future, min_width=72, elem_id="redo", **each)
+        undo = page.button("Undo", Session.undo, when=lambda s: s.past, each=True, min_width=72, elem_id="undo")
+        page.button("Redo", Session.redo, when=lambda s: s.future, each=True, min_width=72, elem_id="redo")
         page.button("Reset", Session.reset, when=lambda s: s.recipe.edits, min_width=72, elem_id="reset")
 
     page.follow(strength, slider)

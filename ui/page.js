@@ -2,7 +2,8 @@
 () => {
   // What a visitor entered last with each slider, and when. A late answer may write an older value over it, so events
   // are sent with this.
-  const last = {}, slider = e => e.target.matches && e.target.matches('input') && e.target.closest('.block[id]');
+  const last = {}, FIELDS = 'input[type=range], input[type=number]';
+  const slider = e => e.target.matches?.(FIELDS) && e.target.closest('.block[id]');
   for (const kind of ['focusin', 'pointerdown', 'input']) document.addEventListener(kind, e => {
     if (slider(e)) last[slider(e).id] = [e.target.value === '' ? null : Number(e.target.value), performance.now()];
   }, true);

@@ -229,12 +229,15 @@ class Page:
         return tiles
 
     def button(self, words: str, change: Callable, *inputs, when: Callable[[Session], Any] | None = None,
-               trigger_mode: str = "always_last", **more) -> gr.Button:  # fmt: skip
-        """A button: the session becomes change(session, *inputs); it can be pressed where when(session) is true."""
+               each: bool = False, **more) -> gr.Button:  # fmt: skip
+        """A button: the session becomes change(session, *inputs); it can be pressed where when(session) is true.
+
+        each: of quick presses each counts.
+        """
         button = gr.Button(words, size="sm", **more)
         if when:
             self.follow(button, lambda s: gr.Button(interactive=bool(when(s))))
-        self.on(button.click, change, *inputs, trigger_mode=trigger_mode)
+        self.on(button.click, change, *inputs, **({"trigger_mode": "multiple"} if each else {}))
         return button
 
     def field(self, field, value: Callable[[Session], Any], change: Callable) -> None:
