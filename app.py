@@ -13,10 +13,10 @@ import gradio as gr
 import PIL.Image
 from starlette.middleware import Middleware
 
-from panda_core.allocator import keep_freed_memory
 from panda_core.door import Door, device, log, memory_mb
 from panda_core.images import read_recipe_json
 from panda_core.recipes import Edit, Region, parse_recipe
+from panda_core.runtime.allocator import keep_freed_memory
 from ui import bundle, view
 from ui.edit import edit_tab
 from ui.edits import edits_panel

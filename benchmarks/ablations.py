@@ -19,13 +19,19 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from benchmarks import released, targets, timing
-from panda_core.catalogue import batch_for, feature_source
-from panda_core.editing import add_appearance
-from panda_core.factorization import appearance_matrix, explained_energy, leading_eigenvectors, match_parts, solve_parts
 from panda_core.factors import fix_signs, scale_parts
+from panda_core.fitting import batch_for, feature_source
 from panda_core.images import PALETTE, heat_map, overlay_parts, to_pil
-from panda_core.saliency import find_background, saliency
-from panda_core.solver import Dense, minimise_parts, parts_gradient
+from panda_core.method.editing import add_appearance
+from panda_core.method.factorization import (
+    appearance_matrix,
+    explained_energy,
+    leading_eigenvectors,
+    match_parts,
+    solve_parts,
+)
+from panda_core.method.saliency import find_background, saliency
+from panda_core.method.solver import Dense, minimise_parts, parts_gradient
 
 TILE = 96  # pixels
 

@@ -16,9 +16,10 @@ import torch
 from torch import Tensor
 
 from benchmarks import released, targets, timing
-from panda_core.catalogue import batch_for, feature_source
-from panda_core.factorization import Fit, Progress, fit
+from panda_core.fitting import batch_for, feature_source
 from panda_core.generators.split import SplitGenerator
+from panda_core.method.factorization import Fit, fit
+from panda_core.progress import Progress
 
 HELD_OUT = 10**5  # first of the samples that no fit sees
 NETWORKS = {"b": ("stylegan2-1024", (5, 7)), "c": ("biggan-deep-128", (7,))}

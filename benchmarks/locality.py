@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from benchmarks import targets, timing
 from benchmarks.evaluation import mask_iou, outside_inside_ratios
 from panda_core.catalogue import Catalogue
-from panda_core.editing import add_appearance
-from panda_core.saliency import find_background, saliency, saliency_mask
+from panda_core.method.editing import add_appearance
+from panda_core.method.saliency import find_background, saliency, saliency_mask
 from tools.portraits import PARTS, portraits_of_seeds
 
 

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 
 from benchmarks import targets, timing
-from panda_core.catalogue import Catalogue, batch_for, fit_layer
+from panda_core.catalogue import Catalogue
+from panda_core.fitting import batch_for, fit_layer
 from panda_core.ranking import RankingIndex, Table
 
 

@@ -19,11 +19,11 @@ import torch
 import torch.nn.functional as F
 
 from benchmarks import timing
-from panda_core.catalogue import feature_source
+from panda_core.fitting import feature_source
 from panda_core.generators.split import Latents
+from panda_core.method.saliency import border_scores
 from panda_core.recipes import Edit, Mask, Recipe, Region
 from panda_core.rendering import Renderer
-from panda_core.saliency import border_scores
 from tools.find_presets import Wish, latents_for
 
 NAME = "portraits"

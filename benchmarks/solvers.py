@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from benchmarks import targets, timing
-from panda_core.catalogue import batch_for, feature_source
-from panda_core.moments import SpatialMoments
-from panda_core.solver import _best_scale, _trace, minimise_parts, parts_gradient, parts_objective
+from panda_core.fitting import batch_for, feature_source
+from panda_core.method.moments import SpatialMoments
+from panda_core.method.solver import _best_scale, _trace, minimise_parts, parts_gradient, parts_objective
 
 # A solver yields (P, products with W so far) from W [S, S] and a start [S, R], for ever.
 Solver = Callable[[Tensor, Tensor], Iterator[tuple[Tensor, int]]]

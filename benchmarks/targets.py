@@ -6,11 +6,11 @@ from pathlib import Path
 import torch
 
 from benchmarks.tail_families import NETWORKS
-from panda_core.allocator import keep_freed_memory
 from panda_core.catalogue import Catalogue, Loaded
-from panda_core.checkpoints import load_generator
+from panda_core.checkpoints.load import load_generator
 from panda_core.generators.split import weights_hash
 from panda_core.generators.stylegan2 import StyleGAN2
+from panda_core.runtime.allocator import keep_freed_memory
 
 STAND_INS = {  # random weights of these shapes; the seed of the weights is 0
     "portraits-shape": lambda: StyleGAN2((192, 192, 128, 64, 32, 16), z_dim=64, w_dim=128, mapping_layers=4),

@@ -5,19 +5,19 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from . import deploy
-from .allocator import keep_freed_memory
-from .catalogue import Catalogue, fit_layer
-from .checkpoints import convert
-from .factorization import Progress
+from .catalogue import Catalogue
+from .checkpoints.load import convert
+from .fitting import fit_layer
 from .generators.registry import GENERATORS
-from .hub import upload, user_folder
+from .hub import deploy, upload, user_folder
+from .hub.publishing import prepare
 from .images import png_bytes, read_recipe_json, to_pil
-from .publishing import prepare
+from .progress import Progress
 from .ranking import EVERYWHERE, RankingIndex
 from .recipes import decode_link, parse_recipe
 from .rendering import Renderer
-from .team import Team, join
+from .runtime.allocator import keep_freed_memory
+from .runtime.distributed import Team, join
 
 
 def list_generators(args: argparse.Namespace) -> None:

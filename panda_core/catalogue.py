@@ -2,93 +2,30 @@
 
 import hashlib
 import json
-import platform
 import re
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from . import hub, loading
-from .devices import in_batches
-from .factorization import Progress, fit
-from .factors import Factors, FactorsInfo, suggest_by_size
+from .checkpoints.authors_npy import info_of_pair, read_pair
+from .factors import Factors
+from .fitting import batch_for, feature_source, fit_id, fit_layer
 from .generators.registry import GENERATORS, GeneratorSpec, HubFile, PublishedPair
 from .generators.split import SplitGenerator
 from .hub import user_folder
 from .loading import Loaded
-from .published import info_of_pair, read_pair
+from .progress import Progress
 from .ranking import RankingIndex, Table
-from .recent import Recent
+from .runtime.lru import LRUCache
 
 MOST_MEMORY = 2**28  # bytes of factors kept, apart from those that ship with a generator
 MOST_DISK = 2**30  # bytes of visitors' own factors in the user's folder
-SAMPLE_SEEDS = 2**31  # samples of a fit take their seeds from here up, away from those that people choose
-SOLVER = "accelerated projected gradient, measured step, restarts"
 INDEXED = 64  # leading appearances that a ranking answers for
-
-
-def feature_source(
-    generator: SplitGenerator, layer: int, psi: float, class_index: int | None = None, seed: int | None = 0
-) -> Callable[[int, int], Tensor]:
-    """(first, count) -> Z of samples first ... first + count - 1 at a layer, [count, C, H, W]; the `draw` of a fit.
-
-    Sample i of `seed` has the picture seed 2³¹ + (seed · 10⁶ + i) mod 2³¹; with seed None it has i itself. Without a
-    class_index a generator with classes takes class i mod n_classes: all of them in turn.
-    """
-    generator.check_layer(layer)
-
-    def some(first: int, count: int) -> Tensor:
-        numbers = range(first, first + count)
-        seeds = numbers if seed is None else [SAMPLE_SEEDS + (seed * 10**6 + i) % 2**31 for i in numbers]
-        all_classes = generator.n_classes > 0 and class_index is None
-        latents = generator.sample(seeds, psi, 0 if all_classes else class_index)
-        if all_classes:
-            classes = torch.zeros_like(latents.classes)
-            classes[range(count), [i % generator.n_classes for i in numbers]] = 1.0
-            latents = replace(latents, classes=classes)
-        with torch.inference_mode():
-            return generator.head(latents, layer).features
-
-    return lambda first, count: in_batches(lambda done, n: some(first + done, n), count, max(count, 1))
-
-
-def batch_for(shape: tuple[int, int, int]) -> int:
-    """How many feature maps of this shape one batch takes: 1 to 32, at most 64 MB of float32."""
-    C, H, W = shape
-    return max(1, min(32, 2**26 // (4 * C * H * W)))
-
-
-def fit_layer(
-    name: str,
-    loaded: Loaded,
-    layer: int,
-    R_C: int | None = None,
-    R_S: int = 8,
-    samples: int | None = None,
-    seed: int = 0,
-    psi: float = 0.8,
-    class_index: int | None = None,
-    report: Callable[[Progress], bool | None] | None = None,
-) -> Factors:
-    """Learn the factors of one layer of a generator, from samples drawn for it. R_C None: as many as channels."""
-    generator = loaded.generator
-    draw = feature_source(generator, layer, psi, class_index, seed)
-    C, H, W = shape = generator.layers[layer]
-    frame = generator.frame(layer)
-    inside = None if frame == (0, 0, H, W) else frame
-    ranks = C if R_C is None else R_C, R_S
-    learned = fit(draw, *ranks, samples, seed, frame=inside, batch=batch_for(shape), report=report)
-    made_with = {"torch": torch.__version__, "safetensors": version("safetensors"), "python": platform.python_version()}
-    measured = {key: getattr(learned, key) for key in ("samples", "loss", "energy", "bound", "stability")}
-    info = FactorsInfo(name, loaded.weights, layer, H, W, class_index, psi, seed=seed, solver=SOLVER,
-                       versions=made_with, **measured)  # fmt: skip
-    tensors = (learned.appearances, learned.parts, learned.mean, learned.second_moment, learned.sigma)
-    return Factors(*(t.cpu() for t in tensors), suggest_by_size(learned.sigma).cpu(), info)
 
 
 class Catalogue:
@@ -112,7 +49,7 @@ class Catalogue:
         self._published: dict[str, dict[int, str]] = {}
         self._fitted: dict[tuple[str, Path, int], tuple[int, str]] = {}
         # what ships stays; the rest can be read or fitted again
-        self._factors = Recent(MOST_MEMORY, lambda key, f: 0 if key[1].startswith("bundled:") else f.nbytes, least=1)
+        self._factors = LRUCache(MOST_MEMORY, lambda key, f: 0 if key[1].startswith("bundled:") else f.nbytes, least=1)
 
     @property
     def home(self) -> Path:
@@ -331,10 +268,3 @@ class Catalogue:
                  for k in range(factors.parts.shape[1])]  # fmt: skip
         rows = [dict.fromkeys([*first, *row.tolist()]) for first, row in zip(named, factors.suggested)]
         return replace(factors, suggested=torch.tensor([list(row)[: factors.suggested.shape[1]] for row in rows]))
-
-
-def fit_id(factors: Factors) -> str:
-    """The id under which these factors can be fitted again: fit:<layer>,<R_C>,<R_S>,<N>,<seed>,<psi>,<class>."""
-    info, (R_C, R_S) = factors.info, factors.sigma.shape
-    cls = "all" if info.class_index is None else info.class_index
-    return f"fit:{info.layer},{R_C},{R_S},{info.samples},{info.seed},{info.psi:g},{cls}"

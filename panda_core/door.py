@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import torch
 
-from . import devices
+from .runtime import devices
 
 BURST, REFILL = 30.0, 1.0  # seconds of work that a visitor may ask for at once, and that come back every second
 FIRST = 1.0  # seconds that a request is taken to need until it is known; so nobody fills a queue of 64 alone

@@ -12,8 +12,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from .runtime.atomic_write import atomic_write
 from .shapes import check_shape
-from .whole import whole
 
 FORMAT = 1
 DEFAULT_REACH = 4.0  # units of strength
@@ -188,7 +188,7 @@ class Factors:
         """Write one safetensors file, whole or not at all."""
         tensors = {key: getattr(self, name).contiguous() for key, name in _TENSORS.items()}
         info = json.dumps(asdict(self.info), sort_keys=True, allow_nan=False)
-        with whole(path) as part:
+        with atomic_write(path) as part:
             safetensors.torch.save_file(tensors, part, {"format": str(FORMAT), "info": info})
 
     @classmethod

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from .recipes import Recipe, parse_recipe
-from .whole import whole
+from .runtime.atomic_write import atomic_write
 
 MOST = 500  # recipes; the oldest make room
 NAME = re.compile(r"\d{10}-[0-9a-f]{16}", re.ASCII)  # seconds since 1970, hash of the recipe
@@ -34,7 +34,7 @@ class Gallery:
         if there:
             return there[0]
         name = f"{int(time.time()):010}-{digest}"
-        with whole(self._path(name)) as part:
+        with atomic_write(self._path(name)) as part:
             part.write_bytes(data)
         for old in self.names()[self._most :]:
             self.delete(old)

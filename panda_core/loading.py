@@ -6,11 +6,12 @@ import threading
 from pathlib import Path
 from typing import NamedTuple
 
-from . import devices, hub
-from .checkpoints import load_generator
+from . import hub
+from .checkpoints.load import load_generator
 from .generators.registry import GENERATORS, GeneratorSpec, HubFile, LocalFile
 from .generators.split import SplitGenerator, weights_hash
-from .recent import Recent
+from .runtime import devices
+from .runtime.lru import LRUCache
 
 LIMIT = 4 * 10**9  # bytes of generators kept; PANDA_LOADED_GB sets another
 ENDINGS = (".safetensors", ".pt", ".pth", ".pkl", ".bin")  # of files that may be generators, most welcome first
@@ -96,7 +97,7 @@ class Loader:
 
     def __init__(self, limit: int | None = None):
         limit = limit or float(os.environ.get("PANDA_LOADED_GB", LIMIT / 1e9)) * 1e9
-        self._kept = Recent(limit, lambda name, loaded: loaded.nbytes, least=1)
+        self._kept = LRUCache(limit, lambda name, loaded: loaded.nbytes, least=1)
         self._turns: dict[str, threading.Lock] = {}  # one load of a name at a time; other names do not wait
 
     def load(self, spec: GeneratorSpec, report: hub.Report | None = None) -> Loaded:

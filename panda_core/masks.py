@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from .factorization import Progress
 from .images import mask_image, png_bytes, to_pil
+from .progress import Progress
 from .recipes import Recipe
 from .rendering import Renderer
 
@@ -48,7 +48,7 @@ class ConceptMask:
         return (above >= 0) != self.rest
 
 
-def parting(values: Tensor) -> float:
+def otsu_threshold(values: Tensor) -> float:
     """The threshold that parts values [n] into two groups which differ most from each other (Otsu 1979): n₀n₁(m₀ - m₁)²
     at its largest, halfway between the groups; of equal values that value."""
     ordered = values.flatten().double().sort().values

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .factorization import Cancelled, Progress
+from .progress import Cancelled, Progress
 from .shapes import check_shape
 
 FORMAT = 1

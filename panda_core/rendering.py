@@ -7,17 +7,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .catalogue import Catalogue, feature_source
-from .devices import in_batches
-from .editing import add_appearance, background_cells, combine_parts, cover_alphas, extend_from_frame
+from .catalogue import Catalogue
 from .factors import Factors, scale_parts
+from .fitting import feature_source
 from .generators.split import Cut, SplitGenerator
+from .method.editing import add_appearance, background_cells, combine_parts, cover_alphas, extend_from_frame
+from .method.refinement import refine_parts
+from .method.rewriting import rewrite_concept
+from .method.saliency import find_background, saliency
 from .presets import LOOKS
-from .recent import Recent
 from .recipes import Edit, Recipe, Region
-from .refinement import refine_parts
-from .rewriting import rewrite_concept
-from .saliency import find_background, saliency
+from .runtime.devices import in_batches
+from .runtime.lru import LRUCache
 
 SMALL = 128  # pixels; a picture up to this size is its own thumbnail
 
@@ -48,7 +49,7 @@ class Renderer:
 
     def __init__(self, catalogue: Catalogue | None = None, memory: int = 2**25, cached: int = 16):
         self.catalogue = Catalogue() if catalogue is None else catalogue
-        self._memory, self._cache, self._pictures = memory, Recent(cached), Recent(cached // 2)
+        self._memory, self._cache, self._pictures = memory, LRUCache(cached), LRUCache(cached // 2)
         self._backgrounds: dict[Hashable, tuple[int, int]] = {}
 
     def generator(self, recipe: Recipe) -> SplitGenerator:

@@ -2,7 +2,8 @@
 
 import torch
 
-from panda_core.catalogue import Catalogue, Loaded, fit_layer
+from panda_core.catalogue import Catalogue, Loaded
+from panda_core.fitting import fit_layer
 from panda_core.generators.split import weights_hash
 from panda_core.generators.stylegan2 import StyleGAN2
 from panda_core.recipes import Edit, Recipe, Region

@@ -2,11 +2,11 @@ import platform
 import subprocess
 import sys
 
-from panda_core.allocator import keep_freed_memory
+from panda_core.runtime.allocator import keep_freed_memory
 
 CHURN = """
 import resource, torch
-from panda_core.allocator import keep_freed_memory
+from panda_core.runtime.allocator import keep_freed_memory
 if {kept}: keep_freed_memory()
 for _ in range(8): torch.ones(2**24)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

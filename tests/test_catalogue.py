@@ -13,9 +13,10 @@ from PIL import Image
 from panda_core import __main__ as cli
 from panda_core import catalogue as catalogue_module
 from panda_core import hub, loading
-from panda_core.catalogue import Catalogue, batch_for, feature_source, fit_id, user_folder
-from panda_core.checkpoints import load_generator, save_generator
+from panda_core.catalogue import Catalogue, user_folder
+from panda_core.checkpoints.load import load_generator, save_generator
 from panda_core.factors import Factors
+from panda_core.fitting import batch_for, feature_source, fit_id
 from panda_core.generators import registry
 from panda_core.generators.split import weights_hash
 from panda_core.images import read_recipe_json

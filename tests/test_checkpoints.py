@@ -17,11 +17,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
-from panda_core.checkpoints import build, convert, load_generator, read_metadata, save_generator
+from panda_core.checkpoints.layouts import read_state
+from panda_core.checkpoints.load import build, convert, load_generator, read_metadata, save_generator
+from panda_core.checkpoints.unpickler import NVIDIA_ADMITTED
 from panda_core.generators.registry import FAMILIES
 from panda_core.generators.split import Latents, weights_hash
-from panda_core.layouts import read_state
-from panda_core.unpickling import NVIDIA_ADMITTED
 
 DATA = Path(__file__).parent / "data" / "parity"
 FIXTURES = {fixture["name"]: fixture for fixture in json.loads((DATA / "parity.json").read_text())["fixtures"]}
@@ -165,7 +165,7 @@ def test_the_filters_that_stylegan3_stores_are_the_ones_designed_here(file):
 def test_source_code_inside_a_pickle_is_never_run(tmp_path):
     tripwire = tmp_path / "tripwire"
     script = (
-        "import sys; from panda_core.checkpoints import load_generator\n"
+        "import sys; from panda_core.checkpoints.load import load_generator\n"
         "for file in sys.argv[1:]: load_generator(file)\n"
         "sys.exit(any(name.split('.')[0] in ('torch_utils', 'dnnlib', 'training') for name in sys.modules))"
     )
@@ -585,7 +585,7 @@ def test_hostile_files_take_no_memory_and_no_time(tmp_path):
     for i, data in enumerate(HOSTILE.values()):
         (tmp_path / f"{i:03}").write_bytes(data)
     script = (
-        "import resource, sys, time; from pathlib import Path; from panda_core.checkpoints import load_generator\n"
+        "import resource, sys, time; from pathlib import Path; from panda_core.checkpoints.load import load_generator\n"
         "used = int(Path('/proc/self/statm').read_text().split()[0]) * resource.getpagesize()\n"
         "resource.setrlimit(resource.RLIMIT_AS, (used + (1 << 30),) * 2)  # a gigabyte more than it has now\n"
         "for path in sorted(Path(sys.argv[1]).iterdir()):\n"

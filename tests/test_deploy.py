@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from panda_core import deploy
 from panda_core.__main__ import main
+from panda_core.hub import deploy
 from tests.hub_server import HubServer
 
 ROOT = Path(__file__).parents[1]

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from panda_core.editing import add_appearance, background_cells, combine_parts, cover_alphas, extend_from_frame
-from panda_core.rewriting import rewrite_concept
-from panda_core.saliency import find_background, saliency, saliency_mask
+from panda_core.method.editing import add_appearance, background_cells, combine_parts, cover_alphas, extend_from_frame
+from panda_core.method.rewriting import rewrite_concept
+from panda_core.method.saliency import find_background, saliency, saliency_mask
 
 
 def draw(seed):

@@ -6,9 +6,8 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from panda_core import moments
-from panda_core.factorization import (
-    Cancelled,
+from panda_core.method import moments
+from panda_core.method.factorization import (
     appearance_matrix,
     appearances_agree,
     explained_energy,
@@ -16,8 +15,10 @@ from panda_core.factorization import (
     leading_eigenvectors,
     match_parts,
 )
-from panda_core.moments import ChannelMoments, FeatureStore, SpatialMoments
-from panda_core.solver import minimise_parts, parts_gradient, parts_objective
+from panda_core.method.feature_store import FeatureStore
+from panda_core.method.moments import ChannelMoments, SpatialMoments
+from panda_core.method.solver import minimise_parts, parts_gradient, parts_objective
+from panda_core.progress import Cancelled
 from tests.helpers import random_features
 
 

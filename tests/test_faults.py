@@ -16,13 +16,16 @@ import pytest
 import safetensors.torch
 import torch
 
-from panda_core import checkpoints, devices, ranking, whole
+from panda_core import ranking
 from panda_core.catalogue import Catalogue
+from panda_core.checkpoints import load as checkpoints
 from panda_core.factors import Factors
 from panda_core.gallery import Gallery
 from panda_core.ranking import RankingIndex
 from panda_core.recipes import parse_recipe
 from panda_core.rendering import Renderer
+from panda_core.runtime import atomic_write as whole
+from panda_core.runtime import devices
 from tests.helpers import GENERATOR, LOADED, add_edit, fit_tiny, load_tiny, tiny_catalogue, tiny_recipe
 from tests.test_ranking import ABOUT, Pictures
 from ui import edits, page, view

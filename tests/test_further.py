@@ -13,8 +13,8 @@ import torch
 from PIL import Image
 
 import app
-from panda_core.factorization import Cancelled, Progress
 from panda_core.factors import Factors
+from panda_core.progress import Cancelled, Progress
 from panda_core.recipes import parse_recipe
 from ui import bundle, edit, edits, factors, further, named, page, region, view
 from ui.session import Session

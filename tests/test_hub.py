@@ -27,16 +27,17 @@ from PIL import Image
 from panda_core import __main__ as cli
 from panda_core import hub as hub_module
 from panda_core import loading
-from panda_core.catalogue import Catalogue, fit_id
-from panda_core.checkpoints import load_generator, save_generator
-from panda_core.factorization import Cancelled
+from panda_core.catalogue import Catalogue
+from panda_core.checkpoints.load import load_generator, save_generator
 from panda_core.factors import Factors
+from panda_core.fitting import fit_id
 from panda_core.generators import registry
 from panda_core.generators.registry import FAMILIES, GENERATORS, HubFile, LocalFile, UrlFile
 from panda_core.generators.split import weights_hash
 from panda_core.generators.stylegan2 import StyleGAN2
 from panda_core.generators.stylegan3 import plan_bands
 from panda_core.hub import HubError, download, find_local, list_files
+from panda_core.progress import Cancelled
 from panda_core.recipes import Recipe, encode_link, parse_recipe
 from tests.helpers import LOADED, fit_tiny
 from tests.hub_server import HubServer
@@ -779,13 +780,13 @@ def test_factors_of_strangers_are_not_asked_for_unless_allowed(hub, with_row, fa
 def test_without_factors_they_are_fitted_once_and_kept(hub, monkeypatch):
     (hub.home / "net.safetensors").write_bytes(tiny_bytes())
     name, seen = str(hub.home / "net.safetensors"), []
-    monkeypatch.setattr("panda_core.factorization.MOST_SAMPLES", 64)
+    monkeypatch.setattr("panda_core.method.factorization.MOST_SAMPLES", 64)
     catalogue = own()
     found = catalogue.ensure(name, 3, lambda step: seen.append(step.stage))
     assert {"sampling", "solving"} <= set(seen) and found.startswith("fit:3,")
     factors = catalogue.factors(name, found)
     assert factors.path(hub.home / "panda").is_file()
-    monkeypatch.setattr("panda_core.catalogue.fit", lambda *_, **__: pytest.fail("fitted again"))
+    monkeypatch.setattr("panda_core.fitting.fit", lambda *_, **__: pytest.fail("fitted again"))
     again = own()
     assert again.ensure(name, 3) == found == fit_id(factors)
     assert torch.equal(again.factors(name, found).parts, factors.parts)

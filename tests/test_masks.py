@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from panda_core.images import read_recipe_json, to_arrays
-from panda_core.masks import REACH, ConceptMask, parting, picture_masks, write_pairs
+from panda_core.masks import REACH, ConceptMask, otsu_threshold, picture_masks, write_pairs
 from panda_core.recipes import parse_recipe
 from panda_core.rendering import Renderer
 from tests.helpers import add_edit, tiny_catalogue, tiny_recipe
@@ -114,5 +114,5 @@ def test_values_are_parted_where_the_groups_differ_most(values, scale):
         return len(low) * len(high) * float((low.mean() - high.mean()) ** 2) if len(low) and len(high) else 0.0
 
     best = max(apart(float(t)) for t in x)
-    assert apart(parting(x)) == pytest.approx(best)
-    assert apart(-parting(-x)) == pytest.approx(best)
+    assert apart(otsu_threshold(x)) == pytest.approx(best)
+    assert apart(-otsu_threshold(-x)) == pytest.approx(best)

@@ -13,9 +13,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from panda_core.checkpoints import build
+from panda_core.checkpoints.layouts import read_state
+from panda_core.checkpoints.load import build
 from panda_core.generators.split import Latents
-from panda_core.layouts import read_state
 
 FOLDER = Path(os.environ.get("PANDA_PARITY_DIR") or Path(__file__).parent / "data" / "parity")
 FIXTURES = {fixture["name"]: fixture for fixture in json.loads((FOLDER / "parity.json").read_text())["fixtures"]}

@@ -16,11 +16,12 @@ from huggingface_hub import constants
 from playwright.sync_api import expect
 
 import app
-from panda_core import deploy, hub
+from panda_core import hub
 from panda_core.catalogue import Catalogue
-from panda_core.factorization import Cancelled
 from panda_core.factors import Factors
-from panda_core.publishing import prepare
+from panda_core.hub import deploy
+from panda_core.hub.publishing import prepare
+from panda_core.progress import Cancelled
 from tests.browser import PATIENCE, ready, serious, unfold
 from tests.hub_server import HubServer
 from tests.openid_server import TOKEN, OpenID

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import app
-from panda_core.factorization import Cancelled
+from panda_core.progress import Cancelled
 from panda_core.ranking import EVERYWHERE
 from tests.test_app import event
 from ui import page, rank, region, view

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from panda_core import ranking
-from panda_core.factorization import Cancelled
-from panda_core.moments import ChannelMoments
+from panda_core.method.moments import ChannelMoments
+from panda_core.progress import Cancelled
 from panda_core.ranking import EVERYWHERE, RankingIndex, Table, coefficients, prune
 from tests.helpers import random_features
 

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from panda_core.refinement import neighbour_affinity, refine_parts
-from panda_core.solver import parts_gradient, parts_objective
+from panda_core.method.refinement import neighbour_affinity, refine_parts
+from panda_core.method.solver import parts_gradient, parts_objective
 from tests.helpers import random_features
 
 

@@ -231,7 +231,7 @@ def main() -> None:
     import torch
 
     import app
-    from panda_core import devices
+    from panda_core.runtime import devices
     from ui import factors, gallery, gpu, page, preview, rank, view
 
     torch.set_num_threads(1)

@@ -28,11 +28,11 @@ import torch.nn.functional as F
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from panda_core.editing import combine_parts
 from panda_core.factors import Factors
 from panda_core.generators import registry
 from panda_core.generators.split import Cut, Latents, SplitGenerator
 from panda_core.images import grid, to_pil
+from panda_core.method.editing import combine_parts
 from panda_core.recipes import Edit, Recipe, Region, parse_recipe
 from panda_core.rendering import Renderer, edit_alpha
 from tools import portraits

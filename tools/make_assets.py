@@ -23,20 +23,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from panda_core.allocator import keep_freed_memory
-from panda_core.catalogue import Catalogue, batch_for, feature_source, fit_layer
-from panda_core.checkpoints import save_generator
-from panda_core.factorization import coefficient_deviation, fix_signs
+from panda_core.catalogue import Catalogue
+from panda_core.checkpoints.load import save_generator
 from panda_core.factors import Factors
+from panda_core.fitting import batch_for, feature_source, fit_layer
 from panda_core.generators import registry
 from panda_core.generators.split import Latents
 from panda_core.generators.stylegan2 import StyleGAN2
 from panda_core.images import grid
-from panda_core.masks import parting
-from panda_core.moments import FeatureStore
+from panda_core.masks import otsu_threshold
+from panda_core.method.factorization import coefficient_deviation, fix_signs
+from panda_core.method.feature_store import FeatureStore
+from panda_core.method.saliency import border_and_middle, saliency, saliency_mask
 from panda_core.recipes import Edit, Recipe, Region
 from panda_core.rendering import Renderer
-from panda_core.saliency import border_and_middle, saliency, saliency_mask
+from panda_core.runtime.allocator import keep_freed_memory
 from tools import find_presets, portraits
 from tools.check_strengths import measure_ends
 from tools.distances import sliced_wasserstein
@@ -115,9 +116,9 @@ def name_parts(factors: Factors, masks: Tensor, resolution: int) -> dict[int, st
 def name_concepts(generator: StyleGAN2, factors: Factors, n: int = 64, leading: int = 24) -> dict[int, str]:
     """Names of leading appearances: the true part that the saliency mask of either sign overlaps best, where it does.
 
-    The mask is aᵀZ at image size, cut in each where the page begins (`masks.parting`). The overlap is the mean IoU over
-    n portraits, above that of a mask of everything and as a share of what was left to win; it counts from CONCEPT on,
-    for the best appearance of each part. "hair (-)": hair where aᵀZ is low.
+    The mask is aᵀZ at image size, cut in each where the page begins (`masks.otsu_threshold`). The overlap is the mean
+    IoU over n portraits, above that of a mask of everything and as a share of what was left to win; it counts from
+    CONCEPT on, for the best appearance of each part. "hair (-)": hair where aᵀZ is low.
     """
     info, size = factors.info, generator.resolution
     truth = portraits.portraits_of_seeds(list(range(n)), generator.z_dim, size).masks > 0.5  # [n, parts, h, w]
@@ -131,7 +132,7 @@ def name_concepts(generator: StyleGAN2, factors: Factors, n: int = 64, leading: 
     for j in range(min(leading, factors.appearances.shape[1])):
         maps = saliency(Z, factors.appearances[:, j])[:, None, top:bottom, left:right]
         maps = F.interpolate(maps, (size, size), mode="bilinear", align_corners=False)
-        mask = torch.stack([saliency_mask(m, parting(m[:, ::4, ::4])) for m in maps])  # [n, 1, h, w]
+        mask = torch.stack([saliency_mask(m, otsu_threshold(m[:, ::4, ::4])) for m in maps])  # [n, 1, h, w]
         for sign, chosen in (("", mask), (" (-)", ~mask)):
             both, either = (x.flatten(2).sum(dim=2) for x in (chosen & truth, chosen | truth))
             iou = (both / either.clamp_min(1) * there).sum(dim=0) / count

@@ -45,7 +45,7 @@ FACTORS = (
     Factor("hair_length", -0.36, 1.0, "hair"),
     Factor("hair_volume", 0.05, 0.19, "hair"),
     Factor("fringe", -0.56, -0.29, "hair"),
-    Factor("parting", -0.38, 0.38, "hair"),
+    Factor("otsu_threshold", -0.38, 0.38, "hair"),
     Factor("eye_size", 0.088, 0.130, "eyes"),
     Factor("eye_openness", 0.26, 1.02, "eyes"),
     Factor("eye_spacing", 0.185, 0.235, "eyes"),
@@ -300,7 +300,7 @@ def _hair_shape(x: Tensor, y: Tensor, f: dict) -> dict[str, Tensor]:
     drape = box(x, y - (length - 0.25) / 2, a * (0.97 + 0.06 * y.clamp(-0.5, 1)), (length + 0.25) / 2, 0.14)
     long = smoothstep(0.02, 0.22, length)
     outline = union(torch.maximum(cap, y - length.clamp_min(0.06) - 0.10), drape + 0.35 * (1 - long), 0.10)
-    lean = x - f["parting"] * (0.30 - y).clamp_min(0) * 0.55
+    lean = x - f["otsu_threshold"] * (0.30 - y).clamp_min(0) * 0.55
     side = f["face_width"] * (0.90 + 0.05 * smoothstep(0.3, 0.9, y))
     upper = ellipse(lean, y - 0.32, side, 0.32 - f["fringe"])
     below = torch.maximum(x.abs() - side, 0.32 - y)
@@ -309,7 +309,7 @@ def _hair_shape(x: Tensor, y: Tensor, f: dict) -> dict[str, Tensor]:
 
 def _hair_colour(x: Tensor, y: Tensor, f: dict, raw: dict) -> Tensor:
     """Hair colour with soft locks and a band of gloss that follows the light."""
-    locks = torch.sin(26 * x + 8 * f["parting"] * y + 3 * f["parting"]) * (0.5 + 0.5 * torch.cos(3 * y))
+    locks = torch.sin(26 * x + 8 * f["otsu_threshold"] * y + 3 * f["otsu_threshold"]) * (0.5 + 0.5 * torch.cos(3 * y))
     r = (
         (x / (f["face_width"] + f["hair_volume"])) ** 2
         + ((y + 0.06) / (f["face_length"] + f["hair_volume"])) ** 2

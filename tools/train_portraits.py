@@ -29,10 +29,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from panda_core.allocator import keep_freed_memory
 from panda_core.generators.split import Cut, Latents
 from panda_core.generators.stylegan2 import StyleGAN2
 from panda_core.images import grid
+from panda_core.runtime.allocator import keep_freed_memory
 from tools import portraits
 from tools.adversary import Adversary
 

@@ -4,7 +4,7 @@ import gradio as gr
 import torch
 
 from panda_core.images import overlay_map, to_pil
-from panda_core.saliency import saliency
+from panda_core.method.saliency import saliency
 
 from . import view
 from .page import clicked

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import gradio as gr
 
-from panda_core.catalogue import batch_for, feature_source, fit_id, fit_layer
-from panda_core.factorization import Cancelled, Progress
+from panda_core.checkpoints.authors_npy import SAMPLES, info_of_pair, read_pair
 from panda_core.factors import LONGEST_NAME, Factors
-from panda_core.published import SAMPLES, info_of_pair, read_pair
+from panda_core.fitting import batch_for, feature_source, fit_id, fit_layer
+from panda_core.progress import Cancelled, Progress
 from panda_core.recipes import Recipe, parse_recipe
 
 from . import bundle, view

@@ -20,7 +20,7 @@ except ImportError:
 import gradio as gr
 import torch
 
-from panda_core import devices
+from panda_core.runtime import devices
 
 from . import view
 from .jobs import run_job

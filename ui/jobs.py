@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from panda_core.factorization import Cancelled, Progress
+from panda_core.progress import Cancelled, Progress
 
 BEAT = 0.25  # seconds between two looks at a job; a cancelled one is let go within this time
 LONGEST = 600.0  # seconds after which a job is stopped, whatever it does

@@ -12,7 +12,7 @@ from gradio.utils import get_upload_folder
 from torch import Tensor
 
 from panda_core.images import cut_out, mask_image, on_checkerboard, overlay_map, to_pil
-from panda_core.masks import REACH, ConceptMask, parting, picture_masks, write_pairs
+from panda_core.masks import REACH, ConceptMask, otsu_threshold, picture_masks, write_pairs
 from panda_core.recipes import Mask, Recipe
 
 from . import view
@@ -85,7 +85,7 @@ def of_concept(session: Session, concept: int) -> ConceptMask:
     if word == "background" or concept == background(session)[0]:
         return replace(mask, rest=True)
     above = mask.above(view.renderer, session.recipe, session.layer, session.factors_id)
-    return replace(mask, offset=min(max(round(parting(above), 1), -REACH), REACH))
+    return replace(mask, offset=min(max(round(otsu_threshold(above), 1), -REACH), REACH))
 
 
 def background(session: Session) -> tuple[int, int]:

@@ -19,8 +19,8 @@ from starlette.responses import JSONResponse, Response
 
 from panda_core.door import BUSY, FIRST
 from panda_core.images import to_pil
-from panda_core.recent import Recent
 from panda_core.recipes import Recipe, decode_link
+from panda_core.runtime.lru import LRUCache
 
 from . import view
 from .page import BUDGETS, asking, counted, plainly
@@ -31,7 +31,7 @@ WORDS = "Click a part of a generated picture, choose what it should look like, a
 SIZE, SIDE, GAP, ROUND = (1200, 630), 570, 20, 28  # pixels, as the chats want it
 FOUND = re.compile(r"""<meta\s[^>]*?(?:property|name)=["'](?:og:|twitter:|description["'])[^>]*>\s*""")
 HOST = re.compile(r"[A-Za-z0-9.:\[\]-]{1,255}")
-KEPT = Recent(128)  # recipe -> JPEG, about 50 kB each; None is the start page's
+KEPT = LRUCache(128)  # recipe -> JPEG, about 50 kB each; None is the start page's
 
 
 def read(link: str | None) -> Recipe | None:

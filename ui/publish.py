@@ -7,7 +7,7 @@ import gradio as gr
 
 from panda_core import hub
 from panda_core.catalogue import Catalogue
-from panda_core.publishing import Draft, draft_factors
+from panda_core.hub.publishing import Draft, draft_factors
 
 from . import bundle, view
 from .jobs import tell

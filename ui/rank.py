@@ -16,8 +16,9 @@ import gradio as gr
 import numpy as np
 from torch import Tensor
 
-from panda_core.catalogue import INDEXED, batch_for
-from panda_core.factorization import Progress
+from panda_core.catalogue import INDEXED
+from panda_core.fitting import batch_for
+from panda_core.progress import Progress
 from panda_core.ranking import EVERYWHERE, RankingIndex, prune
 from panda_core.recipes import parse_recipe
 

@@ -15,16 +15,16 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from panda_core.factorization import Cancelled, Progress
 from panda_core.factors import Factors, scale_parts
 from panda_core.generators.registry import GENERATORS, GeneratorSpec
 from panda_core.generators.split import SplitGenerator
 from panda_core.hub import find_local
 from panda_core.images import PALETTE, difference, heat_map, png_bytes, to_pil
 from panda_core.presets import COVERED, Preset, presets, removals
-from panda_core.recent import Recent
+from panda_core.progress import Cancelled, Progress
 from panda_core.recipes import Edit, Mask, Recipe, Region, encode_link, parse_recipe, parse_region
 from panda_core.rendering import Renderer, edit_alpha
+from panda_core.runtime.lru import LRUCache
 
 from .rows import MOST, Row
 from .session import Session
@@ -46,7 +46,7 @@ OUTSIDE = [  # mean change outside the region, as a share of that inside it, and
 renderer = Renderer(cached=48)
 
 
-class Kept(Recent):
+class Kept(LRUCache):
     """Small results by what they depend on, the latest few hundred; a lost one is made again.
 
     What is held, and what a job makes, cannot be made again by who shows it: gpu.py carries it between processes.
@@ -56,7 +56,7 @@ class Kept(Recent):
 
     def __init__(self, most: int):
         super().__init__(most)
-        self.results = Recent(RESULTS)
+        self.results = LRUCache(RESULTS)
         Kept.everywhere.append(self)
 
     def hold(self, key: Hashable, value):

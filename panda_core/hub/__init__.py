@@ -26,8 +26,8 @@ from huggingface_hub import constants, errors
 from huggingface_hub.file_download import repo_folder_name
 from huggingface_hub.utils import WeakFileLock, build_hf_headers, get_session, hf_raise_for_status
 
-from ..factorization import Cancelled, Progress
 from ..generators.registry import HubFile, Source, UrlFile
+from ..progress import Cancelled, Progress
 from .faults import HubError, disk_setting, explain, explained, is_of_the_disk, megabytes, name_of, status_of
 from .faults import address as address
 

@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .factors import scale_parts
-from .shapes import check_shape
+from ..factors import scale_parts
+from ..shapes import check_shape
 
 
 def add_appearance(features: Tensor, appearance: Tensor, region: Tensor, alpha: float | Tensor) -> Tensor:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable
 from typing import Any
 
 
-class Recent:
+class LRUCache:
     """Values by key, of which those go first that were used longest ago; safe between threads.
 
     limit: what the sizes of all values may add up to; size: of a value under its key, 1 unless told, and 0 for what

@@ -6,9 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .factorization import coefficient_deviation
-from .factors import Factors, FactorsInfo, suggest_by_size
-from .moments import ChannelMoments, FeatureStore
+from ..factors import Factors, FactorsInfo, suggest_by_size
+from ..method.factorization import coefficient_deviation
+from ..method.feature_store import FeatureStore
+from ..method.moments import ChannelMoments
 
 SAMPLES = 100  # for z̄, the second moment and σ, which the files do not hold
 

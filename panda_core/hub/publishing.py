@@ -8,18 +8,18 @@ import torch
 from PIL import Image
 from safetensors import SafetensorError, safe_open
 
-from . import hub
-from .catalogue import Catalogue
-from .checkpoints import load_generator, read_metadata
-from .factorization import Cancelled, Progress
-from .factors import Factors
-from .images import grid, overlay_parts, png_bytes, to_pil
-from .recipes import Recipe
-from .rendering import Renderer
+from .. import hub
+from ..catalogue import Catalogue
+from ..checkpoints.load import load_generator, read_metadata
+from ..factors import Factors
+from ..images import grid, overlay_parts, png_bytes, to_pil
+from ..progress import Cancelled, Progress
+from ..recipes import Recipe
+from ..rendering import Renderer
 
 # licences that let weights be passed on with no more than their name and source
 FREE = ("mit", "apache-2.0", "cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0", "cc-by-nc-4.0")
-CARDS = Path(__file__).parent / "cards"
+CARDS = Path(__file__).parent / "card_templates"
 SIDE = 256  # pixels of a picture on a card, at most
 
 

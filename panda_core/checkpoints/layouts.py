@@ -16,8 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .generators.ops import pixel_norm
-from .generators.stylegan3 import plan_bands
+from ..generators.ops import pixel_norm
+from ..generators.stylegan3 import plan_bands
 
 Converted = tuple[str, dict[str, Any], dict[str, Tensor]]  # family, config, tensors
 Options = Mapping[str, Any] | None

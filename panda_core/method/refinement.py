@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .shapes import check_shape
+from ..shapes import check_shape
 from .solver import Dense, Factored, Solution, minimise_parts
 
 ROWS = 2**23  # numbers of one block of distances: 64 MB of float64

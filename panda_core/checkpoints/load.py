@@ -16,11 +16,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from .generators.registry import FAMILIES
-from .generators.split import SplitGenerator, weights_hash
+from ..generators.registry import FAMILIES
+from ..generators.split import SplitGenerator, weights_hash
+from ..runtime.atomic_write import atomic_write
 from .layouts import LAYOUTS, Converted, read_state
-from .unpickling import LEGACY_MAGIC, NVIDIA_ADMITTED, WHERE_ELSE, Array, Module, load_torch, read_pickle
-from .whole import whole
+from .unpickler import LEGACY_MAGIC, NVIDIA_ADMITTED, WHERE_ELSE, Array, Module, load_torch, read_pickle
 
 FORMAT = "panda-generator/1"
 
@@ -54,7 +54,7 @@ def save_generator(
     }
     if taken := own.keys() & (metadata or {}).keys():
         raise ValueError(f"metadata has {', '.join(sorted(taken))}; these names are set from the generator itself.")
-    with whole(Path(path)) as part:
+    with atomic_write(Path(path)) as part:
         save_file(tensors, part, {**(metadata or {}), **own})
 
 

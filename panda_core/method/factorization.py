@@ -6,8 +6,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .factors import fix_signs, scale_parts
-from .moments import ChannelMoments, FeatureStore, SpatialMoments
+from ..factors import fix_signs, scale_parts
+from ..progress import Cancelled, Progress
+from .feature_store import FeatureStore
+from .moments import ChannelMoments, SpatialMoments
 from .solver import Affinity, Solution, minimise_parts, parts_objective
 
 TRIAL, ITERATIONS = 60, 600  # steps of every start, and of the best one, at most
@@ -15,24 +17,6 @@ NEARLY_EQUAL = 0.2  # eigenvalues that differ by less are one: their vectors sti
 LEADING = 32  # appearances that must have settled before the fit stops drawing
 HELD_OUT_GAP = 2e-3  # share of the energy that other samples may still be worth
 FIRST_CHECK, MOST_SAMPLES = 64, 2048  # samples at the first look, and at the last
-
-
-class Cancelled(Exception):
-    """The caller asked a long job to stop; what there was before is untouched."""
-
-
-@dataclass(frozen=True)
-class Progress:
-    """One step of a fit: stage 'sampling' (done samples of total, at most) or 'solving' (done steps of total, at most).
-
-    energy: share of Σ‖Z‖² explained so far; parts: P so far, [S, R_S], for a picture. None before the first look.
-    """
-
-    stage: str
-    done: int
-    total: int
-    energy: float | None = None
-    parts: Tensor | None = None
 
 
 @dataclass(frozen=True)

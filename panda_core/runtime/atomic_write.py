@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """Where to write what then appears at `path` at once, in place of what was there; its folder is made.
 
     No other thread or process writes to the same place. Raises: OSError, and what was at `path` before is untouched.

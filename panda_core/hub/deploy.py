@@ -4,9 +4,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import hub
+from .. import hub
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 # what a Space needs, and nothing else: no tests, tools or benchmarks, and nothing that merely lies about
 TAKEN = ("app.py", "README.md", "LICENSE", "requirements.txt", "panda_core", "ui", "assets")
 THUMBNAIL = "assets/screenshots/edit.png"

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from .shapes import check_shape
+from ..shapes import check_shape
 
 
 def rewrite_concept(
