@@ -17,14 +17,16 @@ from dataclasses import replace
 import numpy as np
 import torch
 import torch.nn.functional as F
+from tools.find_presets import Wish, latents_for
 
 from benchmarks import timing
 from panda_core.fitting import feature_source
 from panda_core.generators.split import Latents
 from panda_core.method.saliency import border_scores
-from panda_core.recipes import Edit, Mask, Recipe, Region
+from panda_core.ops import Edit
+from panda_core.recipes import Recipe
+from panda_core.regions import Mask, Region
 from panda_core.rendering import Renderer
-from tools.find_presets import Wish, latents_for
 
 NAME = "portraits"
 COLUMNS = "one look, 4, 8, 12, all looks, best of six, six like the border"
