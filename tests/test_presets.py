@@ -9,7 +9,8 @@ from panda_core.presets import Preset, examples, presets, read_presets
 from panda_core.recipes import Recipe, Region
 from panda_core.rendering import Renderer
 from tests.helpers import add_edit
-from tools import find_presets, portraits
+from tools import find_presets
+from tools.worlds import WORLDS
 
 EDITS = (add_edit(3), add_edit(5, strength=-1.5, region=Region(parts=(0, 2))))
 ROW = {
@@ -129,10 +130,10 @@ def test_a_shipped_preset_changes_its_place_and_little_else(renderer, preset):
 
 def test_changed_latents_change_the_named_factors_only():
     z = torch.randn(6, 64, generator=torch.Generator().manual_seed(0))
-    before = portraits.factors_of_latents(z)
-    after = portraits.factors_of_latents(find_presets.changed_latents(z, {"mouth_curve": 0.9, "gaze": 0.2}))
-    curve, gaze = (portraits.NAMES.index(name) for name in ("mouth_curve", "gaze"))
-    others = [i for i in range(len(portraits.NAMES)) if i not in (curve, gaze)]
+    before = WORLDS["portraits"].factors_of_latents(z)
+    after = WORLDS["portraits"].factors_of_latents(find_presets.changed_latents(z, {"mouth_curve": 0.9, "gaze": 0.2}))
+    curve, gaze = (WORLDS["portraits"].factor_names.index(name) for name in ("mouth_curve", "gaze"))
+    others = [i for i in range(len(WORLDS["portraits"].factor_names)) if i not in (curve, gaze)]
     torch.testing.assert_close(after[:, others], before[:, others], atol=1e-5, rtol=0)
     torch.testing.assert_close(after[:, [curve, gaze]], torch.tensor([[0.9, 0.2]]).expand(6, 2), atol=1e-5, rtol=0)
 

@@ -35,9 +35,10 @@ from panda_core.images import grid, to_pil
 from panda_core.method.editing import combine_parts
 from panda_core.recipes import Edit, Recipe, Region, parse_recipe
 from panda_core.rendering import Renderer, edit_alpha
-from tools import portraits
+from tools.worlds import WORLDS
 
 NAME = "portraits"
+portraits = WORLDS[NAME]
 MAX_EDITS = 12  # a recipe holds 64
 LEAST_GAIN = 0.006  # what one more edit must make up for, as a share of the change that is wanted
 FITTED, HELD_OUT = 16, 16  # seeds per wish
@@ -60,9 +61,9 @@ class Wish(NamedTuple):
 
     def fits(self, u: Tensor) -> Tensor:
         """Which portraits [N, D] are not so yet, [N]: things absent or there, everything else FAR from it."""
-        here = {name: u[:, portraits.NAMES.index(name)] for name in self.changes}
+        here = {name: u[:, portraits.factor_names.index(name)] for name in self.changes}
         parted = [
-            (here[name] > portraits.PRESENCE) != (value > portraits.PRESENCE)
+            (here[name] > portraits.presence[name]) != (value > portraits.presence[name])
             if name in THINGS
             else (here[name] - value).abs() >= FAR
             for name, value in self.changes.items()
@@ -72,7 +73,7 @@ class Wish(NamedTuple):
     @property
     def note(self) -> str:
         """What a picture must have for this to change anything, in words; empty for what any portrait has."""
-        things = [(name, value > portraits.PRESENCE) for name, value in self.changes.items() if name in THINGS]
+        things = [(name, value > portraits.presence[name]) for name, value in self.changes.items() if name in THINGS]
         words = {"glasses": "glasses", "object": "an object"}
         return ", ".join(
             f"needs a picture {'without' if adds else 'with'} {words.get(name, f'a {name}')}" for name, adds in things
@@ -173,7 +174,7 @@ def changed_latents(z: Tensor, changes: dict[str, float]) -> Tensor:
     inside = z @ M.t()
     rest = z - inside @ M
     for name, value in changes.items():
-        inside[:, portraits.NAMES.index(name)] = torch.special.ndtri(torch.tensor(value).clamp(0.02, 0.98))
+        inside[:, portraits.factor_names.index(name)] = torch.special.ndtri(torch.tensor(value).clamp(0.02, 0.98))
     left = (z.shape[1] - inside.square().sum(dim=1, keepdim=True)).clamp_min(1e-3)
     return inside @ M + rest * (left / rest.square().sum(dim=1, keepdim=True)).sqrt()
 
@@ -183,7 +184,7 @@ def true_pictures(z: Tensor, wish: Wish, size: int) -> tuple[Tensor, Tensor]:
     u = portraits.factors_of_latents(z)
     changed = u.clone()
     for name, value in wish.changes.items():
-        changed[:, portraits.NAMES.index(name)] = value
+        changed[:, portraits.factor_names.index(name)] = value
     return portraits.render(u, size).images, portraits.render(changed, size).images
 
 

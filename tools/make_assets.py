@@ -38,11 +38,13 @@ from panda_core.method.saliency import border_and_middle, saliency, saliency_mas
 from panda_core.recipes import Edit, Recipe, Region
 from panda_core.rendering import Renderer
 from panda_core.runtime.allocator import keep_freed_memory
-from tools import find_presets, portraits
+from tools import find_presets
 from tools.check_strengths import measure_ends
 from tools.distances import sliced_wasserstein
+from tools.worlds import WORLDS
 
 NAME = "portraits"
+portraits = WORLDS[NAME]
 LAYERS = {3: 12, 5: 16}  # layer -> R_S: a coarse one and a fine one
 SUGGESTED = 48  # appearances looked at, and kept, per part
 SCORED_AT = 3.0  # units of strength at which they are compared
@@ -71,7 +73,7 @@ def export_generator(run: Path, out: Path, size: int | None) -> StyleGAN2:
     generator.w_avg.copy_(generator.mapping(z).mean(dim=0))
     source = {
         "licence": "MIT",
-        "made_by": "tools/train_portraits.py",
+        "made_by": "tools/train.py",
         "minutes": f"{state['minutes']:.1f}",
         "steps": str(state["step"]),
     }
@@ -81,7 +83,7 @@ def export_generator(run: Path, out: Path, size: int | None) -> StyleGAN2:
 
 def true_masks(n: int, z_dim: int, size: int) -> Tensor:
     """Mean exact mask of every part over n portraits, [parts, size, size]."""
-    return portraits.portraits_of_seeds(list(range(n)), z_dim, size).masks.mean(dim=0)
+    return portraits.of_seeds(list(range(n)), z_dim, size).masks.mean(dim=0)
 
 
 def name_parts(factors: Factors, masks: Tensor, resolution: int) -> dict[int, str]:
@@ -95,14 +97,14 @@ def name_parts(factors: Factors, masks: Tensor, resolution: int) -> dict[int, st
     inside = torch.einsum("khw,phw->kp", maps, masks) / maps.sum(dim=(1, 2))[:, None]
     lift = inside / masks.mean(dim=(1, 2)).clamp_min(1e-4)
     score = torch.where(inside > 0.08, lift, 0.0)
-    score[:, portraits.PARTS.index("object")] *= 0.25  # lies in front of the background in a third of the pictures
-    score[:, portraits.PARTS.index("hat")] *= 0.5
+    score[:, portraits.parts.index("object")] *= 0.25  # lies in front of the background in a third of the pictures
+    score[:, portraits.parts.index("hat")] *= 0.5
     grid = (torch.arange(resolution) + 0.5) / resolution * 2 - 1
     names: dict[int, str] = {}
     for k in range(len(maps)):
         weight = maps[k] ** 2 / (maps[k] ** 2).sum()
         x, y = float((weight * grid[None]).sum()), float((weight * grid[:, None]).sum())
-        label = portraits.PARTS[int(score[k].argmax())]
+        label = portraits.parts[int(score[k].argmax())]
         beside = 0.1 if label in ("eyes", "brows", "mouth", "nose") else 0.2
         vertical = "top" if y < -0.3 else "bottom" if y > 0.3 else ""
         sideways = "left" if x < -beside else "right" if x > beside else ""
@@ -121,7 +123,7 @@ def name_concepts(generator: StyleGAN2, factors: Factors, n: int = 64, leading: 
     CONCEPT on, for the best appearance of each part. "hair (-)": hair where aᵀZ is low.
     """
     info, size = factors.info, generator.resolution
-    truth = portraits.portraits_of_seeds(list(range(n)), generator.z_dim, size).masks > 0.5  # [n, parts, h, w]
+    truth = portraits.of_seeds(list(range(n)), generator.z_dim, size).masks > 0.5  # [n, parts, h, w]
     area = truth.flatten(2).float().mean(dim=2)
     there = area > 0.003  # a part that a portrait lacks says nothing
     count = there.sum(dim=0).clamp_min(1)
@@ -138,7 +140,7 @@ def name_concepts(generator: StyleGAN2, factors: Factors, n: int = 64, leading: 
             iou = (both / either.clamp_min(1) * there).sum(dim=0) / count
             iou = torch.where(iou - chance >= CONCEPT * (1 - chance), iou, 0.0)
             part = int(iou.argmax())
-            found.append((float(iou[part]), j, portraits.PARTS[part] + sign))
+            found.append((float(iou[part]), j, portraits.parts[part] + sign))
     names: dict[int, str] = {}
     for iou, j, name in sorted(found, reverse=True):  # the best overlap has the plain name
         known = {other.removesuffix(" (-)") for other in names.values()}
@@ -315,8 +317,8 @@ def write_card(folder: Path, run: Path, generator: StyleGAN2, factors: list[Fact
         "",
         f"- **What**: StyleGAN2 (skip RGB), {size} × {size} pixels; {channels} channels from 4 pixels up; "
         f"z {generator.z_dim}, w {settings['w_dim']}; {millions:.2f} M parameters; hash `{factors[0].info.weights}`.",
-        "- **On what**: fresh pictures of the portrait world (`tools/portraits.py`): nobody's photograph, no data set.",
-        f"- **How**: `tools/train_portraits.py`, {state['step']:,} steps: {n / 1e6:.2f} M portraits, as many swaps, "
+        "- **On what**: fresh pictures of a drawn world (`tools/worlds/portraits.py`): no photograph, no data set.",
+        f"- **How**: `tools/train.py`, {state['step']:,} steps: {n / 1e6:.2f} M portraits, as many swaps, "
         f"in {state['minutes']:.0f} minutes on {state.get('device', '2 CPU cores')}.",
         "- **Licence**: MIT, weights and pictures.",
         f"- **Held-out L1** to the true portraits (1,024 latents, pictures in [-1, 1]): {l1:.4f}.",
