@@ -15,7 +15,7 @@ from benchmarks.evaluation import mask_iou, outside_inside_ratios
 from panda_core.catalogue import Catalogue
 from panda_core.method.editing import add_appearance
 from panda_core.method.saliency import find_background, saliency, saliency_mask
-from tools.portraits import PARTS, portraits_of_seeds
+from tools.worlds import WORLDS
 
 
 def enlarge(maps: torch.Tensor, size: int) -> torch.Tensor:
@@ -30,6 +30,7 @@ def main() -> None:
     parser.add_argument("--strength", type=float, default=4.0, help="units of every edit")
     args = parser.parse_args()
     args.generator, args.device = "portraits", "cpu"
+    world = WORLDS[args.generator]
     loaded, catalogue = targets.prepare(args), Catalogue()
     generator, size = loaded.generator, loaded.generator.resolution
     batches = [range(i, min(i + 32, args.count)) for i in range(0, args.count, 32)]
@@ -54,7 +55,7 @@ def main() -> None:
             if sign == 0:
                 number, sign = find_background(Z, A, factors.mean, generator.frame(layer))
             maps = sign * enlarge(saliency(Z, A[:, number]), size)
-            exact = portraits_of_seeds(list(seeds), generator.z_dim, size).masks[:, PARTS.index("background")] > 0.5
+            exact = world.of_seeds(seeds, generator.z_dim, size).masks[:, world.parts.index("background")] > 0.5
             scores.append(mask_iou(saliency_mask(maps, sign * factors.threshold(number)), exact))
         iou = torch.cat(scores)
         print(f"  background is appearance {number}; IoU, mean / median: {iou.mean():.2f} / {iou.median():.2f}")

@@ -2,7 +2,7 @@
 
 python -m benchmarks.removal [--seeds 12]
 
-The world (tools/portraits.py) knows a latent of the same person without glasses, hat or object behind: what the
+The world (tools/worlds/portraits.py) knows a latent of the same person without glasses, hat or object behind: what the
 generator draws for it is the picture wanted, and where that differs from the portrait is the object. The region is the
 two parts that cover it best, as learned or refined, or the object itself, as if painted. Columns: share of the
 difference made up for (what changes elsewhere counts a twentieth; 0 is no edit, below 0 is further away), mean over

@@ -48,7 +48,6 @@ from tools.worlds import WORLDS, World
 LAYERS = {3: 12, 5: 16, 7: 14}  # layer -> R_S
 VARIATIONS = 12  # kept for every thing and every part
 NAMED = 0.4  # what the correlation of a variation's scores with a factor must reach for it to be named after it
-CLEAR = 2.0  # standard deviations at which an end is named by what is seen
 SUGGESTED = 24  # appearances looked at, and kept, per part
 SCORED_AT = 3.0  # units of strength at which they are compared
 WITHIN = 0.3  # added to the scatter within border and middle, as a share of its mean
@@ -179,12 +178,12 @@ def name_variations(world: World, factors: Factors, scores: dict[tuple[int, ...]
 
 
 @torch.inference_mode()
-def measure_ends(world: World, generator: SplitGenerator, factors: Factors, n: int = 8) -> Factors:
+def measure_ends(world: World, generator: SplitGenerator, factors: Factors, n: int = 6) -> Factors:
     """The same factors with what each named end of a thing makes up for of the change that it is named after."""
     layer, tasks, ends = factors.info.layer, {}, dict(factors.info.ends)
     wishes = {words: wish for factor in world.factor_names for words, wish in
               zip(world.ends[factor], ends_of(world, factor))}  # fmt: skip
-    strengths = torch.tensor([1.0, 2.0, 3.0, 4.0])
+    strengths = torch.tensor([1.5, 2.5, 3.5])
     for thing in factors.things:
         rows = list(ends[region_key(thing)])
         for m, row in enumerate(rows):
@@ -338,7 +337,7 @@ def begin_with(world: World, folder: Path) -> None:
     changes = {change.name: change.edit for change in popular(catalogue, world.name)}
     psi = registry.GENERATORS[world.name].default_psi
     recipes = []
-    for seed, names in getattr(world, "examples", ()):
+    for seed, names in world.examples:
         missing = [name for name in names if name not in changes]
         if missing:
             print(
@@ -347,8 +346,7 @@ def begin_with(world: World, folder: Path) -> None:
             continue
         edits = tuple(changes[name] for name in names)
         recipes.append(Renderer(catalogue).pin(Recipe(world.name, seed=seed, psi=psi, edits=edits)).to_dict())
-    if recipes:
-        (folder / "start.json").write_text(json.dumps(recipes[0]) + "\n")
+    (folder / "start.json").write_text(json.dumps(recipes[0]) + "\n")
     (folder / "examples.json").write_text("[\n  " + ",\n  ".join(map(json.dumps, recipes[1:])) + "\n]\n")
 
 
@@ -423,7 +421,7 @@ def write_card(world: World, folder: Path, generator: SplitGenerator, factors: S
         "",
         "Variations are found without labels: principal components of the features in a thing. Their names are found "
         "with labels: the factor of the drawn world that their scores follow most (r: correlation, named from "
-        f"{NAMED} on). Made up for: of the change from the one end to the other, by strengths of 1 to 4, on 8 seeds, "
+        f"{NAMED} on). Made up for: of the change from the one end to the other, by strengths of 1.5, 2.5 and 3.5, on 6 seeds, "
         "toward the first end / the second.",
         "",
         row("layer", "thing", "variation", "ends", "r", "made up for"),
