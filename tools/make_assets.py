@@ -2,10 +2,10 @@
 
     python -m tools.make_assets portraits [WEIGHTS]     # WEIGHTS: a safetensors file; default: those that ship already
 
-Writes assets/<world>/, replacing what is there: the generator (fp16), factors of three layers with named parts, things,
-appearances and variations, the sheet of seeds 0 to 63, a sheet of variations for each layer, the edits to begin with, and
-the model card README.md. NOTES.md, what a person saw, goes into the card as it is: look, and rewrite it. Names are found
-with the world's labels; what they name is found without.
+Writes assets/<world>/, replacing what is there: the generator (fp16), factors of three layers with named parts,
+things, appearances and variations, the sheet of seeds 0 to 63, a sheet of variations for each layer, the edits to begin
+with, and the model card README.md. NOTES.md, what a person saw, goes into the card as it is: look, and rewrite it.
+Names are found with the world's labels; what they name is found without.
 """
 
 import argparse
@@ -421,8 +421,8 @@ def write_card(world: World, folder: Path, generator: SplitGenerator, factors: S
         "",
         "Variations are found without labels: principal components of the features in a thing. Their names are found "
         "with labels: the factor of the drawn world that their scores follow most (r: correlation, named from "
-        f"{NAMED} on). Made up for: of the change from the one end to the other, by strengths of 1.5, 2.5 and 3.5, on 6 seeds, "
-        "toward the first end / the second.",
+        f"{NAMED} on). Made up for: of the change from the one end to the other, by strengths of 1.5, 2.5 and 3.5, "
+        "on 6 seeds, toward the first end / the second.",
         "",
         row("layer", "thing", "variation", "ends", "r", "made up for"),
         "|" + " --- |" * 6,
