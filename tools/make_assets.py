@@ -58,14 +58,15 @@ def export_generator(run: Path, out: Path, size: int | None) -> StyleGAN2:
     state = torch.load(run / "checkpoint.pt", map_location="cpu", weights_only=True)
     settings = state["settings"]
     channels = tuple(settings["channels"])
-    trained = StyleGAN2(channels, settings["z_dim"], settings["w_dim"], settings["mapping_layers"])
+    mapping = [settings[name] for name in ("z_dim", "w_dim", "mapping_layers", "mapping_width")]
+    trained = StyleGAN2(channels, *mapping)
     trained.load_state_dict(state["mean"])
     size = (
         size
         or [pixels for pixels, start in settings["stages"] if state["minutes"] > start * settings["total_minutes"]][-1]
     )
     channels = channels[: int(np.log2(size)) - 1]
-    generator = StyleGAN2(channels, settings["z_dim"], settings["w_dim"], settings["mapping_layers"])
+    generator = StyleGAN2(channels, *mapping)
     known = generator.state_dict()
     generator.load_state_dict({key: value for key, value in trained.state_dict().items() if key in known})
     generator.eval().requires_grad_(False)
