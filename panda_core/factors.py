@@ -141,6 +141,11 @@ class Factors:
         self.check_choice(0, [part])
         return next(thing for thing in self.things if part in thing)
 
+    def around(self, thing: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
+        """A thing, then the larger regions around it whose variations are stored ("all hair"), smallest first."""
+        larger = [parts for parts in self.variations if set(thing) < set(parts)]
+        return (thing, *sorted(larger, key=len))
+
     def region_name(self, parts: Sequence[int]) -> str:
         """What a part, or several, are called."""
         if len(parts) == 1:
