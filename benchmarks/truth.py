@@ -5,8 +5,8 @@ python -m benchmarks.truth [--world portraits] [--seeds 32] [--only "no hat"]
 A wish is one factor of a drawn world at another value; what the generator draws for that latent is the picture wanted.
 Of each method the edit is chosen on 6 seeds and reported on others: variation, the best of the first eight of the two
 things per layer that cover the change best; appearance, the best of twelve suggested at the three parts that do;
-transfer, the best of twelve other seeds at the best thing, picture by picture. Columns: share made up for (method.md,
-one strength per picture), and outside/inside change (ROIR, I Eq. 7) at those strengths, M where the wanted pictures
+transfer, the best of twelve other seeds at the best thing, picture by picture. Columns: share made up for
+(docs/method.md; one strength per picture), and outside/inside change (ROIR, I Eq. 7) at those strengths, M where the wanted pictures
 differ. Below: IoU of the background's mask with the exact one, by layer. Names are of the world, so found with labels.
 """
 

@@ -163,7 +163,7 @@ class Factors:
         return list(dict.fromkeys(self.suggested[part].tolist()))[:count]
 
     def alpha_at_part(self, appearance: int, part: int) -> float:
-        """α of one unit of strength at a learnt part: σ(a_jᵀZp̂) / (p̂ᵀp̂), in feature units (contracts: Strength)."""
+        """α of one unit of strength at a learned part, σ(a_jᵀZp̂) / (p̂ᵀp̂), in feature units; docs/architecture.md."""
         self.check_choice(appearance, [part])
         region = self.scaled_parts[:, part].double()
         return float(self.sigma[appearance, part] / region.square().sum().clamp_min(1e-12))

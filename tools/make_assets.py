@@ -235,7 +235,7 @@ def measure_ends(world: World, generator: SplitGenerator, factors: Factors, n: i
 def turned_to_background(generator: SplitGenerator, factors: Factors, leading: int = 16, samples: int = 100) -> Factors:
     """The same factors with the leading appearances turned so that one of them tells the border from the middle.
 
-    With all appearances kept the objective does not depend on an orthogonal A (method.md): the basis is free, and
+    With all appearances kept the objective does not depend on an orthogonal A (docs/method.md): the basis is free, and
     eigenvectors of like energy mix background with hair. A Householder reflection takes the column that is nearest to
     it onto Fisher's discriminant of border and middle cells, and the others as little as can be.
     """
