@@ -269,9 +269,14 @@ class StyleGAN3(SplitGenerator):
         margin = (band.size - min(band.rate, band.size)) // 2
         return margin, margin, band.size - margin, band.size - margin
 
-    def start(self, latents: Latents) -> Cut:
+    def styles(self, latents: Latents) -> Tensor:
         w = self.mapping(latents.z, latents.classes)
-        ws = truncate(w, self.w_avg, len(self.entries) + 1, latents.psi, latents.psi_layers)
+        return truncate(w, self.w_avg, len(self.entries) + 1, latents.psi, latents.psi_layers)
+
+    def start(self, latents: Latents) -> Cut:
+        return self.from_styles(self.styles(latents))
+
+    def from_styles(self, ws: Tensor) -> Cut:
         return Cut(self.input(ws[:, 0]), 0, {"ws": ws})
 
     def step(self, cut: Cut) -> Cut:
