@@ -183,7 +183,7 @@ class SplitGenerator(nn.Module, ABC):
         return self.finish(self.advance(cut, max(self.layers)))
 
     def preview(self, cut: Cut, shrink: int = 2) -> Tensor:
-        """From a cut to the pictures at about 1/shrink of their size, a power of two; families that can stop early do."""
+        """From a cut to the pictures at 1/shrink of their size, a power of two; families that can stop early do."""
         return F.avg_pool2d(self.tail(cut), shrink)
 
     def forward(self, latents: Latents) -> Tensor:

@@ -27,7 +27,8 @@ THUMBNAIL = 16  # pixels at which seeds are compared
 FAITHFUL = 25.0  # dB: how like the picture shrunk a preview must be to stand for it
 SMALLEST = 32, 8  # pixels of the smallest preview, and of the smallest size in the loss
 BATCH = 8  # pictures of seeds drawn at once
-STEPS = 30, 30, 40  # of w, W+ and δ
+STEPS = 30, 30, 100  # of w, W+ and δ, at most
+ENOUGH = 35.0  # dB of all pictures: on to the next size, or stage
 RATES = 0.2, 0.1, 0.1  # Adam's, in standard deviations
 PRIOR, NEAR, SMALL = 1e-3, 1e-2, 1e-3  # weights of mean p², mean (p+ - p)² and mean δ² beside `distance`
 
@@ -53,8 +54,9 @@ class Space:
     leaky ReLU undone, is mean + p root.
 
     psi, classes: of z, in families without a style space; classes [1, n_classes]. n_styles: 0 in those. thumbnails: of
-    seeds 0, 1, ..., [n, 3 · 16²]; points: theirs, [n, d]; readout: from the ones to the others, [3 · 16², d]. sigma: per
-    layer, standard deviation of every channel, [C]. shrink: how much smaller previews may be and still show the picture.
+    seeds 0, 1, ..., [n, 3 · 16²]; points: theirs, [n, d]; readout: from the ones to the others, [3 · 16², d]. sigma:
+    layer -> standard deviation of every channel, [C]. shrink: how much smaller previews may be and still show the
+    picture.
     """
 
     generator: SplitGenerator
@@ -236,7 +238,7 @@ def invert(
     Args:
         pictures: [N, 3, h, w] in [-1, 1], of the generator's size.
         layer: of δ; the edits' own.
-        steps: Adam's, for w, W+ and δ; W+ has none where there is no style space.
+        steps: Adam's, for w, W+ and δ, at most; W+ has none where there is no style space.
         report: called with Progress after every step, and with whole pictures after every stage; False stops, and
             what there is so far is returned.
     Raises: ValueError if the pictures have another size, or there is no such layer.
@@ -263,12 +265,12 @@ class _Search:
         with torch.no_grad():
             self.images = generator.tail(space.begin(nearest)).float()
             self.distance = distance(self.images, self.target)
-        p = self.settle("start", 0, nearest, p, space.begin)
+        p = self.settle("start", 1, nearest, p, space.begin)
         p = self.descend("latents", p, space.begin, lambda p: PRIOR * _mean(p.square()), RATES[0], [coarse] * w_steps)
         if space.n_styles:
             near = p[:, None].expand(-1, space.n_styles, -1)
             p = self.descend("styles", near, space.begin, lambda p: NEAR * _mean((p - near).square()), RATES[1],
-                             _halves(wplus_steps, coarse, middle))  # fmt: skip
+                             [coarse] * (wplus_steps - wplus_steps // 2) + [middle] * (wplus_steps // 2))  # fmt: skip
         with torch.no_grad():
             latents = space.latents(p)
             cut = generator.advance(first_cut(generator, latents, space.psi, space.classes), layer)
@@ -291,19 +293,22 @@ class _Search:
         rate: float,
         shrinks: Sequence[int],
     ) -> Tensor:
-        """One stage of Adam's steps, on previews shrunk so much at each; where it ends, or the start if that is nearer."""
+        """Adam's steps of one stage, on previews shrunk so much; where it ends, or the start if that is nearer."""
         if self.stopped or not shrinks:
             return start
         v = start.detach().clone().requires_grad_()
         optimiser = torch.optim.Adam([v], betas=(0.9, 0.99))
-        for i, shrink in enumerate(shrinks):
+        i = 0
+        while i < len(shrinks):
             decay = 0.05 + 0.95 * (1 + math.cos(math.pi * i / len(shrinks))) / 2
             optimiser.param_groups[0]["lr"] = rate * min(1.0, (i + 1) / 3) * decay
-            images = look(self.space.generator, cut_of(v), shrink)
+            images = look(self.space.generator, cut_of(v), shrinks[i])
             optimiser.zero_grad()
             (distance(images, self.target) + penalty(v)).sum().backward()  # pictures do not see each other
             optimiser.step()
-            if i + 1 < len(shrinks) and self.tell(stage, i + 1, len(shrinks), images):
+            enough = bool((psnr(images, self.target[images.shape[-1]]) >= ENOUGH).all())
+            i = shrinks.count(shrinks[0]) if enough and shrinks[i] > shrinks[-1] else len(shrinks) if enough else i + 1
+            if i < len(shrinks) and self.tell(stage, i, len(shrinks), images):
                 break
         return self.settle(stage, len(shrinks), start, v.detach(), cut_of)
 
@@ -334,7 +339,3 @@ class _Search:
 
 def _mean(x: Tensor) -> Tensor:
     return x.flatten(1).mean(dim=1)
-
-
-def _halves(steps: int, first: int, then: int) -> list[int]:
-    return [first] * (steps - steps // 2) + [then] * (steps // 2)
