@@ -13,7 +13,7 @@ from torch import Tensor
 
 from .reading import read_number
 
-FORMATS = ["JPEG", "MPO", "PNG", "WEBP", "AVIF", "GIF", "BMP"]
+FORMATS = "JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP"
 ACCEPTED = "JPEG, PNG, WebP, AVIF, GIF and BMP pictures are read"
 MAX_BYTES, MAX_PIXELS, MIN_SIDE = 40 * 10**6, 40 * 10**6, 16
 HEIF = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
@@ -52,8 +52,10 @@ def prepare_picture(source: bytes | Path, size: int, crop: Crop | None = None) -
         raise ValueError(f"The picture's file has {length / 1e6:.0f} MB; at most {MAX_BYTES // 10**6} are accepted.")
     data = source if isinstance(source, bytes) else source.read_bytes()
     _refuse_by_name(data)
+    Image.init()
     try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        formats = [kind for kind in FORMATS if kind in Image.OPEN]  # AVIF is not in every Pillow
+        with Image.open(io.BytesIO(data), formats=formats) as image:
             width, height = image.size
             if width * height > MAX_PIXELS or min(width, height) < MIN_SIDE:
                 raise _Size(width, height)
