@@ -59,7 +59,7 @@ class ModulatedConv(nn.Module):
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
         s = self.affine(w)  # [N or 1, Ci]
         demodulation = (s.square() @ self.weight.square().sum(dim=(2, 3)).t() + 1e-8).rsqrt()  # [N or 1, Co]
-        if len(s) == 1:
+        if len(s) == 1 and not s.requires_grad:  # else there would be a gradient of all weights
             x = self._convolve(x, self.weight * s[0, None, :, None, None] * demodulation[0, :, None, None, None])
         else:
             x = self._convolve(x * s[:, :, None, None], self.weight) * demodulation[:, :, None, None]
@@ -140,12 +140,17 @@ class StyleGAN2(SplitGenerator):
         shapes = [tuple(self.const.shape)] + [(len(c.bias), *c.noise.shape) for c in self.convs]
         return dict(enumerate(shapes))
 
-    def start(self, latents: Latents) -> Cut:
+    def styles(self, latents: Latents) -> Tensor:
         w = self.mapping(latents.z, latents.classes)
         psi = latents.psi if self.extrapolates else min(latents.psi, 1.0)
-        ws = truncate(w, self.w_avg, len(self.convs) + 1, psi, latents.psi_layers)
-        features = self.const.expand(len(latents), -1, -1, -1)
-        rgb = features.new_zeros(len(latents), 3, 2, 2)  # doubled to 4 x 4 before the first RGB layer adds to it
+        return truncate(w, self.w_avg, len(self.convs) + 1, psi, latents.psi_layers)
+
+    def start(self, latents: Latents) -> Cut:
+        return self.from_styles(self.styles(latents))
+
+    def from_styles(self, ws: Tensor) -> Cut:
+        features = self.const.expand(len(ws), -1, -1, -1)
+        rgb = features.new_zeros(len(ws), 3, 2, 2)  # doubled to 4 x 4 before the first RGB layer adds to it
         return Cut(features, 0, {"ws": ws, "rgb": rgb})
 
     def step(self, cut: Cut) -> Cut:
@@ -158,7 +163,7 @@ class StyleGAN2(SplitGenerator):
     def finish(self, cut: Cut) -> Tensor:
         return cut.carry["rgb"].expand(len(cut.features), -1, -1, -1)  # N edits may share one RGB image
 
-    def preview(self, cut: Cut) -> Tensor:
-        """The running RGB image of half the size: what the last two convolutions only sharpen."""
-        half = max(self.layers) - 2
-        return self.finish(self.advance(cut, half)) if cut.layer < half else super().preview(cut)
+    def preview(self, cut: Cut, shrink: int = 2) -> Tensor:
+        """The running RGB image of that size: what the convolutions to come only sharpen."""
+        last = max(self.layers) - 2 * (shrink.bit_length() - 1)
+        return self.finish(self.advance(cut, last)) if cut.layer < last else super().preview(cut, shrink)
