@@ -25,7 +25,11 @@ PALETTE = np.float32(
 
 
 def to_arrays(images: Tensor) -> np.ndarray:
-    """[N, 3, h, w] in [-1, 1] -> [N, h, w, 3], 8 bits: 127.5 x + 128, cut down, as everywhere in the field."""
+    """[N, 3, h, w] in [-1, 1] -> [N, h, w, 3], 8 bits: 127.5 x + 128, cut down, as everywhere in the field.
+
+    [N, 1, h, w] is grey.
+    """
+    images = images.expand(-1, 3, -1, -1)
     scaled = (images.detach().float() * 127.5 + 128).clamp(0, 255).to(torch.uint8)
     return scaled.permute(0, 2, 3, 1).contiguous().cpu().numpy()
 
