@@ -62,7 +62,7 @@ def find_table(value: Any) -> Table:
             if known_by.search(text):
                 raise ValueError(f"it is {name}, which is not read here; {READ_HERE}")
     if not found:
-        raise ValueError(f"none of the generators known here is in it. It holds {outermost}; {READ_HERE}")
+        raise ValueError(f"it holds {outermost}, and none of the generators known here; {READ_HERE}")
     if len(found) > 1:
         names = ", ".join(repr((unit.path + prefix).rstrip(".")[:40] or "the whole") for unit, prefix in found[:4])
         raise ValueError(f"it holds {len(found)} generators, {names}; save the one that you want in a file of its own")
