@@ -80,7 +80,7 @@ class Catalogue:
         self._loader.leave_gpu()
 
     def default_layer(self, name: str) -> int:
-        """The layer that the row says, or the first editable one that shows 16 x 16 cells, and more than the input has."""
+        """The layer that the row says, or the first editable one that shows 16 x 16 cells, and more than the input."""
         wished, generator = self.spec(name).default_layer, self.generator(name).generator
         if wished is not None:
             return wished

@@ -42,7 +42,7 @@ def feature_source(
             features = generator.head(latents, layer).features
         if not features.isfinite().all():
             raise ValueError(
-                f"Layer {layer} of this generator has values that are not finite at ψ = {psi:g}; nothing can be learned "
+                f"Layer {layer} of this generator has values that are not finite at ψ = {psi:g}; nothing is learned "
                 "from them. A coarser layer may be sound; else its weights are damaged."
             )
         return features

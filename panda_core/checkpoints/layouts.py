@@ -17,13 +17,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..generators.ops import pixel_norm
-from ..generators.stylegan3 import design_filter, plan_bands
-from .unpickler import Array
+from ..generators.stylegan3 import Band, design_filter, plan_bands
+from .objects import NO_OBJECTS, Objects, Options, heed_objects
 
 Converted = tuple[str, dict[str, Any], dict[str, Tensor]]  # family, config, tensors
-Options = Mapping[str, Any] | None
-Objects = Mapping[str, Mapping[str, Any]]
-NO_OBJECTS: Objects = {}
 
 
 def read_state(state: Mapping[str, Tensor], options: Options = None, objects: Objects = NO_OBJECTS) -> Converted:
@@ -49,88 +46,6 @@ def read_state(state: Mapping[str, Tensor], options: Options = None, objects: Ob
     raise ValueError("its names are of no layout that is known here")
 
 
-def heed_objects(
-    layout: dict[str, Any], state: Mapping[str, Tensor], objects: Objects, options: Mapping[str, Any]
-) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """What network objects say of their own arithmetic: compared with ours, worked into the tensors, or an option.
-
-    A missing constructor argument means different things in NVIDIA's two repositories, so what counts is what the
-    layers themselves keep.
-    """
-    state = dict(state)
-    if "attributes" not in layout:
-        raise ValueError("it is a whole network object; save its weights alone: torch.save(network.state_dict(), file)")
-    for pattern, attribute, wanted in layout["attributes"]:
-        for name, kept in objects.items():
-            if attribute in kept and pattern.fullmatch(name):
-                if not agrees(kept[attribute], wanted, state.get(f"{name}.weight")):
-                    raise ValueError(f"its {name} has {attribute} = {shown(kept[attribute])}; only {wanted} is read")
-    for pattern, weight_gain, bias_gain, ours in layout["gains"]:
-        for name, kept in objects.items():
-            if f"{name}.weight" not in state or not pattern.fullmatch(name):
-                continue
-            for entry, gain, usual in (
-                ("weight", weight_gain, ours / math.sqrt(fan_in(state[f"{name}.weight"]))),
-                ("bias", bias_gain, ours),
-            ):
-                if gain in kept and not math.isclose(factor := plain_number(kept[gain]) / usual, 1.0, rel_tol=1e-5):
-                    state[f"{name}.{entry}"] = state[f"{name}.{entry}"].float() * factor
-    layers = [kept for name, kept in objects.items() if "conv_clamp" in kept and f"{name}.affine" in objects]
-    if layers:
-        clamps = {None if layer["conv_clamp"] is None else plain_number(layer["conv_clamp"]) for layer in layers}
-        noisy = {layer["use_noise"] is True for layer in layers if "use_noise" in layer}
-        if len(clamps) > 1 or len(noisy) > 1:
-            raise ValueError(f"its layers differ in {'conv_clamp' if len(clamps) > 1 else 'use_noise'}; that is not read")
-        if noisy == {True} and not any(name.endswith(".noise_strength") for name in state):
-            raise ValueError("its layers say that they add noise, but have none")
-        synthesis = objects.get("synthesis", {})
-        given = {**synthesis.get("_init_kwargs", {}), **synthesis}
-        wanted = {*layout.get("options", {}).values(), "lrelu_upsampling"} & given.keys() - {"conv_clamp"}
-        options = {**options, **{key: plain_number(given[key]) for key in wanted}, "conv_clamp": clamps.pop()}
-        options["has_mean"] = objects.get("mapping", {}).get("w_avg_beta", 0) is not None
-        options["bands"] = [
-            {key: plain_number(layer[key]) for key in BAND_KEYS if key in layer} for layer in layers if "out_cutoff" in layer
-        ]
-    return state, dict(options)
-
-
-def agrees(value: Any, wanted: Any, weight: Tensor | None) -> bool:
-    """Whether an attribute is what our code does; it comes from a file, so that it may be of any type."""
-    if wanted == "1/sqrt(in)":
-        wanted = 1 / math.sqrt(fan_in(weight))
-    elif wanted == "sqrt(2)":
-        wanted = math.sqrt(2.0)
-    if isinstance(wanted, list):
-        return isinstance(value, list | tuple) and len(value) == len(wanted) and all(map(agrees, value, wanted, wanted))
-    if isinstance(wanted, float):
-        return isinstance(value, int | float) and math.isclose(value, wanted, rel_tol=1e-5)
-    return type(value) is type(wanted) and value == wanted
-
-
-def fan_in(weight: Tensor) -> int:
-    """Inputs of a layer, from its weight [..., out, in] or [..., out, in, k, k]."""
-    return weight.flatten(0, -4)[0].numel() if weight.ndim > 3 else weight.shape[-1]
-
-
-def shown(value: Any) -> str:
-    return repr(value)[:40] if value is None or isinstance(value, str | int | float) else "something else"
-
-
-def plain_number(value: Any) -> float:
-    """A number that NVIDIA's code keeps as such, or as an array of [height, width]."""
-    if isinstance(value, Array) and value.claim <= 64:
-        value = value.load().tolist()
-    if isinstance(value, list) and value and all(type(n) is type(value[0]) and n == value[0] for n in value):
-        value = value[0]
-    if not isinstance(value, int | float):
-        raise ValueError("it has a setting that is not a number")
-    return value
-
-
-BAND_KEYS = tuple(f"{end}_{key}" for end in ("in", "out") for key in ("cutoff", "half_width", "sampling_rate", "size")) + (
-    "tmp_sampling_rate", "is_torgb")  # fmt: skip
-
-
 def convert(name: str, state: Mapping[str, Tensor], options: Options) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Config and tensors of a state dict in the layout of this name; every entry is used, once."""
     layout = LAYOUTS[name]
@@ -150,7 +65,7 @@ def convert(name: str, state: Mapping[str, Tensor], options: Options) -> tuple[d
     options = without_configuration(name, state) | dict(options or {})
     stated = {ours: options[theirs] for ours, theirs in layout.get("options", {}).items() if theirs in options}
     config = CONFIGS[name](tensors, options) | layout.get("settings", {}) | stated
-    check_bands(config, options.get("bands"), tensors)
+    check_geometry(config, options, tensors)
     a, b = layout.get("constants", (0, 0))
     if constants != a * len(config.get("channels", ())) + b:
         lod = "; if it is fully grown, add its lod, torch.tensor(0.0)" if not constants and (a, b) == (0, 1) else ""
@@ -168,7 +83,7 @@ def without_configuration(name: str, state: Mapping[str, Tensor]) -> dict[str, A
         return {}
     sizes = {int(found[1]): int(found[2]) for found in map(LAYER_NAME.match, state) if found}
     bands = [{"out_size": sizes[i]} for i in sorted(sizes)]
-    return {"conv_clamp": 256.0} | ({"img_resolution": bands[-1]["out_size"], "bands": bands} if bands else {})
+    return {"conv_clamp": 256.0, **({"img_resolution": bands[-1]["out_size"], "bands": bands} if bands else {})}
 
 
 LAYER_NAME = re.compile(r"synthesis\.L(\d{1,2})_(\d{1,5})_\d{1,5}\.")
@@ -214,8 +129,8 @@ def check_constant(name: str, stored: Tensor, value: Tensor) -> Tensor:
     if stored.shape != value.shape or not torch.allclose(stored, value, atol=1e-6):
         if name.endswith("lod") and not stored.ndim:
             raise ValueError(
-                f"it is from the middle of its growth ({name} is {float(stored):g}, not 0), when pictures are mixed from "
-                "two resolutions; use a snapshot of the fully grown network"
+                f"it is from the middle of its growth ({name} is {float(stored):g}, not 0), when pictures are mixed "
+                "from two resolutions; use a snapshot of the fully grown network"
             )
         raise ValueError(f"{name} is not what it is in all published networks")
     return stored
@@ -231,9 +146,7 @@ def read_table(path: Path) -> dict[str, dict[str, Any]]:
     """The layouts by name, every row's published name as a pattern."""
     layouts = tomllib.loads(path.read_text("utf-8"))
     for layout in layouts.values():
-        layout["names"] = [
-            (as_pattern(theirs), ours, " ".join(how).split()) for theirs, ours, *how in layout["names"]
-        ]
+        layout["names"] = [(as_pattern(theirs), ours, " ".join(how).split()) for theirs, ours, *how in layout["names"]]
         for key in {"attributes", "gains"} & layout.keys():
             layout[key] = [(as_pattern(theirs), *row) for theirs, *row in layout[key]]
     return layouts
@@ -309,13 +222,19 @@ def configure_stylegan1(tensors: dict[str, Tensor], options: Mapping[str, Any]) 
 
 def configure_stylegan2(tensors: dict[str, Tensor]) -> dict[str, Any]:
     shapes = [tensors[f"to_rgb.{k}.weight"].shape for k in range(count(tensors, "to_rgb.{}.weight"))]
-    height, width = tensors["const"].shape[1:]
+    if any(len(shape) != 2 for shape in shapes) or tensors["const"].ndim != 3:
+        raise ValueError("its constant and its RGB layers have not the dimensions that they must have")
+    _, height, width = tensors["const"].shape
     if height != width:
         common = math.gcd(height, width)
-        raise ValueError(f"its pictures are not square but {height // common}:{width // common}; only square ones are read")
+        raise ValueError(
+            f"its pictures are not square but {height // common}:{width // common}; only square ones are read"
+        )
     image_channels = {n for n, _ in shapes}
     if not image_channels <= {1, 3} or len(image_channels) != 1:
-        raise ValueError(f"its pictures have {max(image_channels)} channels; only those of 3 (colour) and 1 (grey) are read")
+        raise ValueError(
+            f"its pictures have {max(image_channels)} channels; only those of 3 (colour) and 1 (grey) are read"
+        )
     complete_noise(tensors)
     return {"channels": [n for _, n in shapes]} | ({"image_channels": 1} if image_channels == {1} else {})
 
@@ -360,8 +279,8 @@ def configure_rosinality(tensors: dict[str, Tensor], options: Mapping[str, Any])
     if len({config["z_dim"], config["w_dim"], config["mapping_width"]}) > 1:
         shape = tuple(tensors["mapping.layers.0.weight"].shape)
         raise ValueError(
-            f"style.1.weight is {shape}, not square: it was exported from a network with classes, whose embedding has no "
-            "place under these names and is lost; use the file that it was exported from"
+            f"style.1.weight is {shape}, not square: it was exported from a network with classes, whose embedding has "
+            "no place under these names and is lost; use the file that it was exported from"
         )
     latent_avg = options.get("latent_avg")
     tensors["w_avg"] = measure_mean(tensors) if latent_avg is None else only_row(latent_avg, config["w_dim"])
@@ -411,36 +330,63 @@ def configure_stylegan3(tensors: dict[str, Tensor], options: Mapping[str, Any]) 
     }
 
 
-def check_bands(config: Mapping[str, Any], stored: list[dict[str, float]] | None, tensors: Mapping[str, Tensor]) -> None:
-    """Raise a ValueError unless the geometry that a file's layers keep is what our code makes of the options."""
+def check_geometry(config: Mapping[str, Any], options: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+    """Raise a ValueError unless the geometry that a StyleGAN3's layers keep is what our code makes of the options."""
+    stored = options.get("bands")
     if not stored:
         return
-    geometry = ("n_critical", "first_cutoff", "first_stopband", "last_stopband_rel", "margin")
-    options = {name: config[name] for name in geometry if name in config}
-    bands = plan_bands(config["resolution"], len(config["channels"]) - 1, **options)
+    names = ("n_critical", "first_cutoff", "first_stopband", "last_stopband_rel", "margin")
+    bands = plan_bands(
+        config["resolution"], len(config["channels"]) - 1, **{k: config[k] for k in names if k in config}
+    )
+    first = {"bandwidth": bands[0].cutoff, "sampling_rate": bands[0].rate, "size": bands[0].size}
+    pairs = [(first[key], value) for key, value in options.get("input", {}).items()]
     for i, (band, kept) in enumerate(zip(bands, stored, strict=True)):
-        before = bands[max(i - 1, 0)]
-        ours = {f"{end}_{key}": value for end, b in (("in", before), ("out", band)) for key, value in
-                (("cutoff", b.cutoff), ("half_width", b.half_width), ("sampling_rate", b.rate), ("size", b.size))}  # fmt: skip
-        ours |= {"is_torgb": i == len(bands) - 1, "tmp_sampling_rate": max(before.rate, band.rate) * (2 - (i == len(bands) - 1))}
-        if not all(math.isclose(ours[key], value, rel_tol=1e-6) for key, value in kept.items()):
-            raise ValueError("its layers have a geometry that its settings do not lead to")
-        if len(kept) == 1 and i < len(bands) - 1:  # only a size is known: the filters show the cutoffs
-            rate = 2 * max(before.rate, band.rate)
-            for name, b, radial in (("up", before, False), ("down", band, config["is_radial"])):
-                filter = tensors[f"entries.{i}.{name}_filter"]
-                radial = radial and filter.ndim == 2
-                if not torch.allclose(filter, design_filter(len(filter), b, rate, radial), atol=1e-6):
-                    raise ValueError(
-                        "it is a StyleGAN3's state dict with other settings than the published ones, and without them; use "
-                        "the .pkl that it was taken from"
-                    )
+        ours = plan_layer(bands, i, config, tensors)
+        pairs += [(ours[key], value) for key, value in kept.items()]
+        if kept.keys() == {"out_size"}:  # nothing else is known: the filters show the cutoffs
+            check_filters(i, bands[max(i - 1, 0)], band, config, tensors)
+    if not all(a == b if isinstance(a, list) else math.isclose(a, b, rel_tol=1e-6) for a, b in pairs):
+        raise ValueError("its layers have a geometry that its settings do not lead to")
+
+
+def plan_layer(bands: list[Band], i: int, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+    """What NVIDIA's layer i would keep of its geometry."""
+    source, target, is_rgb = bands[max(i - 1, 0)], bands[i], i == len(bands) - 1
+    kept: dict[str, Any] = {}
+    for end, band in (("in", source), ("out", target)):
+        kept |= {f"{end}_cutoff": band.cutoff, f"{end}_half_width": band.half_width}
+        kept |= {f"{end}_sampling_rate": band.rate, f"{end}_size": band.size}
+    rate = max(source.rate, target.rate) * (1 if is_rgb else 2)
+    up, down = rate // source.rate, rate // target.rate
+    taps = 2 if is_rgb else sum(len(tensors[f"entries.{i}.{end}_filter"]) for end in ("up", "down"))
+    total = (target.size - 1) * down + 1 - (source.size + (1 if is_rgb else config["kernel"]) - 1) * up + taps - 2
+    low = (total + up) // 2
+    return kept | {
+        "tmp_sampling_rate": rate, "is_torgb": is_rgb, "up_factor": up, "down_factor": down,
+        "padding": [low, total - low] * 2,
+    }  # fmt: skip
+
+
+def check_filters(i: int, source: Band, target: Band, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+    for end, band in (("up", source), ("down", target)):
+        stored = tensors.get(f"entries.{i}.{end}_filter")  # the last layer has none
+        if stored is None:
+            continue
+        designed = design_filter(len(stored), band, 2 * max(source.rate, target.rate), stored.ndim == 2)
+        if stored.shape != designed.shape or not torch.allclose(stored, designed, atol=1e-6):
+            raise ValueError(
+                "it is a StyleGAN3's state dict with other settings than the published ones, and without them; use the "
+                ".pkl that it was taken from"
+            )
 
 
 def configure_biggan(tensors: dict[str, Tensor], options: Mapping[str, Any]) -> dict[str, Any]:
     needed = {"layers", "output_dim", *LAYOUTS["biggan"]["options"].values()}
     if missing := sorted(needed - options.keys()):
-        raise ValueError(f"the config.json beside it says nothing of {', '.join(missing)}, so it is not this BigGAN-deep's")
+        raise ValueError(
+            f"the config.json beside it says nothing of {', '.join(missing)}, so it is not this BigGAN-deep's"
+        )
     blocks = [[bool(upsamples), int(n_in), int(n_out)] for upsamples, n_in, n_out in options["layers"]]
     resolution = 4 * 2 ** sum(upsamples for upsamples, _, _ in blocks)
     if options["output_dim"] != resolution:

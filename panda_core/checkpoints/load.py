@@ -90,7 +90,8 @@ def one_sentence(path: Path) -> Iterator[None]:
     try:
         yield
     except FOREIGN_ERRORS as error:
-        reason = first_line(error) if isinstance(error, ValueError) else f"it is damaged ({type(error).__name__})"
+        damaged = f"it is damaged or was cut short ({type(error).__name__}), so get it again"
+        reason = first_line(error) if isinstance(error, ValueError) else damaged
         raise ValueError(f"{path.name[:80]} cannot be loaded: {reason}.") from error
 
 
@@ -130,7 +131,9 @@ def read_own(path: Path) -> Converted:
 
 def read_foreign(path: Path) -> Converted:
     """Family, config and tensors of a published file."""
-    size = path.stat().st_size
+    if is_safetensors(path):
+        with safe_open(path, "pt") as tensors:
+            return read_value({name: tensors.get_tensor(name) for name in tensors.keys()}, path)  # noqa: SIM118
     with path.open("rb") as file:
         start = file.read(512)
         for known_by, sentence in NOT_CHECKPOINTS:
@@ -138,26 +141,24 @@ def read_foreign(path: Path) -> Converted:
                 raise ValueError(sentence)
         file.seek(0)
         if start.startswith(b"PK\x03\x04"):
-            return read_value(read_zip(file, size), path)
+            return read_value(read_zip(file, path.stat().st_size), path)
         if start.startswith(b"\x80"):
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:
                 is_torch = LEGACY_MAGIC.to_bytes(10, "little") in start[:32]  # in the first of five pickles
                 return read_value(read_legacy(view) if is_torch else read_pickle(view, KNOWN), path)
-    if is_safetensors(path):
-        with safe_open(path, "pt") as tensors:
-            return read_value({name: tensors.get_tensor(name) for name in tensors.keys()}, path)  # noqa: SIM118
     raise ValueError("it is neither safetensors, a torch file nor an NVIDIA pickle")
 
 
 NOT_CHECKPOINTS = [(re.compile(start, re.DOTALL | re.IGNORECASE), sentence) for start, sentence in (
     (rb"\Z", "it is empty: nothing was downloaded or copied, so get it again"),
-    (rb"\s*<(!doctype|html|\?xml)|\s*<!--", "it is a web page that was saved under this name; open the link in a browser and "
-     "download the file itself"),
+    (rb"\s*<(!doctype|html|\?xml)|\s*<!--", "it is a web page, saved under this name; open the link in a browser "
+     "and download the file itself"),
     (rb"version https://git-lfs", "it is a pointer of Git LFS, not the file; fetch that with git lfs pull"),
     (rb"\x89HDF\r\n", f"it is an HDF5 file, of TensorFlow or JAX, which is not read; {WHERE_ELSE}"),
     (rb".{,40}(tfutil|dnnlib\.tflib)", f"it is a TensorFlow pickle, which is not read; {WHERE_ELSE}"),
-    (rb"\x00\x00.{1,6}\x08\x01\x1a\x02|.{,64}model_checkpoint_path", "it is part of a TensorFlow checkpoint, which is not "
-     f"read; {WHERE_ELSE}"),
+    (rb"\x00\x00.{1,6}\x08\x01\x1a\x02|.{,64}model_checkpoint_path", "it is part of a TensorFlow checkpoint, which is "
+     f"not read; {WHERE_ELSE}"),
+    (rb".{3}\x00{5}\{", "it is a safetensors file without its end: it was cut short, so get it again"),
     (rb"\x93NUMPY", "it is a NumPy array, not a network"),
     (rb"\x89PNG|\xff\xd8\xff|GIF8|RIFF....WEBP", "it is a picture, not a network"),
     (rb"\x08[\x01-\x0f]\x12.{,20}", "it is an ONNX program, which is not read; use the weights that it was made from"),
@@ -205,7 +206,9 @@ def convert(source: str | Path, target: str | Path, licence: str = "unknown") ->
     """
     source, target = Path(source), Path(target)
     if target.is_dir():
-        raise ValueError(f"{target} is a folder; name the file to write, {target / source.stem}.safetensors for example.")
+        raise ValueError(
+            f"{target} is a folder; name the file to write, {target / source.stem}.safetensors for example."
+        )
     if target.exists() and target.samefile(source):
         raise ValueError(f"{target.name} is the source itself; give the converted file another name.")
     generator = load_generator(source)

@@ -28,6 +28,8 @@ STORAGES = {
     "CharStorage": torch.int8,
     "ByteStorage": torch.uint8,
     "BoolStorage": torch.bool,
+    "ComplexFloatStorage": torch.complex64,
+    "ComplexDoubleStorage": torch.complex128,
 }
 
 
@@ -172,7 +174,9 @@ def read_zip(file: BinaryIO, size: int) -> Any:
     bookkeeping = ("version", "byteorder", ".format_version", ".storage_alignment", ".data/serialization_id")
     allowed = re.compile(re.escape(root) + r"/(data\.pkl|data/\d{1,20}|" + "|".join(map(re.escape, bookkeeping)) + ")")
     if f"{root}/constants.pkl" in records:
-        raise ValueError("it is TorchScript, a program; save the weights: torch.save(torch.jit.load(file).state_dict())")
+        raise ValueError(
+            "it is TorchScript, a program; save its weights: torch.save(torch.jit.load(file).state_dict(), other)"
+        )
     if any(name.endswith((".pkl", ".pt", ".pth", ".safetensors")) for name in records if "/" not in name):
         raise ValueError(f"it is a zip archive that holds {next(iter(records))[:60]!r}; unpack it first")
     if records and all(name.endswith(".npy") for name in records):

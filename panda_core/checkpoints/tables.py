@@ -15,10 +15,12 @@ from .unpickler import Inert
 
 MOST_ENTRIES, DEEPEST = 300_000, 16  # in all tables of a file, and tables in one another; a large one has 10,000 and 6
 MOST_OBJECTS, LONGEST = 2000, 200  # network objects in one another, and characters of a name
-AVERAGED = re.compile(r"(^|[._])(g?ema|gs|smooth|running|avg|averaged?)([._\d]|$)", re.IGNORECASE)  # g_ema, netG_ema, Gs
+AVERAGED = re.compile(
+    r"(^|[._])(g?ema|gs|smooth|running|avg|averaged?)([._\d]|$)", re.IGNORECASE
+)  # g_ema, netG_ema, Gs
 READ_HERE = (
-    "read are ProgressiveGAN, StyleGAN1 and StyleGAN2 under genforce's names, StyleGAN2 under rosinality's, StyleGAN2 and "
-    "StyleGAN3 under NVIDIA's, and BigGAN-deep under Hugging Face's"
+    "read are ProgressiveGAN, StyleGAN1 and StyleGAN2 under genforce's names, StyleGAN2 under rosinality's, "
+    "StyleGAN2 and StyleGAN3 under NVIDIA's, and BigGAN-deep under Hugging Face's"
 )
 OTHERS = [(re.compile(entry["known_by"]), entry["is"]) for entry in
           tomllib.loads(Path(__file__).with_name("others.toml").read_text("utf-8"))["other"]]  # fmt: skip
@@ -44,7 +46,9 @@ class Table:
 
     path: str
     state: dict[str, Leaf]
-    objects: dict[str, dict[str, Any]]  # what the network objects keep besides tensors, by name; empty if there are none
+    objects: dict[
+        str, dict[str, Any]
+    ]  # what the network objects keep besides tensors, by name; empty if there are none
     latent_avg: Leaf | None
 
 

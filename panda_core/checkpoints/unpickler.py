@@ -8,7 +8,7 @@ it; one nested 400,000 deep overflows C's stack and ends the process; a memo ind
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pickletools import genops
 from typing import Any
@@ -24,8 +24,9 @@ MADE = {  # by operations without an argument; a set is kept as a list: nothing 
     **{"EMPTY_DICT": dict, "EMPTY_LIST": list, "EMPTY_SET": list, "EMPTY_TUPLE": tuple},
 }
 WHERE_ELSE = (
-    "a StyleGAN2 of your own becomes a .pkl that is read with legacy.py of NVIDIA's stylegan2-ada-pytorch; the published "
-    "weights can be had for PyTorch: StyleGAN2 from huggingface.co/ZeqiangLai/StyleGAN2 or catalog.ngc.nvidia.com, "
+    "a StyleGAN2 of your own becomes a .pkl that is read with legacy.py of NVIDIA's stylegan2-ada-pytorch; the "
+    "published weights can be had for PyTorch: StyleGAN2 from huggingface.co/ZeqiangLai/StyleGAN2 or "
+    "catalog.ngc.nvidia.com, "
     "ProgressiveGAN and StyleGAN1 from huggingface.co/huggan, BigGAN-deep from s3.amazonaws.com/models.huggingface.co"
 )
 
@@ -87,10 +88,12 @@ def read_pickle(stream: Any, known: Known, persistent: Callable[[Any], Any] | No
     def pop_to_mark() -> list[Any]:
         return pop(len(stack) - marks.pop())
 
-    def plain(keys: list[Any]) -> list[Any]:
-        if not all(isinstance(key, str | int | float) for key in keys):  # a nest of tuples takes forever to hash
-            raise ValueError("it has a table whose keys are not names or numbers")
-        return keys
+    def fill(pairs: list[Any]) -> None:
+        if len(pairs) % 2:
+            raise ValueError("it has a key without a value")
+        named = zip(pairs[::2], pairs[1::2])
+        # entries under other keys are nobody's weights, and a nest of tuples takes forever to hash
+        dict.update(stack[-1], {key: value for key, value in named if isinstance(key, str | int | float)})
 
     def extend(values: list[Any]) -> None:
         if not isinstance(stack[-1], Inert):
@@ -109,7 +112,7 @@ def read_pickle(stream: Any, known: Known, persistent: Callable[[Any], Any] | No
         stand_in = known.get((function.module, function.name))
         return Inert(function) if stand_in is None else stand_in(*arguments)
 
-    for count, (opcode, argument, _) in enumerate(genops(stream)):
+    for count, (opcode, argument, _) in enumerate(operations(stream)):
         if count >= MAX_OPERATIONS:
             raise ValueError(f"it has more than {MAX_OPERATIONS} pickle operations, which no generator has")
         match opcode.name:
@@ -130,12 +133,11 @@ def read_pickle(stream: Any, known: Known, persistent: Callable[[Any], Any] | No
             case "APPEND" | "APPENDS":
                 extend(pop(1) if opcode.name == "APPEND" else pop_to_mark())
             case "ADDITEMS":
-                extend(plain(pop_to_mark()))
+                extend(pop_to_mark())
             case "FROZENSET":
-                stack.append(plain(pop_to_mark()))
+                stack.append(pop_to_mark())
             case "SETITEM" | "SETITEMS":
-                pairs = pop(2) if opcode.name == "SETITEM" else pop_to_mark()
-                dict.update(stack[-1], zip(plain(pairs[::2]), pairs[1::2], strict=True))
+                fill(pop(2) if opcode.name == "SETITEM" else pop_to_mark())
             case "BINPUT" | "LONG_BINPUT":
                 memo[argument] = stack[-1]  # a table, not an array: a huge index costs nothing
             case "MEMOIZE":
@@ -159,11 +161,21 @@ def read_pickle(stream: Any, known: Known, persistent: Callable[[Any], Any] | No
             case "BINPERSID" if persistent is not None:
                 stack.append(persistent(*pop(1)))
             case "STOP":
-                (value,) = stack
-                return value
+                if len(stack) != 1:
+                    raise ValueError("it ends with more than one value, or with none")
+                return stack[0]
             case _:
                 raise ValueError(f"it has the pickle operation {opcode.name}, which no generator's weights need")
-    raise ValueError("it ends too early; it was cut short when it was copied, so get it again")
+    raise ValueError("it ends too early")
+
+
+def operations(stream: Any) -> Iterator[Any]:
+    try:
+        yield from genops(stream)
+    except ValueError as error:
+        if re.search("remain|not enough data|exhausted|no newline", str(error)):
+            raise ValueError(f"it ends too early ({error}): it was cut short, so get it again") from error
+        raise
 
 
 # ---- what stands in for the globals of plain values
@@ -236,7 +248,11 @@ def number(dtype: Any, data: Any) -> Any:
 CORES = ("numpy.core", "numpy._core")
 PLAIN: Known = {
     ("collections", "OrderedDict"): empty_table,
-    **{(module, kind): lambda items=(): items for module in ("builtins", "__builtin__") for kind in ("set", "frozenset")},
+    **{
+        (module, kind): lambda items=(): items
+        for module in ("builtins", "__builtin__")
+        for kind in ("set", "frozenset")
+    },
     ("_codecs", "encode"): lambda text, coding: text.encode("latin1"),  # bytes, in protocol 2
     ("numpy", "dtype"): Dtype,
     ("numpy", "ndarray"): Array,

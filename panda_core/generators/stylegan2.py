@@ -149,7 +149,9 @@ class StyleGAN2(SplitGenerator):
         psi = latents.psi if self.extrapolates else min(latents.psi, 1.0)
         ws = truncate(w, self.w_avg, len(self.convs) + 1, psi, latents.psi_layers)
         features = self.const.expand(len(latents), -1, -1, -1)
-        rgb = features.new_zeros(len(latents), self.image_channels, 2, 2)  # doubled to 4 x 4 before the first RGB layer adds to it
+        rgb = features.new_zeros(
+            len(latents), self.image_channels, 2, 2
+        )  # doubled to 4 x 4 before the first RGB layer adds to it
         return Cut(features, 0, {"ws": ws, "rgb": rgb})
 
     def step(self, cut: Cut) -> Cut:
