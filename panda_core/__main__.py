@@ -4,6 +4,7 @@ import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 from .catalogue import Catalogue
 from .checkpoints.load import convert
@@ -76,8 +77,9 @@ def render(args: argparse.Namespace) -> None:
 
 
 def read_recipe(text: str):
-    """A recipe from a JSON file, a PNG of ours, JSON text or a link's parameter."""
-    if text.lstrip().startswith("{"):
+    """A recipe from a JSON file, a PNG of ours, JSON text, a link, or a link's parameter r."""
+    text = text.strip()
+    if text.startswith("{"):
         return parse_recipe(text)
     path = Path(text)
     if path.suffix.lower() in (".json", ".png"):
@@ -85,7 +87,7 @@ def read_recipe(text: str):
             raise ValueError(f"There is no file {text}.")
         data = path.read_bytes()
         return parse_recipe(read_recipe_json(data) if path.suffix.lower() == ".png" else data)
-    return decode_link(text.rpartition("?r=")[2])
+    return decode_link(parse_qs(urlsplit(text).query).get("r", [text])[0])
 
 
 def open_generator(args: argparse.Namespace) -> tuple[Catalogue, float]:

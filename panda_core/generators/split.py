@@ -101,7 +101,7 @@ class SplitGenerator(nn.Module, ABC):
 
     @abstractmethod
     def finish(self, cut: Cut) -> Tensor:
-        """The picture [N, 3, h, w], nominally in [-1, 1], from the last layer's cut."""
+        """The picture [N, 3, h, w], or [N, 1, h, w] if it is grey, nominally in [-1, 1], from the last layer's cut."""
 
     @classmethod
     def tiny(cls, seed: int, **changes) -> Self:

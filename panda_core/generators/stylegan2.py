@@ -74,12 +74,12 @@ class ModulatedConv(nn.Module):
 
 
 class ToRGB(nn.Module):
-    """Modulated 1 x 1 convolution to three channels, not demodulated."""
+    """Modulated 1 x 1 convolution to the picture's channels, not demodulated."""
 
-    def __init__(self, n_in: int, w_dim: int, clamp: float | None):
+    def __init__(self, n_in: int, n_out: int, w_dim: int, clamp: float | None):
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(3, n_in))
-        self.bias = nn.Parameter(torch.zeros(3))
+        self.weight = nn.Parameter(torch.randn(n_out, n_in))
+        self.bias = nn.Parameter(torch.zeros(n_out))
         self.affine = Dense(w_dim, n_in, bias=1.0)
         self.clamp = clamp
 
@@ -100,6 +100,7 @@ class StyleGAN2(SplitGenerator):
         conv_clamp: bound on the activations (NVIDIA's 256), or None.
         joint_norm: class embedding and z share one pixel norm (genforce).
         extrapolates: psi above 1 moves away from the mean (NVIDIA); otherwise it counts as 1.
+        image_channels: 3, or 1 for grey pictures.
     """
 
     family = "stylegan2"
@@ -117,10 +118,13 @@ class StyleGAN2(SplitGenerator):
         conv_clamp: float | None = None,
         joint_norm: bool = False,
         extrapolates: bool = True,
+        image_channels: int = 3,
     ):
         super().__init__()
         self.config = constructor_arguments(locals())
-        self.extrapolates = extrapolates
+        if image_channels not in (1, 3):
+            raise ValueError(f"image_channels is {image_channels}; it must be 3 or 1.")
+        self.extrapolates, self.image_channels = extrapolates, image_channels
         self.z_dim, self.n_classes = z_dim, n_classes
         self.resolution = check_resolution(4 * 2 ** (len(channels) - 1))
         widths = z_dim, w_dim, mapping_layers, mapping_width
@@ -133,7 +137,7 @@ class StyleGAN2(SplitGenerator):
             convs.append(ModulatedConv(n_in, n_out, size, w_dim, True, conv_clamp))
             convs.append(ModulatedConv(n_out, n_out, size, w_dim, False, conv_clamp))
         self.convs = nn.ModuleList(convs)
-        self.to_rgb = nn.ModuleList(ToRGB(n, w_dim, conv_clamp) for n in channels)
+        self.to_rgb = nn.ModuleList(ToRGB(n, image_channels, w_dim, conv_clamp) for n in channels)
 
     @property
     def layers(self) -> dict[int, tuple[int, int, int]]:
@@ -150,7 +154,7 @@ class StyleGAN2(SplitGenerator):
 
     def from_styles(self, ws: Tensor) -> Cut:
         features = self.const.expand(len(ws), -1, -1, -1)
-        rgb = features.new_zeros(len(ws), 3, 2, 2)  # doubled to 4 x 4 before the first RGB layer adds to it
+        rgb = features.new_zeros(len(ws), self.image_channels, 2, 2)  # doubled to 4 x 4 before the first RGB layer
         return Cut(features, 0, {"ws": ws, "rgb": rgb})
 
     def step(self, cut: Cut) -> Cut:
