@@ -3,9 +3,9 @@
 python -m benchmarks.truth [--world portraits] [--seeds 32] [--only "no hat"]
 
 A wish is one factor of a drawn world at another value; what the generator draws for that latent is the picture wanted.
-Of each method the edit is chosen on 4 seeds and reported on others, at 64 pixels: variation, the best of the first eight
-of the two regions per layer that cover the change best; appearance, the best of eight suggested at the two parts that do;
-transfer, the best of twelve other seeds at the best thing, picture by picture. Columns: share made up for
+Of each method the edit is chosen on 4 seeds and reported on others, at 64 pixels: variation, the best of the first
+eight of the two regions per layer that cover the change best; appearance, the best of eight suggested at the two parts
+that do; transfer, the best of twelve other seeds at the best thing, picture by picture. Columns: share made up for
 (docs/method.md; one strength per picture), and outside/inside change (ROIR, I Eq. 7) at those strengths, M where the
 wanted pictures differ. Below: IoU of the background's mask with the exact one, by layer. The names of things are found
 with labels; the edits are not, but which of them is best for a wish is.
