@@ -6,17 +6,17 @@ import re
 import time
 from pathlib import Path
 
-from .recipes import Recipe, parse_recipe
-from .runtime.atomic_write import atomic_write
+from panda_core.recipes import Recipe, parse_recipe
+from panda_core.runtime.atomic_write import atomic_write
 
-MOST = 500  # recipes; the oldest make room
+MAX_RECIPES = 500  # recipes; the oldest make room
 NAME = re.compile(r"\d{10}-[0-9a-f]{16}", re.ASCII)  # seconds since 1970, hash of the recipe
 
 
 class Gallery:
     """A folder of recipes; safe between threads and processes, since every file appears whole or not at all."""
 
-    def __init__(self, folder: Path, most: int = MOST):
+    def __init__(self, folder: Path, most: int = MAX_RECIPES):
         self.folder, self._most = folder, most
 
     def publish(self, recipe: Recipe) -> str:
@@ -25,7 +25,7 @@ class Gallery:
         Raises: ValueError if it changes nothing, or nobody else could open it; OSError, with nothing written.
         """
         if not recipe.ordered():
-            raise ValueError("The picture has no edits; choose a look first, then publish it.")
+            raise ValueError("The picture has no edits; choose a change first, then publish it.")
         if any(not edit.factors.startswith(("bundled:", "hub:")) for edit in recipe.edits):
             raise ValueError("An edit uses parts learned here; cards are made with factors that everybody has.")
         data = recipe.to_json().encode()

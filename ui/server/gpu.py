@@ -22,12 +22,13 @@ import torch
 
 from panda_core.runtime import devices
 
-from . import view
 from .jobs import run_job
+from .kept import Kept
 
 EVENT, JOB = 10, 60  # seconds asked for: an event takes under 1 with its weights there; they move in on the first call
 FULL = "The GPU's memory is full; this goes on on the processor, more slowly."
 SHARED = spaces is not None and os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
+when_full: list[Callable[[], None]] = []  # what gives the GPU's memory back: those that run networks add themselves
 _handlers: list[Callable] = []
 
 
@@ -43,7 +44,8 @@ def surviving(function: Callable) -> Callable:
         try:
             return function(*args, **kwargs)
         except torch.cuda.OutOfMemoryError:
-            view.renderer.leave_gpu()
+            for leave in when_full:
+                leave()
             gr.Info(FULL)
             return function(*args, **kwargs)
 
@@ -127,10 +129,10 @@ def forgets() -> bool:
     return SHARED and devices.wanted
 
 
-def start() -> None:
+def start(load: Callable[[], None]) -> None:
     """Once the page is laid out: load what is offered, on the GPU; afterwards only children may use a shared one."""
-    for name in view.offered().values() if SHARED else ():
-        view.renderer.catalogue.generator(name)
+    if SHARED:
+        load()
     devices.allowed = not SHARED
 
 
@@ -148,16 +150,16 @@ def _enter(given: bytes) -> list:
 
 
 def _results() -> dict:
-    return {(i, key): value for i, kept in enumerate(view.Kept.everywhere) for key, value in kept.results.items()}
+    return {(i, key): value for i, kept in enumerate(Kept.everywhere) for key, value in kept.results.items()}
 
 
 def _everything() -> dict:
-    return {(i, key): value for i, kept in enumerate(view.Kept.everywhere) for key, value in kept.items()}
+    return {(i, key): value for i, kept in enumerate(Kept.everywhere) for key, value in kept.items()}
 
 
 def _take(results: dict) -> None:
     for (i, key), value in results.items():
-        view.Kept.everywhere[i].hold(key, value)
+        Kept.everywhere[i].hold(key, value)
 
 
 def _plain(value):

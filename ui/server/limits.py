@@ -1,4 +1,4 @@
-"""The server's door: how much each visitor may ask for, how large a request may be, /status, and lines for the log."""
+"""Limits at the server's door: how much each visitor may ask for, how large a request may be, /status, and lines for the log."""
 
 import ipaddress
 import json
@@ -12,12 +12,12 @@ from uuid import uuid4
 
 import torch
 
-from .runtime import devices
+from panda_core.runtime import devices
 
 BURST, REFILL = 30.0, 1.0  # seconds of work that a visitor may ask for at once, and that come back every second
 FIRST = 1.0  # seconds that a request is taken to need until it is known; so nobody fills a queue of 64 alone
-VISITORS = 4096  # remembered at most; whoever was away longest is forgotten, and starts afresh
-LARGEST, UPLOAD = 2**20, 9 * 2**20  # bytes of a request, and of one that brings a file
+MAX_VISITORS = 4096  # remembered at most; whoever was away longest is forgotten, and starts afresh
+MAX_REQUEST, MAX_UPLOAD = 2**20, 9 * 2**20  # bytes of a request, and of one that brings a file
 BUSY = "You have asked for a lot in a short time; wait a few seconds, then go on."
 log = logging.getLogger("panda")
 
@@ -53,7 +53,7 @@ class Budgets:
 
     def __init__(
         self,
-        most: int = VISITORS,
+        most: int = MAX_VISITORS,
         burst: float = BURST,
         refill: float = REFILL,
         clock: Callable[[], float] = time.monotonic,
@@ -129,7 +129,7 @@ def device() -> str:
     return torch.cuda.get_device_name() if devices.allowed and torch.cuda.is_available() else "CPU"
 
 
-class Door:
+class Limits:
     """ASGI middleware: refuses what is too large, too much or no request of ours, at once; answers /status itself."""
 
     def __init__(self, app: Callable, budgets: Budgets, status: Callable[[], Mapping]):
@@ -166,7 +166,7 @@ class Door:
         if scope["method"] != "POST":
             return 0, {}
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
-        length, most = headers.get(b"content-length", ""), UPLOAD if path.endswith("/upload") else LARGEST
+        length, most = headers.get(b"content-length", ""), MAX_UPLOAD if path.endswith("/upload") else MAX_REQUEST
         if not length.isdecimal():
             return 411, {"detail": "The request does not say how long it is."}
         if len(length) > 9 or int(length) > most:

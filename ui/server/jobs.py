@@ -1,6 +1,5 @@
 """Long work: it runs in a thread of its own, tells how far it is, and stops when nobody waits for it any more."""
 
-import functools
 import queue
 import threading
 import time
@@ -16,8 +15,6 @@ STAGES = {
     "solving": "Finding parts",
     "ranking": "Looking at pictures",
     "downloading": "Downloading",
-    "drawing": "Drawing the card",
-    "publishing": "Publishing",
 }
 
 
@@ -61,21 +58,6 @@ def run_job(work: Callable[..., Any], picture: Callable[[Progress], str] | None 
         raise ValueError(f"The work was stopped after {LONGEST / 60:.0f} minutes; ask for less at once.")
     finally:
         stopped.set()
-
-
-def sending(steps: Callable[..., Iterator], send: Callable[..., Any]) -> Callable[..., Iterator]:
-    """Those steps, then send(their result, token, report=...) here; the token is the first of what a visitor gives."""
-
-    def both(session, token, *given) -> Iterator[tuple[str, Any]]:
-        if token is None:
-            raise ValueError(
-                "You are not signed in, or no longer. Do that in another tab of this page, then go on here."
-            )
-        for step in steps(session, *given):
-            yield step[0], None
-        yield from run_job(functools.partial(send, step[1], token.token))
-
-    return both
 
 
 def tell(report: Callable[[Progress], bool | None], stage: str, done: int, total: int) -> None:
