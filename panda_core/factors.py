@@ -3,6 +3,9 @@
 import hashlib
 import json
 import math
+import os
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Self
@@ -12,12 +15,13 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from .method.parts import combine_parts, scale_parts
+from .method.variations import SUPPORT, Variations
 from .runtime.atomic_write import atomic_write
 from .shapes import check_shape
 
-FORMAT = 1
-DEFAULT_REACH = 4.0  # units of strength
-LONGEST_NAME = 40  # characters of a part's or an appearance's name
+FORMAT = 2  # 2 brought things and variations
+MAX_NAME = 40  # characters of a part's or an appearance's name
 SIGN_RULE = "the entry of largest magnitude in every column of A is positive"
 
 
@@ -28,7 +32,9 @@ class FactorsInfo:
     class_index: None for all classes, or for a generator without. samples, seed: N and what they were drawn from. loss:
     Eq. 3 per sample, in feature units squared; energy: the share of Σ‖Z‖² that is explained; bound: what no P of this
     rank can exceed; stability: for every part its |cos| with the part that other samples give; is_raw: named strengths
-    are raw α (the authors' own files). reach: "part,appearance" -> strength where a slider ends, measured on pictures.
+    are raw α (the authors' own files). things: groups of parts that vary together, every part in exactly one.
+    background: (number, sign) of the appearance at the pictures' border. ends: region as in "1,4" -> for each of its
+    variations the words for its two ends, ["hat", "no hat"] at -s and +s, or null; names are found with labels.
     """
 
     generator: str
@@ -49,7 +55,9 @@ class FactorsInfo:
     is_raw: bool = False
     part_names: dict[int, str] = field(default_factory=dict)
     appearance_names: dict[int, str] = field(default_factory=dict)
-    reach: dict[str, float] = field(default_factory=dict)
+    things: tuple[tuple[int, ...], ...] = ()
+    background: tuple[int, int] | None = None
+    ends: dict[str, list[tuple[str, str] | None]] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
 
 
@@ -59,7 +67,8 @@ class Factors:
 
     appearances: A, [C, R_C], orthonormal columns, strongest first. parts: P >= 0, [S, R_S], strongest first. mean: z̄,
     [C]. second_moment: ΣZZᵀ/NS, [C, C]. sigma: standard deviation of a_jᵀZp̂_k over samples, [R_C, R_S]. suggested:
-    for every part appearance numbers, best first, [R_S, n].
+    for every part appearance numbers, best first, [R_S, n]. variations: of a region, as its sorted part numbers, what
+    varies there; where they are missing they can be learned.
     """
 
     appearances: Tensor
@@ -69,6 +78,7 @@ class Factors:
     sigma: Tensor
     suggested: Tensor
     info: FactorsInfo
+    variations: Mapping[tuple[int, ...], Variations] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_shape("A", self.appearances, C=None, R_C=None)
@@ -87,6 +97,15 @@ class Factors:
             raise ValueError("parts holds a negative value; parts are >= 0.")
         if self.suggested.numel() and not 0 <= int(self.suggested.min()) <= int(self.suggested.max()) < R_C:
             raise ValueError(f"suggested names an appearance outside 0 to {R_C - 1}.")
+        if self.info.things and sorted(k for thing in self.info.things for k in thing) != list(range(R_S)):
+            raise ValueError(f"things are {self.info.things}; every part from 0 to {R_S - 1} must be in exactly one.")
+        for parts, found in self.variations.items():
+            M, n = len(found), int(found.support.sum())
+            if not parts or list(parts) != sorted(set(parts)) or not 0 <= parts[0] <= parts[-1] < R_S:
+                raise ValueError(f"variations are of the parts {parts}; there are 0 to {R_S - 1}.")
+            check_shape("variations", found.units, M=M, C=C, n=n)
+            check_shape("deviations", found.deviations, M=M)
+            check_shape("centres", found.centres, M=M)
 
     @property
     def scaled_parts(self) -> Tensor:
@@ -96,9 +115,31 @@ class Factors:
     def part_name(self, part: int) -> str:
         return self.info.part_names.get(part, f"part {part + 1}")  # people count from one
 
-    def reach(self, appearance: int, part: int | None) -> float:
-        """The strength, in units, at which a slider for this choice ends; 4 where nobody measured."""
-        return self.info.reach.get(f"{part},{appearance}", DEFAULT_REACH)
+    def appearance_name(self, appearance: int) -> str:
+        return self.info.appearance_names.get(appearance, f"appearance {appearance + 1}")
+
+    @property
+    def things(self) -> tuple[tuple[int, ...], ...]:
+        """Groups of parts that vary together; each part alone where nobody measured."""
+        return self.info.things or tuple((k,) for k in range(self.parts.shape[1]))
+
+    def thing_of(self, part: int) -> tuple[int, ...]:
+        """The thing that a part belongs to."""
+        self.check_choice(0, [part])
+        return next(thing for thing in self.things if part in thing)
+
+    def region_name(self, parts: Sequence[int]) -> str:
+        """What several parts are called: a thing of theirs by what its parts' names begin with in common."""
+        names = list(dict.fromkeys(re.sub(r" \d+$", "", self.part_name(k)) for k in sorted(parts)))
+        if len(names) == 1:
+            return names[0] if len(parts) > 1 else self.part_name(parts[0])
+        common = os.path.commonprefix([name.split() for name in names])
+        return " ".join(common) if common else ", ".join(names)
+
+    def ends(self, parts: Sequence[int], variation: int) -> tuple[str | None, str | None]:
+        """Words for what a variation of these parts leads to, at negative and at positive strengths; None: no name."""
+        found = self.info.ends.get(region_key(parts), [])
+        return (found[variation] if variation < len(found) else None) or (None, None)
 
     def offered(self, part: int, count: int) -> list[int]:
         """The first `count` different appearances suggested for a part; a row that repeats a number ends there."""
@@ -154,24 +195,27 @@ class Factors:
     def rename(self, kind: str, number: int, name: str) -> Self:
         """These factors with one name changed; kind is "part" or "appearance", an empty name takes the old one away.
 
-        Raises: ValueError for a name that is longer than LONGEST_NAME or not plain text.
+        Raises: ValueError for a name that is longer than MAX_NAME or not plain text.
         """
         name = " ".join(name.split())
-        if len(name) > LONGEST_NAME or not name.isprintable():
-            raise ValueError(f"The name has {len(name)} characters; it must be plain text of at most {LONGEST_NAME}.")
+        if len(name) > MAX_NAME or not name.isprintable():
+            raise ValueError(f"The name has {len(name)} characters; it must be plain text of at most {MAX_NAME}.")
         field = {"part": "part_names", "appearance": "appearance_names"}[kind]
         names = {n: old for n, old in getattr(self.info, field).items() if n != number}
         return self.with_info(**{field: names | ({number: name} if name else {})})
 
     @property
     def nbytes(self) -> int:
-        return sum(getattr(self, name).nbytes for name in _TENSORS.values())
+        tensors = sum(getattr(self, name).nbytes for name in _TENSORS.values())
+        return tensors + sum(found.nbytes for found in self.variations.values())
 
     def digest(self) -> str:
         """16 hex digits that all tensors and everything that is said of them decide."""
         made = hashlib.sha256(json.dumps(asdict(self.info), sort_keys=True).encode())
         for name in _TENSORS.values():
             made.update(getattr(self, name).contiguous().numpy().tobytes())
+        for parts, found in sorted(self.variations.items()):
+            made.update(f"{parts}".encode() + found.units.contiguous().numpy().tobytes())
         return made.hexdigest()[:16]
 
     def stem(self) -> str:
@@ -187,6 +231,9 @@ class Factors:
     def save(self, path: Path) -> None:
         """Write one safetensors file, whole or not at all."""
         tensors = {key: getattr(self, name).contiguous() for key, name in _TENSORS.items()}
+        for parts, found in self.variations.items():
+            for name in _OF_VARIATIONS:
+                tensors[f"variations.{region_key(parts)}.{name}"] = getattr(found, name).contiguous()
         info = json.dumps(asdict(self.info), sort_keys=True, allow_nan=False)
         with atomic_write(path) as part:
             safetensors.torch.save_file(tensors, part, {"format": str(FORMAT), "info": info})
@@ -204,6 +251,7 @@ class Factors:
         except (SafetensorError, OSError) as error:
             raise ValueError(f"{path.name} is not a readable safetensors file: {error}") from error
         version = metadata.get("format", "")
+        of_regions = {key: tensors.pop(key) for key in set(tensors) - set(_TENSORS) if key.startswith("variations.")}
         if "info" not in metadata or not version.isdecimal() or set(tensors) != set(_TENSORS):
             raise ValueError(
                 f"{path.name} is not a factors file: it must hold {', '.join(_TENSORS)} and their metadata."
@@ -212,7 +260,8 @@ class Factors:
             raise ValueError(f"{path.name} has format {version}; this version of panda_core reads up to {FORMAT}.")
         try:
             info = _read_info(json.loads(metadata["info"], parse_constant=_no_constant))
-            return cls(*(_read_tensor(key, tensors[key]) for key in _TENSORS), info=info)
+            held = [_read_tensor(key, tensors[key]) for key in _TENSORS]
+            return cls(*held, info=info, variations=_read_variations(of_regions, held[1]))
         except (TypeError, ValueError, AttributeError, RecursionError, OverflowError) as error:
             raise ValueError(f"{path.name} does not hold together: {error}") from error
 
@@ -225,6 +274,35 @@ _TENSORS = {  # name in the file -> field, in the order of the fields
     "sigma": "sigma",
     "suggested": "suggested",
 }
+
+
+_OF_VARIATIONS = ("units", "deviations", "centres")  # in the file; support and region follow from P
+
+
+def region_key(parts: Sequence[int]) -> str:
+    """A region of parts as a file names it: "1,4"."""
+    return ",".join(map(str, sorted(parts)))
+
+
+def _read_variations(tensors: dict[str, Tensor], P: Tensor) -> dict[tuple[int, ...], Variations]:
+    groups: dict[tuple[int, ...], dict[str, Tensor]] = {}
+    for key, tensor in tensors.items():
+        _, parts, name = key.split(".")
+        if name not in _OF_VARIATIONS or not tensor.is_floating_point() or tensor.ndim != (3 if name == "units" else 1):
+            raise ValueError(f"{key} is {tensor.dtype} of {list(tensor.shape)}, which no variation has.")
+        if not bool(torch.isfinite(tensor).all()):
+            raise ValueError(f"{key} holds a value that is not a finite number.")
+        groups.setdefault(tuple(int(k) for k in parts.split(",")), {})[name] = tensor
+    found = {}
+    for parts, held in groups.items():
+        if len(held) < len(_OF_VARIATIONS) or not all(0 <= k < P.shape[1] for k in parts):
+            raise ValueError(f"the variations of {region_key(parts)} lack a tensor or name a part that is not there.")
+        region = combine_parts(P, parts)
+        support = region > SUPPORT
+        found[parts] = Variations(
+            held["units"], held["deviations"].float(), held["centres"].float(), support, region[support]
+        )
+    return found
 
 
 def _read_tensor(key: str, tensor: Tensor) -> Tensor:
@@ -241,7 +319,7 @@ def _no_constant(name: str):
 
 
 def _read_info(values: dict) -> FactorsInfo:
-    known = {f.name for f in fields(FactorsInfo)}
+    known = {f.name for f in fields(FactorsInfo)} | {"reach"}
     if not isinstance(values, dict) or not {"generator", "weights", "layer", "height", "width"} <= set(values) <= known:
         raise ValueError(f"its metadata must have fields among {', '.join(sorted(known))}.")
     values = dict(values)
@@ -262,26 +340,28 @@ def _read_info(values: dict) -> FactorsInfo:
     for key in ("part_names", "appearance_names"):
         values[key] = {int(number): _clean(name) for number, name in values.get(key, {}).items()}
     values["versions"] = {_clean(key): _clean(text) for key, text in values.get("versions", {}).items()}
-    values["reach"] = {str(key): min(max(float(x), 0.5), 50.0) for key, x in values.get("reach", {}).items()}
+    values.pop("reach", None)  # of format 1
+    values["things"] = tuple(tuple(int(k) for k in thing) for thing in values.get("things", ()))
+    if values.get("background") is not None:
+        number, sign = values["background"]
+        if type(number) is not int or number < 0 or sign not in (1, -1):
+            raise ValueError(f"background is {number!r:.20}, {sign!r:.20}; it must be an appearance and 1 or -1.")
+        values["background"] = number, sign
+    values["ends"] = {str(key): [_read_ends(pair) for pair in rows] for key, rows in values.get("ends", {}).items()}
     values["stability"] = tuple(float(x) for x in values.get("stability", ()))
     return FactorsInfo(**values)
+
+
+def _read_ends(pair) -> tuple[str, str] | None:
+    if pair is None:
+        return None
+    low, high = pair
+    return _clean(low), _clean(high)
 
 
 def _clean(name) -> str:
     """A name as one line of printable text, whatever a file holds."""
     return " ".join("".join(c if c.isprintable() else " " for c in str(name)[:80]).split())
-
-
-def scale_parts(parts: Tensor) -> Tensor:
-    """p̂: every column min-max scaled to [0, 1], [..., S, R_S]; a constant column becomes 0."""
-    low, high = parts.amin(dim=-2, keepdim=True), parts.amax(dim=-2, keepdim=True)
-    return (parts - low) / torch.where(high > low, high - low, 1)
-
-
-def fix_signs(appearances: Tensor) -> Tensor:
-    """A with every column's sign chosen by SIGN_RULE, [C, R_C]."""
-    largest = appearances.gather(0, appearances.abs().argmax(dim=0, keepdim=True))
-    return appearances * torch.where(largest < 0, -1.0, 1.0).to(appearances)
 
 
 def suggest_by_size(sigma: Tensor) -> Tensor:

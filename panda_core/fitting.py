@@ -71,7 +71,10 @@ def fit_layer(
     ranks = C if R_C is None else R_C, R_S
     learned = fit(draw, *ranks, samples, seed, frame=inside, batch=batch_for(shape), report=report)
     made_with = {"torch": torch.__version__, "safetensors": version("safetensors"), "python": platform.python_version()}
-    measured = {key: getattr(learned, key) for key in ("samples", "loss", "energy", "bound", "stability")}
+    measured = {
+        key: getattr(learned, key)
+        for key in ("samples", "loss", "energy", "bound", "stability", "things", "background")
+    }
     info = FactorsInfo(name, loaded.weights, layer, H, W, class_index, psi, seed=seed, solver=SOLVER,
                        versions=made_with, **measured)  # fmt: skip
     tensors = (learned.appearances, learned.parts, learned.mean, learned.second_moment, learned.sigma)

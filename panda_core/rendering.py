@@ -1,43 +1,64 @@
 """Recipes -> pictures: heads shared between edits, variants in one batch, only the tail for a slider's tick."""
 
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from .catalogue import Catalogue
-from .factors import Factors, scale_parts
+from .factors import Factors
 from .fitting import feature_source
 from .generators.split import Cut, SplitGenerator
-from .method.editing import add_appearance, background_cells, combine_parts, cover_alphas, extend_from_frame
+from .method.editing import background_cells, extend_from_frame
+from .method.parts import combine_parts, scale_parts
 from .method.refinement import refine_parts
-from .method.rewriting import rewrite_concept
 from .method.saliency import find_background, saliency
-from .presets import LOOKS
-from .recipes import Edit, Recipe, Region
+from .method.variations import Variations, learn_variations
+from .ops import OPS, Edit
+from .origin import Origin
+from .progress import Progress
+from .recipes import Recipe
+from .regions import Mask, Region
 from .runtime.devices import in_batches
 from .runtime.lru import LRUCache
+from .samples import SampleCache
 
+Report = Callable[[Progress], bool | None]
+MAX_LEARNED = 2**26  # bytes of variations that were learned on demand
 SMALL = 128  # pixels; a picture up to this size is its own thumbnail
 
 
 @dataclass(frozen=True)
-class Step:
-    """One edit with everything looked up: what it does to features, ready to repeat on many."""
+class _Place:
+    """What an op may ask for where it acts (`ops.Place`); looked up when it is."""
 
+    renderer: "Renderer"
+    recipe: Recipe
     edit: Edit
     factors: Factors
-    region: Tensor | None  # p̂, [S]; None is everywhere
-    alpha: float
 
-    def apply(self, features: Tensor) -> Tensor:
-        A = self.factors.appearances
-        if self.edit.op == "rewrite":
-            return rewrite_concept(features, A[:, self.edit.source], A[:, self.edit.target], self.alpha, self.region)
-        region = features.new_ones(features[0, 0].numel()) if self.region is None else self.region
-        return add_appearance(features, A[:, self.edit.appearance], region, self.alpha)
+    def region(self) -> Tensor:
+        region = self.renderer.region(self.recipe, self.edit.layer, self.edit.region, self.edit.factors)
+        return torch.ones(len(self.factors.parts)) if region is None else region
+
+    def variation(self) -> Tensor:
+        layer, region = self.edit.layer, self.edit.region
+        E = self.renderer.direction(self.recipe, layer, self.edit.factors, region, self.edit.variation)
+        return E if region.keep is None else E * self.renderer.painted(self.recipe, layer, region.keep)
+
+    def other_features(self) -> Tensor:
+        other = self.edit.picture or replace(self.recipe, seed=self.edit.seed)
+        if other.generator != self.recipe.generator:
+            raise ValueError(
+                f"The other picture is by {other.generator}; what is taken over must be by {self.recipe.generator} too."
+            )
+        origin = {f.name: getattr(other, f.name) for f in fields(Origin)}
+        return self.renderer.features(Recipe(**origin), self.edit.layer).features
+
+    def background_cells(self) -> Tensor:
+        return self.renderer.background_cells(self.recipe, self.edit.layer, self.edit.factors, self.region())
 
 
 class Renderer:
@@ -50,7 +71,9 @@ class Renderer:
     def __init__(self, catalogue: Catalogue | None = None, memory: int = 2**25, cached: int = 16):
         self.catalogue = Catalogue() if catalogue is None else catalogue
         self._memory, self._cache, self._pictures = memory, LRUCache(cached), LRUCache(cached // 2)
-        self._backgrounds: dict[Hashable, tuple[int, int]] = {}
+        self._backgrounds, self._directions = LRUCache(64), LRUCache(4 * cached)
+        self._samples = SampleCache()
+        self._variations = LRUCache(MAX_LEARNED, lambda key, found: found.nbytes, least=1)
 
     def generator(self, recipe: Recipe) -> SplitGenerator:
         """The recipe's generator.
@@ -113,7 +136,7 @@ class Renderer:
         """From a cut on, with these edits done, which are in the order of their layers."""
         for i in numbers:
             cut = self.generator(recipe).advance(cut, recipe.edits[i].layer)
-            cut = cut.with_features(self.step(recipe, i).apply(cut.features))
+            cut = cut.with_features(self._apply(cut.features, recipe, recipe.edits[i]))
         return cut
 
     @torch.inference_mode()
@@ -139,7 +162,7 @@ class Renderer:
                 features = cut.features
                 for e in choice:
                     if e.on:
-                        features = self.step(recipe.with_edit(index, e), index).apply(features)
+                        features = self._apply(features, recipe, e)
                 batch.append(features)
             edited = self._edit(cut.with_features(torch.cat(batch)), recipe, rest)
             return (generator.preview(edited) if half_size else generator.tail(edited)).cpu()
@@ -166,79 +189,80 @@ class Renderer:
         factors = self.factors(recipe, template)
         part = template.region.parts[0] if template.region.parts else 0
         factors.check_choice(0, [part])
-        template = replace(template, op="add", strength=3.0, alpha=None, on=True)
+        template = Edit("add", template.layer, template.factors, template.region, strength=3.0)
         return [replace(template, appearance=j) for j in factors.offered(part, count)]
 
-    def removal(
-        self, recipe: Recipe, layer: int, factors_id: str, region: Region, count: int = LOOKS
-    ) -> tuple[Edit, ...]:
-        """The edits that cover what is in the region with this picture's background: ordinary ones, with raw α.
-
-        Adding the background appearance (I 4.1.1) leaves what else the object is made of. So there are `count`, of the
-        appearances in which region and background differ most, largest α first; that they are several is our own, and
-        benchmarks/removal.py compares it with one.
+    def background_cells(self, recipe: Recipe, layer: int, factors_id: str, region: Tensor) -> Tensor:
+        """Cells of the unedited picture outside a region, p̂ [S], that are background, [S] booleans.
 
         Raises: ValueError if the region is empty, or nothing outside it is background (method.md, "Object removal").
         """
-        found = self.background(recipe, layer, factors_id)
-        alphas = self._cover(recipe, layer, factors_id, region, *found, columns=slice(None))
-        leading, edit = alphas.abs().topk(min(count, len(alphas))).indices, Edit("add", layer, factors_id, region)
-        return tuple(replace(edit, appearance=j, alpha=float(alphas[j])) for j in leading.tolist())
-
-    def coverings(
-        self, recipe: Recipe, layer: int, factors_id: str, region: Region, count: int = 6, among: int = 24
-    ) -> list[tuple[Edit, ...]]:
-        """At most `count` ways to cover what is in the region: `removal`, then single edits.
-
-        First of these the background's; then those of the others of the first `among` appearances, of either sign,
-        largest α first: what the picture has elsewhere and the region lacks most. That order is our own;
-        benchmarks/removal.py compares it with the order of likeness to the border. An appearance that would add nothing
-        is left out, and so is what the picture has nowhere else.
-
-        Raises: ValueError if the region is empty, or nothing outside it could cover it.
-        """
-        found = self.background(recipe, layer, factors_id)
-        available = min(among, self.catalogue.factors(recipe.generator, factors_id).appearances.shape[1])
-        edit, several, singles, mistakes = Edit("add", layer, factors_id, region), [], [], []
-        try:
-            several.append(self.removal(recipe, layer, factors_id, region))
-        except ValueError as error:
-            mistakes.append(error)
-        for number, sign in [found, *((j, s) for j in range(available) for s in (1, -1) if (j, s) != found)]:
-            try:
-                alpha = sign * float(self._cover(recipe, layer, factors_id, region, number, sign, [number]))
-                singles.append(replace(edit, appearance=number, alpha=sign * max(0.0, alpha)))
-            except ValueError as error:
-                mistakes.append(error)
-        if not singles:
-            raise mistakes[0]
-        singles.sort(key=lambda e: ((e.appearance, 1 if e.alpha > 0 else -1) != found, -abs(e.alpha)))
-        return [*several, *((e,) for e in singles if e.alpha)][:count]
-
-    def _cover(self, recipe: Recipe, layer: int, factors_id: str, region: Region, number: int, sign: int, columns):
-        """α of the appearances `columns` that bring the region to where `sign` times appearance `number` is outside."""
-        factors, generator = self.catalogue.factors(recipe.generator, factors_id), self.generator(recipe)
-        where = self.region(recipe, layer, region, factors_id)
-        where = torch.ones(len(factors.parts)) if where is None else where
+        number, sign = self.background(recipe, layer, factors_id)
+        factors = self.catalogue.factors(recipe.generator, factors_id)
         features, a = self.features(recipe, layer).features, sign * factors.appearances[:, number]
-        cells = background_cells(features, a, where, sign * factors.threshold(number), generator.frame(layer))
-        return cover_alphas(features, factors.appearances[:, columns], where, cells).cpu()
+        frame = self.generator(recipe).frame(layer)
+        return background_cells(features, a, region, sign * factors.threshold(number), frame)
 
     def background(self, recipe: Recipe, layer: int, factors_id: str) -> tuple[int, int]:
-        """(number, sign) of the appearance that is at the border of 100 other pictures; found once, then known."""
-        key = _background_key(recipe, factors_id)
-        if key not in self._backgrounds:
-            generator, factors = self.generator(recipe), self.catalogue.factors(recipe.generator, factors_id)
+        """(number, sign) of the appearance at the border of pictures: what the factors say, or found once."""
+        factors = self.catalogue.factors(recipe.generator, factors_id)
+        if factors.info.background is not None:
+            return factors.info.background
+
+        def find() -> tuple[int, int]:  # of files that do not say it yet
+            generator = self.generator(recipe)
             draw = feature_source(generator, layer, factors.info.psi, recipe.class_index)
             with torch.inference_mode():
                 Z = torch.cat([draw(first, 10).cpu() for first in range(0, 100, 10)])
-                found = find_background(Z, factors.appearances, factors.mean, generator.frame(layer))
-            self._backgrounds[key] = found
-        return self._backgrounds[key]
+                return find_background(Z, factors.appearances, factors.mean, generator.frame(layer))
 
-    def knows_background(self, recipe: Recipe, factors_id: str) -> bool:
-        """Whether `background` answers at once, without drawing pictures."""
-        return _background_key(recipe, factors_id) in self._backgrounds
+        return self._backgrounds.get((recipe.generator, recipe.class_index, factors_id), find)
+
+    def variations(
+        self, recipe: Recipe, layer: int, factors_id: str, region: Region, report: Report | None = None
+    ) -> Variations:
+        """What varies in a region: as stored with the factors, or learned from samples that are drawn once and kept.
+
+        Parts are taken as learned, and whole: refining and `keep` change neither.
+
+        Raises: ValueError for a region without cells; Cancelled.
+        """
+        factors = self.catalogue.factors(recipe.generator, factors_id)
+        stored = factors.variations.get(tuple(sorted(region.parts)))
+        if stored is not None:
+            return stored
+
+        def learn() -> Variations:
+            where = self.region(recipe, layer, replace(region, refine="none", keep=None), factors_id)
+            where = torch.ones(len(factors.parts)) if where is None else where
+            self.generator(recipe)  # refuses other weights
+            with torch.inference_mode():
+                samples = self._samples.of(self.catalogue.generator(recipe.generator), factors.info, report)
+                return learn_variations(samples, where)
+
+        return self._variations.get(self._variations_key(recipe, layer, factors_id, region), learn)
+
+    def knows_variations(self, recipe: Recipe, layer: int, factors_id: str, region: Region) -> bool:
+        """Whether `variations` answers without drawing samples."""
+        factors = self.catalogue.factors(recipe.generator, factors_id)
+        if tuple(sorted(region.parts)) in factors.variations:
+            return True
+        known = self._variations_key(recipe, layer, factors_id, region) in self._variations
+        return known or self._samples.has(self.catalogue.generator(recipe.generator), factors.info)
+
+    def direction(self, recipe: Recipe, layer: int, factors_id: str, region: Region, number: int) -> Tensor:
+        """E of one variation of a region, [C, S], on the generator's device; the latest are kept for sliders.
+
+        Raises: ValueError if the region has no such variation.
+        """
+        found = self.variations(recipe, layer, factors_id, region)
+        return self._directions.get(
+            (id(found), number), lambda: (found, found.direction(number).to(self.generator(recipe).device))
+        )[1]  # with what its key names, so that no other comes to be at that address
+
+    def _variations_key(self, recipe: Recipe, layer: int, factors_id: str, region: Region) -> tuple:
+        plain = replace(region, parts=tuple(sorted(region.parts)), refine="none", k=32, keep=None)
+        return recipe.generator, recipe.weights, layer, factors_id, plain
 
     def factors(self, recipe: Recipe, edit: Edit) -> Factors:
         """The factors of an edit.
@@ -252,32 +276,28 @@ class Renderer:
             )
         return factors
 
-    def step(self, recipe: Recipe, index: int) -> Step:
-        """Edit `index` with its factors, region and α looked up."""
-        edit = recipe.edits[index]
-        factors = self.factors(recipe, edit)
-        for number in (edit.appearance, edit.source, edit.target):
-            if number is not None:
-                factors.check_choice(number, [])
-        region = self.region(recipe, edit.layer, edit.region, edit.factors)
-        return Step(edit, factors, region, edit_alpha(edit, factors))
+    def _apply(self, features: Tensor, recipe: Recipe, edit: Edit) -> Tensor:
+        return OPS[edit.op].apply(features, edit, _Place(self, recipe, edit, self.factors(recipe, edit)))
 
     def region(self, recipe: Recipe, layer: int, region: Region, factors_id: str) -> Tensor | None:
         """p̂ of a region on the layer's grid, [S] in [0, 1]; None is everywhere."""
-        generator = self.generator(recipe)
         if region.all:
             return None
-        frame, shape = generator.frame(layer), generator.layers[layer][1:]
-        drawn = region.mask if region.mask is not None else region.keep
-        if drawn is not None and drawn.size != shape:
-            raise ValueError(
-                f"The mask is {drawn.size[0]} x {drawn.size[1]}; layer {layer} has {shape[0]} x {shape[1]} cells."
-            )
-        painted = None if drawn is None else extend_from_frame(drawn.tensor(), frame).flatten().to(generator.device)
         if region.mask is not None:
-            return painted
+            return self.painted(recipe, layer, region.mask)
         parts = self.parts(recipe, layer, factors_id, region.refine, region.k)
-        return combine_parts(parts, region.parts, painted)
+        return combine_parts(parts, region.parts, region.keep and self.painted(recipe, layer, region.keep))
+
+    def painted(self, recipe: Recipe, layer: int, mask: Mask) -> Tensor:
+        """A drawn mask on the layer's grid, [S], carried outward beyond the frame.
+
+        Raises: ValueError if it was drawn for another grid.
+        """
+        generator = self.generator(recipe)
+        H, W = generator.layers[layer][1:]
+        if mask.size != (H, W):
+            raise ValueError(f"The mask is {mask.size[0]} x {mask.size[1]}; layer {layer} has {H} x {W} cells.")
+        return extend_from_frame(mask.tensor(), generator.frame(layer)).flatten().to(generator.device)
 
     @torch.inference_mode()
     def parts(self, recipe: Recipe, layer: int, factors_id: str, refine: str = "none", k: int = 32) -> Tensor:
@@ -357,24 +377,8 @@ def apply_recipe(recipe: Recipe, catalogue: Catalogue | None = None) -> Tensor:
     return Renderer(catalogue, cached=0).image(recipe)
 
 
-def edit_alpha(edit: Edit, factors: Factors) -> float:
-    """α of an edit in feature units (contracts: Strength); for a rewrite strength is α itself, a plain factor.
-
-    One learnt part has its own unit, refined or with a kept piece too, so that neither changes how much is added.
-    """
-    if edit.op == "rewrite" or edit.alpha is not None:
-        return edit.strength if edit.alpha is None else edit.alpha
-    if len(edit.region.parts) == 1:
-        return edit.strength * factors.alpha_at_part(edit.appearance, edit.region.parts[0])
-    return edit.strength * factors.alpha_anywhere(edit.appearance)
-
-
 def _origin(recipe: Recipe) -> tuple:
     return recipe.generator, recipe.weights, recipe.class_index, recipe.seed, recipe.psi
-
-
-def _background_key(recipe: Recipe, factors_id: str) -> tuple:
-    return recipe.generator, recipe.class_index, factors_id
 
 
 def _position(recipe: Recipe, index: int) -> tuple[int, int]:

@@ -1,5 +1,6 @@
 """Factors as the papers' authors published them: two .npy arrays -> Factors."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,9 +8,11 @@ import torch
 from torch import Tensor
 
 from ..factors import Factors, FactorsInfo, suggest_by_size
-from ..method.factorization import coefficient_deviation
+from ..method.factorization import coefficient_deviation, means_at_parts
 from ..method.feature_store import FeatureStore
 from ..method.moments import ChannelMoments
+from ..method.saliency import find_background
+from ..method.variations import group_parts
 
 SAMPLES = 100  # for z̄, the second moment and σ, which the files do not hold
 
@@ -35,6 +38,12 @@ def read_pair(parts: Path, appearances: Path, draw, batch: int, frame, info: Fac
     sums = [ChannelMoments.of(Z[:, :, top:bottom, left:right]) for Z in store.batches(0, SAMPLES)]
     total = sum(sums[1:], sums[0])
     sigma = coefficient_deviation(store, A.double(), P.double(), SAMPLES).float()
+    Z = torch.cat(list(store.batches(0, SAMPLES)))
+    info = replace(
+        info,
+        things=group_parts(means_at_parts(store, P, SAMPLES)),
+        background=find_background(Z, A, total.mean.float(), frame),
+    )
     return Factors(A, P, total.mean.float(), total.second_moment.float(), sigma, suggest_by_size(sigma), info)
 
 

@@ -1,12 +1,9 @@
-"""Local edits: add an appearance to a region of the features; the numbers of an object's removal."""
-
-from collections.abc import Sequence
+"""Local edits: add an appearance to a region of the features, cover it, or take it from another picture."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..factors import scale_parts
 from ..shapes import check_shape
 
 
@@ -32,23 +29,6 @@ def add_appearance(features: Tensor, appearance: Tensor, region: Tensor, alpha: 
         raise ValueError(f"alpha is {alpha}; it must be a finite number.")
     Z, a, p = features, appearance.to(features).reshape(-1, C, 1, 1), region.to(features).reshape(-1, 1, H, W)
     return Z + alphas.reshape(-1, 1, 1, 1) * a * p
-
-
-def combine_parts(parts: Tensor, numbers: Sequence[int], keep: Tensor | None = None) -> Tensor:
-    """The region of several parts: each scaled to [0, 1], summed, clamped at 1; `keep` keeps a piece of it.
-
-    Args:
-        parts: P, [S, R_S] or [N, S, R_S].
-        numbers: which columns; at least one.
-        keep: [S] in [0, 1], multiplied in (I C.1: one eye of two), or None.
-    Returns: p̂, [S] or [N, S].
-    """
-    if not numbers:
-        raise ValueError("No part is chosen; name at least one.")
-    if not all(0 <= k < parts.shape[-1] for k in numbers):
-        raise ValueError(f"parts are {list(numbers)}; these factors have 0 to {parts.shape[-1] - 1}.")
-    region = scale_parts(parts[..., list(numbers)]).sum(dim=-1).clamp(0, 1)
-    return region if keep is None else region * keep.to(region)
 
 
 def extend_from_frame(mask: Tensor, frame: tuple[int, int, int, int]) -> Tensor:
@@ -88,14 +68,34 @@ def background_cells(
     return outside.flatten()
 
 
-def cover_alphas(features: Tensor, appearances: Tensor, region: Tensor, cells: Tensor) -> Tensor:
-    """The α_j that bring a region's mean feature to that of some cells, an edit for each appearance; [R], float64.
+def cover(features: Tensor, cells: Tensor, region: Tensor, strength: float | Tensor = 1.0) -> Tensor:
+    """Cover what is in a region: its mean feature moves to that of some cells of the same picture.
 
-    α_j = (b_j - m_j) / (p̂ᵀp̂ / 1ᵀp̂) (derived): m_j the p̂-weighted mean of a_jᵀZ in the region, b_j its mean over the
-    cells. Orthonormal appearances leave each other's means alone: any choice of these edits does it for those chosen.
+    Z' = Z + s (b - m) p̂ᵀ / (p̂ᵀp̂ / 1ᵀp̂) (derived): m the p̂-weighted mean of Z in the region, b its mean over the cells.
+    With one appearance instead of b - m it is the papers' removal (I 4.1.1).
 
-    Args: features: Z, [1, C, H, W]. appearances: [C, R]. region: p̂, [S]. cells: [S] booleans.
+    Args: features: Z, [N, C, H, W]. cells: [S] booleans. region: p̂, [S] in [0, 1]. strength: s; 0 changes nothing.
     """
-    M = torch.einsum("cr,chw->rhw", appearances.to(features), features[0]).flatten(1).double()
-    p = region.to(M)
-    return (M[:, cells].mean(dim=1) - M @ p / p.sum()) / (p.square().sum() / p.sum())
+    check_shape("features", features, N=None, C=None, H=None, W=None)
+    N, C, H, W = features.shape
+    check_shape("region", region, S=H * W)
+    Z, p = features.flatten(2), region.to(features)
+    shift = Z[:, :, cells.to(Z.device)].mean(dim=2) - Z @ p / p.sum()  # b - m, [N, C]
+    s = torch.as_tensor(strength, dtype=features.dtype, device=features.device)
+    change = s.reshape(-1, 1) * shift * (p.sum() / p.square().sum())
+    return features + change[:, :, None, None] * p.reshape(1, 1, H, W)
+
+
+def transfer(features: Tensor, other: Tensor, region: Tensor, share: float | Tensor = 1.0) -> Tensor:
+    """A region's features go a share of the way to those of another picture; the styles stay the picture's own.
+
+    Z' = Z + t p̂ ∗ (Z_other - Z) (ours; method.md, "From another picture").
+
+    Args: features: Z, [N, C, H, W]. other: Z_other, [1 or N, C, H, W]. region: p̂, [S]. share: t in [0, 1], one or [N].
+    """
+    check_shape("features", features, N=None, C=None, H=None, W=None)
+    _, C, H, W = features.shape
+    check_shape("other", other, C=C, H=H, W=W)
+    check_shape("region", region, S=H * W)
+    t = torch.as_tensor(share, dtype=features.dtype, device=features.device).reshape(-1, 1, 1, 1)
+    return features + t * region.to(features).reshape(1, 1, H, W) * (other.to(features) - features)

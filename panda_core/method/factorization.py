@@ -6,17 +6,20 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..factors import fix_signs, scale_parts
 from ..progress import Cancelled, Progress
 from .feature_store import FeatureStore
 from .moments import ChannelMoments, SpatialMoments
+from .parts import fix_signs, scale_parts
+from .saliency import find_background
 from .solver import Affinity, Solution, minimise_parts, parts_objective
+from .variations import group_parts
 
 TRIAL, ITERATIONS = 60, 600  # steps of every start, and of the best one, at most
 NEARLY_EQUAL = 0.2  # eigenvalues that differ by less are one: their vectors still mix at 1,000 samples
 LEADING = 32  # appearances that must have settled before the fit stops drawing
 HELD_OUT_GAP = 2e-3  # share of the energy that other samples may still be worth
-FIRST_CHECK, MOST_SAMPLES = 64, 2048  # samples at the first look, and at the last
+FIRST_CHECK, MAX_SAMPLES = 64, 2048  # samples at the first look, and at the last
+BACKGROUND_SAMPLES, THING_SAMPLES = 100, 512  # that settle which appearance is the background, and what the things are
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,8 @@ class Fit:
     energy: float
     bound: float
     stability: tuple[float, ...]
+    things: tuple[tuple[int, ...], ...]
+    background: tuple[int, int]
 
 
 def fit(
@@ -117,18 +122,22 @@ def fit(
     energy = explained_energy(P, spatial.affinity(), total)
     others = [solve_parts(half.affinity(), start).parts[0] for half in parts_of_halves]
     sigma = coefficient_deviation(store, A, P, N)
-    means = channels if frame is None else halves.inside[0] + halves.inside[1]
+    inside = channels if frame is None else halves.inside[0] + halves.inside[1]
+    Z = torch.cat(list(store.batches(0, min(N, BACKGROUND_SAMPLES))))
+    background = find_background(Z, A.float(), inside.mean.float(), frame or (0, 0, H, W))
     return Fit(
         A.float(),
         P.float(),
-        means.mean.float(),
-        means.second_moment.float(),
+        inside.mean.float(),
+        inside.second_moment.float(),
         sigma.float(),
         samples=N,
         loss=(1 - energy) * total / N,
         energy=energy,
         bound=energy_bound(spatial, R_S, total),
         stability=tuple(torch.minimum(*(match_parts(P, other) for other in others)).tolist()),
+        things=group_parts(means_at_parts(store, P, N)),
+        background=background,
     )
 
 
@@ -198,7 +207,7 @@ def _check_points(samples: int | None) -> list[int]:
     if samples is not None:
         return [samples]
     points = [FIRST_CHECK]
-    while points[-1] < MOST_SAMPLES:
+    while points[-1] < MAX_SAMPLES:
         points.append(2 * points[-1])
     return points
 
@@ -292,6 +301,14 @@ def coefficient_deviation(store: FeatureStore, A: Tensor, P: Tensor, count: int)
 
     total, squares = (sum(x) for x in zip(*store.each(0, count, sums)))
     return (squares / count - (total / count).square()).clamp_min(0).sqrt()
+
+
+def means_at_parts(store: FeatureStore, P: Tensor, count: int) -> Tensor:
+    """Y, [N, R_S, C]: p̂_k-weighted mean features of the first samples, at most THING_SAMPLES of `count`."""
+    region = scale_parts(P.double())
+    region = region / region.sum(dim=0).clamp_min(1e-12)
+    rows = store.each(0, min(count, THING_SAMPLES), lambda Z: (Z.flatten(2) @ region.to(Z)).transpose(1, 2))
+    return torch.cat(list(rows))
 
 
 def match_parts(parts: Tensor, others: Tensor) -> Tensor:
