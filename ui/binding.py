@@ -23,15 +23,15 @@ SAVE_JS = """(text) => { const f = JSON.parse(text), a = document.createElement(
 
 
 class Follower(NamedTuple):
-    """A component and what it shows of a session. tab, fold: only while those are open."""
+    """A component and what it shows of a session. tabs, fold: only while one of those, and that, are open."""
 
     component: Any
     value: Callable[[Session], Any]
-    tab: str | None
+    tabs: tuple[str, ...]
     fold: str | None
 
     def shown(self, session: Session) -> Any:
-        is_open = self.tab in (None, session.tab) and self.fold in (None, *session.folds)
+        is_open = (not self.tabs or session.tab in self.tabs) and self.fold in (None, *session.folds)
         return self.value(session) if is_open else gr.skip()
 
 
@@ -44,7 +44,7 @@ class Page:
 
     def __init__(self, start: Callable[[], Session]) -> None:
         self.visit = gr.State(Visit(start))
-        self._tab: str | None = None
+        self._tabs: tuple[str, ...] = ()
         self._fold: str | None = None
         self._now: list[Follower] = []
         self._later: list[Follower] = []  # after the picture
@@ -54,16 +54,24 @@ class Page:
     @contextmanager
     def tab(self, name: str) -> Iterator[None]:
         """What is laid out inside is on this tab, and follows the session only while it is open."""
-        with gr.Tab(name) as tab:
-            self._tab = name
+        with gr.Tab(name, elem_id=f"tab-{name.lower()}") as tab:
+            self._tabs = (name,)
             yield
-            self._tab = None
+            self._tabs = ()
 
         # gradio also tells of the tab that a page opens with, perhaps before the page's own session is there
         def open_tab(session: Session) -> Session | None:
             return None if session.tab == name else session.open_tab(name)
 
         self.on(tab.select, open_tab, trigger_mode="multiple")
+
+    @contextmanager
+    def beside(self, *tabs: str) -> Iterator[None]:
+        """What is laid out inside is under the tabs, seen with these, and follows the session only while one is open."""
+        with gr.Column(elem_classes=["beside", *(f"with-{tab.lower()}" for tab in tabs)]):
+            self._tabs = tabs
+            yield
+            self._tabs = ()
 
     @contextmanager
     def fold(self, name: str, **more) -> Iterator[None]:
@@ -77,7 +85,7 @@ class Page:
 
     def follow(self, component, value: Callable[[Session], Any], later: bool = False) -> None:
         """`component` shows value(session) after every change; later: in a second step, once the picture is there."""
-        (self._later if later else self._now).append(Follower(component, value, self._tab, self._fold))
+        (self._later if later else self._now).append(Follower(component, value, self._tabs, self._fold))
 
     def tiles(self, group: str, value: Callable[[Session], dict], choose: Callable, later=True, **more) -> Tiles:
         """Picture buttons that show value(session); with a click on one the session becomes choose(session, event)."""
@@ -171,10 +179,10 @@ class Page:
         # in the queue: else nobody sees its words
         cancel.click(stopped, self.visit, [line, row], cancels=[ran], **QUIET)
 
-    def save(self, event, make: Callable[[Session], str]) -> None:
-        """When `event` happens, the browser saves a file; make(session) -> what sharing.as_file makes of it."""
+    def save(self, event, make: Callable[..., str], *inputs) -> None:
+        """When `event` happens, the browser saves a file; make(session, *inputs) -> what sharing.as_file makes of it."""
         given = gr.Textbox(visible="hidden")
-        event(reading(make), self.visit, given, **QUIET).success(None, given, None, js=SAVE_JS)
+        event(reading(make), [self.visit, *inputs], given, **QUIET).success(None, given, None, js=SAVE_JS)
 
     def wire(self, demo: gr.Blocks, open_page: Callable) -> None:
         """open_page(session, request) -> the session that the page opens with."""

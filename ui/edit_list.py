@@ -1,64 +1,92 @@
-"""The edits made so far, whatever tab made them: their list, the strength of the one in hand, undo and redo."""
+"""The edits made so far, whatever tab made them: the strength of the one in hand, their list, undo and redo."""
 
 import time
 from dataclasses import replace
 
 import gradio as gr
 
-from . import view
-from .page import Page, heading, sent, sentence
+from panda_core.ops import OPS
+
+from .binding import Page
+from .components.edit_list import EditList
+from .components.html import heading, sentence
+from .components.picture import Picture
+from .components.slider import Slider
+from .given import sent
+from .pictures import Pictures
 from .session import Session
-from .widgets import Edits, Picture, Slider
 
 PAUSE = 1.5  # seconds of rest after which a move of the slider is another step of undo
 
 
-def edits_panel(page: Page, picture: Picture, words: gr.HTML) -> None:
-    strength = Slider(-4, 4, 0, step=0.1, label="Strength", elem_id="strength", interactive=True, buttons=[])
-    gr.HTML(heading("Your edits"))
-    edits = Edits(elem_id="edits")
-    with gr.Row(elem_classes="actions"):
-        undo = page.button("Undo", Session.undo, when=lambda s: s.past, each=True, min_width=72, elem_id="undo")
-        page.button("Redo", Session.redo, when=lambda s: s.future, each=True, min_width=72, elem_id="redo")
-        page.button("Reset", Session.reset, when=lambda s: s.recipe.edits, min_width=72, elem_id="reset")
+class Edits:
+    """Strength and list."""
 
-    page.follow(strength, slider)
-    page.follow(edits, view.edit_rows)
-    page.on(edits.act, act)
-    page.on(strength.release, settle, strength, slider=strength)
-    page.live(strength, tick, picture, edits, words, undo)
+    def __init__(self, pictures: Pictures):
+        self.pictures = pictures
+
+    def lay_out(self, page: Page, picture: Picture, words: gr.HTML) -> None:
+        strength = Slider(-4, 4, 0, step=0.1, label="Strength", elem_id="strength", interactive=True, buttons=[])
+        with gr.Row(elem_classes="list-head", equal_height=True):
+            gr.HTML(heading("Your edits"))
+            undo = page.button("Undo", Session.undo, when=lambda s: s.past, each=True, min_width=60, elem_id="undo")
+            page.button("Redo", Session.redo, when=lambda s: s.future, each=True, min_width=60, elem_id="redo")
+            page.button("Reset", Session.reset, when=lambda s: s.recipe.edits, min_width=60, elem_id="reset")
+        edits = EditList(elem_id="edits")
+
+        page.follow(strength, self.slider)
+        page.follow(edits, self.rows)
+        page.on(edits.act, act)
+        page.on(strength.release, settle, strength, slider=strength)
+        page.live(strength, self.tick, picture, edits, words, undo)
+
+    def rows(self, session: Session) -> dict:
+        """The value of EditList."""
+        edits = enumerate(session.recipe.edits)
+        rows = [self.row(session, i, edit) for i, edit in edits]
+        return {"rows": rows, "undo": len(session.past), "redo": len(session.future)}
+
+    def row(self, session: Session, index: int, edit) -> dict:
+        size = f"{edit.size:.0%}" if edit.share is not None else f"{edit.size:+.1f}"
+        title = self.pictures.edit_words(session, edit)
+        return {"title": title, "size": size, "on": edit.on, "active": index == session.active}
+
+    def slider(self, session: Session):
+        edit = session.edit
+        if edit is None:
+            label = "Strength (choose a change first)"
+            return gr.Slider(minimum=-4, maximum=4, value=0, interactive=False, label=label)
+        low, high, step, _ = OPS[edit.op].slider
+        low, high = min(low, edit.size), max(high, edit.size)
+        label = f"Strength of “{self.pictures.edit_words(session, edit)}”, in {OPS[edit.op].unit}"
+        return gr.Slider(minimum=low, maximum=high, step=step, value=edit.size, interactive=True, label=label)
+
+    def tick(self, session: Session, strength: float):
+        """The slider moved: a new frame, and nothing that a frame does not need."""
+        session = moved(session, strength)
+        frame = self.pictures.frame(session)
+        shown = {"frame": frame, "moving": True}
+        return session, shown, self.rows(session), sentence(frame["words"]), gr.Button(interactive=True)
 
 
-def slider(session: Session):
-    row, (least, most) = session.row, view.ends(session)
-    if row is None:
-        label, value = "Strength (choose a look first)", 0
-    else:
-        label = f"Strength of {', '.join(view.row_words(session, row))}{'' if row.is_one else ' (1 is usual)'}"
-        value = view.row_strength(session, row)
-    return gr.Slider(minimum=least, maximum=most, value=value, interactive=row is not None, label=label)
-
-
-def tick(session: Session, strength: float):
-    """The slider moved: a new frame, and nothing that a frame does not need."""
+def moved(session: Session, strength: float) -> Session:
+    """With another strength, a step of undo of its own after a rest."""
     now = time.monotonic()
     if now - session.moved_at > PAUSE:
         session = replace(session, tag="")
-    session = replace(session.set_strength(strength), moved_at=now)
-    frame = view.frame(session)
-    return session, {"frame": frame}, view.edit_rows(session), sentence(frame["words"]), gr.Button(interactive=True)
+    return replace(session.set_strength(strength), moved_at=now)
 
 
 def settle(session: Session, strength: float) -> Session:
     """The slider was let go: the tabs follow too. Given the strength, since the last tick may still be under way."""
-    return session if session.row is None else session.set_strength(strength)
+    return session if session.edit is None else session.set_strength(strength)
 
 
 def act(session: Session, evt: gr.EventData) -> Session:
     """A button in the list of edits."""
     action, index = sent(evt, "action"), sent(evt, "index")
     if action == "take":
-        return session.take_up(session.check_row(index).start)
+        return session.take_up(index)
     if action == "switch":
         return session.switch(index)
     if action == "remove":

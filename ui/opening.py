@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-
 from torch.nn.functional import avg_pool2d
 
 from panda_core.generators.registry import GENERATORS, GeneratorSpec

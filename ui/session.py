@@ -4,7 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Self, TypeVar
 
-from panda_core.recipes import Edit, Mask, Recipe, Region, parse_recipe
+from panda_core.ops import Edit
+from panda_core.recipes import Recipe, parse_recipe
+from panda_core.regions import Mask, Region
 
 UNDO_STEPS = 60
 SEEDS_KEPT = 8
@@ -152,6 +154,8 @@ class Session:
     def restrict_edit(self) -> Self:
         """The edit in hand gets the region chosen, if it can."""
         region = self.region()
+        if region and self.edit and self.edit.op == "vary":
+            region = replace(region, refine="none", k=32)  # variations are those of parts as learned
         if self.edit is None or region in (None, self.edit.region) or self.edit.layer != self.layer:
             return replace(self, tag="")
         return self.put(self.active, replace(self.edit, region=region), f"region {self.active}")
@@ -178,12 +182,33 @@ class Session:
         added = self.change(replace(self.recipe, edits=(*self.recipe.edits, edit)))
         return added.take_up(len(self.recipe.edits))
 
+    def find_like(self, edit: Edit) -> int | None:
+        """Number of the last edit that does this here too, however strong, from whichever picture, on or off."""
+        same = [i for i, e in enumerate(self.recipe.edits) if what_and_where(e) == what_and_where(edit)]
+        return same[-1] if same else None
+
+    def has(self, edit: Edit) -> bool:
+        """Whether an edit like this is on, to the same side and from the same picture."""
+        like = self.find_like(edit)
+        if like is None or not self.recipe.edits[like].on:
+            return False
+        there = self.recipe.edits[like]
+        return there.size * edit.size > 0 and (there.seed, there.picture) == (edit.seed, edit.picture)
+
+    def toggle(self, edit: Edit) -> Self:
+        """An edit that is there goes; one like it becomes this one; else it is new."""
+        like = self.find_like(edit)
+        if like is None:
+            return self.append(edit)
+        return self.remove(like) if self.has(edit) else self.put(like, edit).take_up(like)
+
     def set_strength(self, strength: float) -> Self:
+        """Of the edit in hand, whatever its op calls it."""
         if type(strength) not in (int, float) or strength != strength:
             raise ValueError(f"strength is {strength!r:.20}; it must be a number.")
         if self.edit is None:
             raise ValueError("There is no edit to make stronger yet; choose a change first.")
-        return self.put(self.active, self.edit.with_strength(strength), f"strength {self.active}")
+        return self.put(self.active, self.edit.with_size(strength), f"strength {self.active}")
 
     def switch(self, index: int) -> Self:
         """An edit on or off."""
@@ -218,6 +243,9 @@ class Session:
 
     def set_psi(self, psi: float) -> Self:
         return self.change(replace(self.recipe, psi=psi), "psi")
+
+    def set_class(self, class_index: int) -> Self:
+        return self.change(replace(self.recipe, class_index=class_index))
 
     def after(self, other: Self) -> Self:
         """This session with the past, the tab and the seeds of another: a recipe opened from a file can be undone."""
@@ -257,3 +285,8 @@ class Session:
 def work_name(work: Callable) -> str:
     """By which a piece of long work is known, also in another process."""
     return f"{work.__module__}.{work.__qualname__}"
+
+
+def what_and_where(edit: Edit) -> Edit:
+    """What stays of an edit when its slider moves it, it is switched, or it takes from another picture."""
+    return replace(edit, strength=None, alpha=None, share=None, seed=None, picture=None, on=True)

@@ -86,7 +86,11 @@ class Visit:
 
 
 def changing(
-    function: Callable, work: str | None = None, slider: str | None = None, shown: Sequence[Any] = (), anew: bool = False
+    function: Callable,
+    work: str | None = None,
+    slider: str | None = None,
+    shown: Sequence[Any] = (),
+    anew: bool = False,
 ) -> Callable:
     """function(session, *inputs) -> (session, *values), or None where nothing changes, as an event's handler.
 
@@ -117,17 +121,17 @@ def changing(
 
 
 def reading(function: Callable, shown: Sequence[Any] | None = None) -> Callable:
-    """function(session) -> value, as an event's handler: of the session as it is at the end, not as it was before.
+    """function(session, *inputs) -> value, as an event's handler: of the session as it is at the end, not before.
 
     shown: the components that get the values, of which there is a list then.
     """
     plain = plainly(function)
 
     @functools.wraps(function)
-    def wrapped(visit: Visit) -> Any:
+    def wrapped(visit: Visit, *given) -> Any:
         for _ in range(CATCH_UP):
             before = visit.session
-            value = plain(before)
+            value = plain(before, *given)
             if before == visit.session:
                 break
         if shown is None:

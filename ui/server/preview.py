@@ -17,84 +17,89 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from panda_core.door import BUSY, FIRST
 from panda_core.images import to_pil
-from panda_core.recipes import Recipe, decode_link
+from panda_core.links import decode_link
+from panda_core.recipes import Recipe
 from panda_core.runtime.lru import LRUCache
 
-from . import view
-from .page import BUDGETS, asking, counted, plainly
-from .session import Session
+from ..opening import Opening, check_factors_id
+from ..pictures import Pictures
+from ..session import Session
+from .events import BUDGETS, asking, counted, plainly
+from .limits import BUSY, FIRST
 
 TITLE = "PandA: click a part, change it"
 WORDS = "Click a part of a generated picture, choose what it should look like, and share the result as a link."
 SIZE, SIDE, GAP, ROUND = (1200, 630), 570, 20, 28  # pixels, as the chats want it
 FOUND = re.compile(r"""<meta\s[^>]*?(?:property|name)=["'](?:og:|twitter:|description["'])[^>]*>\s*""")
 HOST = re.compile(r"[A-Za-z0-9.:\[\]-]{1,255}")
-KEPT = LRUCache(128)  # recipe -> JPEG, about 50 kB each; None is the start page's
-
-
-def read(link: str | None) -> Recipe | None:
-    """The recipe of a link, if it can be drawn without a download or a fit; None is the start page."""
-    try:
-        recipe = decode_link(link or "")
-        if recipe.generator not in view.offered().values():
-            return None
-        view.renderer.generator(recipe)  # refuses other weights
-        view.first_layer(recipe)  # now those that were fitted here before are known
-        for name in {edit.factors for edit in recipe.edits}:
-            view.check_factors_id(name)
-            if not name.startswith("bundled:") and not view.renderer.catalogue.knows(recipe.generator, name):
-                return None
-        return recipe
-    except ValueError:
-        return None
-
-
-def title(recipe: Recipe | None) -> str:
-    if recipe is None or not recipe.ordered():
-        return TITLE
-    known = view.first_layer(recipe), view.available(recipe), view.presets_of(recipe.generator)
-    return f"PandA: {view.edits_words(Session.opened(recipe, *known))}"[:120]
 
 
 class Spent(Exception):
-    """A visitor's budget is."""
+    """A visitor has used up what a budget holds."""
+
+
+class LinkPreview:
+    """What a link shows: a title and a picture."""
+
+    def __init__(self, pictures: Pictures, opening: Opening):
+        self.pictures, self.renderer, self.opening = pictures, pictures.renderer, opening
+        self.kept = LRUCache(128)  # recipe -> JPEG, about 50 kB each; None is the start page's
+        self._draw = plainly(self.draw)
+
+    def read(self, link: str | None) -> Recipe | None:
+        """The recipe of a link, if it can be drawn without a download or a fit; None is the start page."""
+        try:
+            recipe = decode_link(link or "")
+            if recipe.generator not in self.opening.offered().values():
+                return None
+            self.renderer.generator(recipe)  # refuses other weights
+            self.opening.default(recipe)  # now those that were fitted here before are known
+            for name in {edit.factors for edit in recipe.edits}:
+                check_factors_id(name)
+                if not name.startswith("bundled:") and not self.renderer.catalogue.knows(recipe.generator, name):
+                    return None
+            return recipe
+        except ValueError:
+            return None
+
+    def title(self, recipe: Recipe | None) -> str:
+        if recipe is None or not recipe.ordered():
+            return TITLE
+        known = self.renderer.catalogue.available(recipe.generator)
+        session = Session.opened(recipe, self.opening.default(recipe)[0], known)
+        return f"PandA: {self.pictures.edits_words(session)}"[:120]
+
+    def described(self, link: str | None) -> tuple[str, bool]:
+        """What the page is called, and whether the link can be drawn here."""
+        afford()
+        with counted("described"):
+            recipe = self.read(link)
+            return self.title(recipe), recipe is not None
+
+    def jpeg(self, link: str | None) -> bytes:
+        """The JPEG of a link, or of the start page if it is no good. Raises: gr.Error if it cannot be drawn now."""
+        afford()
+        with counted("previewed"):
+            recipe = self.read(link)
+        if jpeg := self.kept.get(recipe):
+            return jpeg
+        afford()
+        return self.kept.put(recipe, self._draw(recipe))
+
+    def draw(self, recipe: Recipe | None) -> bytes:
+        """The JPEG, drawn where the networks are."""
+        try:
+            recipe = self.opening.opened(recipe or self.opening.start().recipe).recipe
+        except ValueError:  # it does not fit the generator
+            recipe = self.opening.start().recipe
+        pictures = [self.renderer.base(recipe)] * bool(recipe.ordered()) + [self.renderer.image(recipe)]
+        return composed([to_pil(picture)[0] for picture in pictures])
 
 
 def afford() -> None:
     if not BUDGETS.spend(asking(), FIRST):
         raise Spent
-
-
-def described(link: str | None) -> tuple[str, bool]:
-    """What the page is called, and whether the link can be drawn here."""
-    afford()
-    with counted("described"):
-        recipe = read(link)
-        return title(recipe), recipe is not None
-
-
-def preview(link: str | None) -> bytes:
-    """The JPEG of a link, or of the start page if it is no good. Raises: gr.Error if it cannot be drawn now."""
-    afford()
-    with counted("previewed"):
-        recipe = read(link)
-    if jpeg := KEPT.get(recipe):
-        return jpeg
-    afford()
-    return KEPT.put(recipe, drawn(recipe))
-
-
-@plainly
-def drawn(recipe: Recipe | None) -> bytes:
-    """The JPEG, drawn where the networks are."""
-    try:
-        recipe = view.opened(recipe or view.start().recipe).recipe
-    except ValueError:  # it does not fit the generator
-        recipe = view.start().recipe
-    pictures = [view.renderer.base(recipe)] * bool(recipe.ordered()) + [view.renderer.image(recipe)]
-    return composed([to_pil(picture)[0] for picture in pictures])
 
 
 def composed(pictures: list[Image.Image]) -> bytes:
@@ -158,8 +163,8 @@ async def asked(request: Request, function: Callable[[str | None], Any]) -> Any:
 class Preview:
     """ASGI middleware: answers /preview.jpg, gives the page's HTML its tags, and packs it."""
 
-    def __init__(self, app: Callable):
-        self.app = app
+    def __init__(self, app: Callable, links: LinkPreview):
+        self.app, self.links = app, links
 
     async def __call__(self, scope: dict, receive: Callable, send: Callable) -> None:
         path = scope.get("path", "").removeprefix(scope.get("root_path", "").rstrip("/"))
@@ -167,12 +172,12 @@ class Preview:
             return await self.app(scope, receive, send)
         request = Request(scope)
         if path == "/preview.jpg":
-            return await (await answer(request))(scope, receive, send)
+            return await (await answer(self.links, request))(scope, receive, send)
         link = request.query_params.get("r")
         name, good = TITLE, False
         if link:
             with suppress(gr.Error, Spent):
-                name, good = await asked(request, described)
+                name, good = await asked(request, self.links.described)
         lines = tags(name, origin(scope), link if good else None)
         started, body = {}, b""
 
@@ -196,14 +201,14 @@ class Preview:
         await self.app(scope, receive, tagged)
 
 
-async def answer(request: Request) -> Response:
+async def answer(links: LinkPreview, request: Request) -> Response:
     """The JPEG, or a refusal in a sentence."""
     try:
-        kept_for, jpeg = "public, max-age=86400", await asked(request, preview)
+        kept_for, jpeg = "public, max-age=86400", await asked(request, links.jpeg)
     except Spent:
         return JSONResponse({"detail": BUSY}, 429, {"retry-after": "5", "cache-control": "no-store"})
     except gr.Error as error:  # no network is free, or the link's one failed
-        kept_for, jpeg = "no-store", KEPT.get(None)
+        kept_for, jpeg = "no-store", links.kept.get(None)
         if jpeg is None:
             return JSONResponse({"detail": error.message}, 503, {"retry-after": "30", "cache-control": kept_for})
     return Response(jpeg, media_type="image/jpeg", headers={"cache-control": kept_for})

@@ -1,42 +1,181 @@
-"""The Edit tab: named edits, and what can change at the chosen place."""
+"""The Edit tab: popular changes, what varies at the chosen place, and the same place of other pictures."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import gradio as gr
+import torch
+from panda_core.popular import Change, popular
 
-from . import view
-from .named import named_panel
-from .page import Page, clicked, heading, number
-from .session import Session
+from panda_core.images import difference
+from panda_core.ops import Edit
+from panda_core.recipes import Recipe
+from panda_core.regions import Region
 
+from ..binding import Page
+from ..components.html import heading
+from ..given import clicked
+from ..jpegs import small
+from ..pictures import Pictures, origin, seeds_from, sheet_of
+from ..session import Session
+from ..words import SEEN, region_words
 
-def edit_tab(page: Page) -> None:
-    named_panel(page)
-    gr.HTML(heading("What can change here"))
-    page.tiles("What can change here", view.sheet, choose_look, elem_id="looks")
-    page.button("Add another look here", Session.let_go, when=lambda s: s.edit, min_width=170, elem_id="another")
-    with page.fold("More", elem_id="details"):
-        page.button("Change the whole picture instead", choose_everywhere, elem_id="everywhere")
-        numeral = gr.Number(label="Look by number", precision=0, elem_id="appearance", interactive=True)
-        numbers = gr.Markdown()
-
-    page.follow(numbers, view.details, later=True)
-    page.follow(numeral, lambda s: s.edit.appearance + 1 if s.edit and s.edit.op == "add" else None)
-    page.on(numeral.submit, choose_number, numeral)
-
-
-def choose_everywhere(session: Session) -> Session:
-    """The next look is for the whole picture; the edit in hand stays where it is."""
-    return session.let_go().restrict("all", None).find_edit()
+TILES = 12
+END = 3.0  # standard deviations of a tile
+FAINT = 0.25  # of the strongest tile's change; what shows less is not offered
 
 
-def choose_look(session: Session, evt: gr.EventData) -> Session | None:
-    session = session.beside_named()
-    edit, now = clicked(evt, "look", view.looks(session), view.sheet_of(session)), session.edit
-    return None if edit is None or (now and now.appearance == edit.appearance) else session.add(edit)
+@dataclass(frozen=True)
+class Sources:
+    """Which other pictures are offered: the twelve seeds after this one, and how many twelves further."""
+
+    page: int = 0
 
 
-def choose_number(session: Session, given: float | None) -> Session:
-    """A look by its number, for those who know it; the first is 1."""
-    if session.region() is None:
-        raise ValueError("Choose a part of the picture first.")
-    count = view.factors_of(session).sigma.shape[0]
-    return session.beside_named().add(view.look(session, number("look", given, 1, count, whole=True) - 1))
+class EditTab:
+    def __init__(self, pictures: Pictures):
+        self.pictures, self.renderer = pictures, pictures.renderer
+
+    def lay_out(self, page: Page) -> None:
+        page.tiles("Popular changes", self.popular_tiles, self.choose_popular, elem_id="popular")
+        page.follow(gr.HTML(), lambda s: heading(self.place_words(s)))
+        page.tiles("What can change here", self.ends_tiles, self.choose_end, elem_id="ends")
+        learn = gr.Button("See what varies here", size="sm", visible=False, elem_id="learn-variations")
+        page.follow(learn, lambda s: gr.Button(visible=not self.knows(s)))
+        page.job(learn.click, self.learn, done=lambda session, _: session)
+
+    def lay_out_others(self, page: Page) -> None:
+        """What stands below the list of edits."""
+        with gr.Row(elem_classes="list-head", equal_height=True):
+            page.follow(gr.HTML(), lambda s: heading(self.others_words(s)))
+            page.button("Another twelve", another_twelve, min_width=110, scale=0, elem_id="another-twelve")
+        page.tiles("From other pictures", self.other_tiles, self.choose_other, elem_id="from-others")
+
+    # ---- what varies here ----
+
+    def region(self, session: Session) -> Region | None:
+        """The region chosen, for ops that take parts as learned."""
+        region = session.region()
+        return region and replace(region, refine="none", k=32)
+
+    def place_words(self, session: Session) -> str:
+        region = session.region()
+        if region is None:
+            return "Click something in the picture"
+        return f"What can change: {region_words(self.pictures.factors(session), region)}"
+
+    def knows(self, session: Session) -> bool:
+        """Whether what varies at the chosen place is known, so that tiles need no long work."""
+        region = self.region(session)
+        where = session.recipe, session.layer, session.factors_id
+        return region is None or self.renderer.knows_variations(*where, region)
+
+    def learn(self, session: Session, report) -> bool:
+        """Draw the samples that variations are learned from."""
+        self.renderer.variations(session.recipe, session.layer, session.factors_id, self.region(session), report)
+        return True
+
+    def ends(self, session: Session) -> list[Edit]:
+        """The ends of the variations of the chosen region that can be seen in this picture, at most TILES."""
+        region = self.region(session)
+        if region is None or not self.knows(session):
+            return []
+        where = session.layer, session.factors_id, region
+        count = len(self.renderer.variations(session.recipe, *where))
+        edits = [Edit("vary", *where, variation=m, strength=s) for m in range(count) for s in (-END, END)]
+        found: list[Edit] = []
+        for first in range(0, len(edits), TILES):
+            some = edits[first : first + TILES]
+            changes = [change for _, change in self.pictures.results(session, some)]
+            least = max(SEEN, FAINT * max(changes))
+            found += [e for e, change in zip(some, changes) if change >= least or session.has(e)]
+            if len(found) >= TILES:
+                break
+        return found[:TILES]
+
+    def end_words(self, session: Session, edit: Edit) -> str:
+        """The name of an end, or its number and side."""
+        ends = self.pictures.factors(session, edit).ends(edit.region.parts, edit.variation)
+        if ends is None:
+            return f"{'−' if edit.strength < 0 else '+'} {edit.variation}"
+        return ends.low if edit.strength < 0 else ends.high
+
+    def ends_tiles(self, session: Session) -> dict:
+        edits = self.ends(session)
+        if not edits:
+            note = (
+                "" if self.knows(session) else "Nobody has asked what varies just here; it takes seconds to find out."
+            )
+            return {"items": [], "note": note}
+        return self.pictures.edit_tiles(session, edits, lambda edit: self.end_words(session, edit))
+
+    def choose_end(self, session: Session, evt: gr.EventData) -> Session | None:
+        edits = self.ends(session)
+        edit = clicked(evt, "end", edits, sheet_of(edits))
+        return edit and session.toggle(edit)
+
+    # ---- from other pictures ----
+
+    def others(self, session: Session) -> list[Edit]:
+        region = session.region()
+        if region is None or region.all:
+            return []
+        page = (session.aside(Sources) or Sources()).page
+        seeds = seeds_from(session.recipe.seed + 1 + TILES * page, TILES)
+        where = session.layer, session.factors_id, region
+        return [Edit("transfer", *where, seed=seed, share=1.0) for seed in seeds]
+
+    def others_words(self, session: Session) -> str:
+        region = session.region()
+        if region is None or region.all:
+            return ""
+        return f"From other pictures: {region_words(self.pictures.factors(session), region)}"
+
+    def other_tiles(self, session: Session) -> dict:
+        return self.pictures.edit_tiles(session, self.others(session), lambda edit: f"picture {edit.seed}")
+
+    def choose_other(self, session: Session, evt: gr.EventData) -> Session | None:
+        edits = self.others(session)
+        edit = clicked(evt, "picture", edits, sheet_of(edits))
+        return edit and session.toggle(edit)
+
+    # ---- popular changes ----
+
+    def popular(self, session: Session) -> tuple[Change, ...]:
+        name = session.recipe.generator
+        weights = self.renderer.catalogue.generator(name).weights
+        return self.pictures.kept.get(("popular", name, weights), lambda: popular(self.renderer.catalogue, name))
+
+    def popular_tiles(self, session: Session) -> dict:
+        """This picture with each popular change alone, so that all are drawn once a picture."""
+        changes, bare = self.popular(session), replace(session.recipe, edits=())
+        drawn = self.pictures.kept.get(("popular", origin(bare)), lambda: self.draw(bare, changes)) if changes else []
+        items = [
+            {"image": image, "label": change.name, "title": change.note, "on": session.has(change.edit), "off": off}
+            for change, (image, off) in zip(changes, drawn)
+        ]
+        return {"items": items, "note": "", "of": session.recipe.generator}
+
+    @torch.inference_mode()
+    def draw(self, bare: Recipe, changes: Sequence[Change]) -> list[tuple[str, str]]:
+        """(thumbnail, why it cannot be chosen here; empty where it can)."""
+        made: dict[Edit, tuple[str, str]] = {}
+        for layer in {change.edit.layer for change in changes}:
+            group = [change.edit for change in changes if change.edit.layer == layer]
+            plain = replace(group[0], on=False)
+            images = self.pictures.variants(replace(bare, edits=(group[0],)), 0, [plain, *group])
+            for edit, image in zip(group, images[1:]):
+                where = self.renderer.region_map(bare, edit)
+                where = torch.nn.functional.interpolate(where[None, None], images.shape[-1:] * 2)[0, 0]
+                inside = where >= min(0.5, float(where.max()))
+                seen = float(difference(image[None], images[:1])[0][inside].mean()) >= SEEN
+                made[edit] = small(image[None])[0], "" if seen else "nothing to see here"
+        return [made[change.edit] for change in changes]
+
+    def choose_popular(self, session: Session, evt: gr.EventData) -> Session | None:
+        change = clicked(evt, "popular change", self.popular(session), session.recipe.generator)
+        return change and session.toggle(change.edit)
+
+
+def another_twelve(session: Session) -> Session:
+    return session.put_aside(Sources((session.aside(Sources) or Sources()).page + 1))

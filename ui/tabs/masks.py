@@ -1,4 +1,4 @@
-"""The Masks tab: where a look is, what it cuts out, and whether that holds on other pictures."""
+"""The Masks tab: what an appearance marks in this picture, what that cuts out, and whether it holds on others."""
 
 import shutil
 import tempfile
@@ -6,280 +6,251 @@ from dataclasses import replace
 from pathlib import Path
 
 import gradio as gr
-import PIL.Image
 import torch.nn.functional as F
 from gradio.utils import get_upload_folder
+from PIL import Image
 from torch import Tensor
 
 from panda_core.images import cut_out, mask_image, on_checkerboard, overlay_map, to_pil
 from panda_core.masks import REACH, ConceptMask, otsu_threshold, picture_masks, write_pairs
-from panda_core.recipes import Mask, Recipe
-
-from . import view
-from .concepts import clicked_concept, concept_name, concept_tiles, concepts_of
-from .page import Page, heading, hint, open_seed, pair, plainly, read_recipe, sentence, whole
-from .session import Session
-from .widgets import Slider
-
-SIDE, THUMBNAIL = 384, 128  # pixels of this picture and of one of several
-OTHERS = 16
-MOST_PAIRS, MOST_PIXELS, MOST_ARCHIVES = 256, 2**25, 8  # in a zip, in all its pictures; zips on this machine
-RESULTS = ["heat map", "mask", "cut-out", "rest"]
-held = view.Kept(32)  # pictures and sheets of them, which are larger than what view.kept holds
-
-
-def masks_tab(page: Page) -> None:
-    gr.HTML(heading("Where it is, and what that cuts out"))
-    hint("Cut out the person, the hair, a shirt: choose a look below, and see what it marks.")
-    shown, words = gr.HTML(elem_id="mask-view"), gr.HTML(elem_id="mask-words")
-    offset = Slider(-REACH, REACH, 0, step=0.1, label="Threshold (0 is the average amount)", buttons=[],
-                       elem_id="mask-offset", interactive=True)  # fmt: skip
-    with gr.Row():
-        half = {"interactive": True, "min_width": 200}
-        sign = gr.Radio([("More of it", 1), ("Less of it", -1)], label="Where there is", elem_id="mask-sign", **half)
-        rest = gr.Radio([("It", False), ("The rest", True)], label="Keep", elem_id="mask-rest", **half)
-    with gr.Row(elem_classes="actions"):
-        png = gr.Button("Download cut-out", size="sm", min_width=120, elem_id="save-cut-out")
-        mask = gr.Button("Download mask", size="sm", min_width=110, elem_id="save-mask")
-        page.button("Edit inside the mask", use_mask, min_width=110, elem_id="use-mask")
-    gr.HTML(heading("Another look"))
-    page.tiles("Looks", lambda s: concept_tiles(s, masking(s).appearance), choose_concept, elem_id="mask-concepts")
-    with gr.Accordion("Other pictures", open=False, elem_id="mask-others"):
-        several = gr.Button(f"Try the mask on {OTHERS} other pictures", size="sm", elem_id="try-others")
-        page.job(several.click, try_mask)
-        sheet = page.tiles("The mask on other pictures", others, open_seed, elem_id="mask-sheet")
-        count = Slider(16, MOST_PAIRS, 32, step=16, label="Pictures in a zip, each with its mask", buttons=[],
-                          elem_id="pairs", interactive=True)  # fmt: skip
-        pack = gr.Button("Make the zip", size="sm", elem_id="pack")
-        page.job(pack.click, pack_pairs, count)
-        file = gr.DownloadButton("Download the zip", size="sm", visible=False, elem_id="save-zip")
-
-    page.follow(shown, figures)
-    page.follow(words, status)
-    page.follow(offset, lambda s: masking(s).offset)
-    page.follow(sign, side)
-    page.follow(rest, lambda s: masking(s).rest)
-    page.follow(count, lambda s: gr.Slider(maximum=most_pairs(s.recipe)))
-    page.follow(file, archive)
-    page.on(sign.input, set_kind, sign, rest)
-    page.on(rest.input, set_kind, sign, rest)
-    page.save(png.click, cut_out_file)
-    page.save(mask.click, mask_file)
-    page.live(offset, tick, shown, words, sheet)
-
-
-# ---- what is chosen ----
-
-
-def masking(session: Session) -> ConceptMask:
-    """The mask in hand; with other factors it begins anew, at the portrait without its background."""
-    kept = session.aside(ConceptMask, concepts_of(session))
-    return kept or of_concept(session, background(session)[0])
-
-
-def of_concept(session: Session, concept: int) -> ConceptMask:
-    """A mask to begin with: of the background at the papers' threshold, of anything else where this picture's cells
-    fall apart best, since few looks mark as much as lies above their mean."""
-    word, sign = meaning(session, concept)
-    mask = ConceptMask(concept, sign)
-    if word == "background" or concept == background(session)[0]:
-        return replace(mask, rest=True)
-    above = mask.above(view.renderer, session.recipe, session.layer, session.factors_id)
-    return replace(mask, offset=min(max(round(otsu_threshold(above), 1), -REACH), REACH))
-
-
-def background(session: Session) -> tuple[int, int]:
-    recipe, factors_id = session.recipe, session.factors_id
-    key = ("background", recipe.generator, recipe.class_index, factors_id)
-    return view.kept.get(key, lambda: view.renderer.background(recipe, session.layer, factors_id))
-
-
-def choose_concept(session: Session, evt: gr.EventData) -> Session | None:
-    concept = clicked_concept(session, evt)
-    return None if concept is None else put_mask(session, of_concept(session, concept))
-
-
-def put_mask(session: Session, mask: ConceptMask) -> Session:
-    return session.put_aside(mask, concepts_of(session))
-
-
-def side(session: Session) -> int:
-    """1: more of what the concept marks; -1: less of it."""
-    return masking(session).sign * meaning(session, masking(session).appearance)[1]
-
-
-def set_kind(session: Session, sign: int, rest: bool) -> Session:
-    """More of it or less, on either side of the same threshold; and whether that is kept, or the rest."""
-    now = replace(masking(session), rest=rest)
-    wanted = replace(now, sign=sign).sign * meaning(session, now.appearance)[1]
-    return put_mask(session, now if wanted == now.sign else replace(now, sign=wanted, offset=-now.offset))
-
-
-def tick(session: Session, offset: float):
-    """The slider moved: a new mask, and nothing else."""
-    session = put_mask(session, replace(masking(session), offset=offset))
-    return session, figures(session), status(session), others(session)
-
-
-# ---- this picture ----
-
-
-def cells(session: Session) -> Tensor:
-    """How far every cell of the layer's grid is above the threshold, [1, S]."""
-    return masking(session).above(view.renderer, session.recipe, session.layer, session.factors_id)
-
-
-def enlarged(session: Session, grid: Tensor) -> Tensor:
-    """[1, S] at image size, [h, w]."""
-    return view.renderer.to_image_size(session.recipe, session.layer, grid)[0]
-
-
-def smooth(session: Session, side: int) -> Tensor:
-    """How far each pixel of a picture `side` wide is above the threshold, [side, side]: for a smooth outline."""
-    grid = enlarged(session, cells(session))[None, None]
-    return F.interpolate(grid, (side, side), mode="bilinear", antialias=True)[0, 0]
-
-
-def pixels(session: Session, side: int | None = None) -> Tensor:
-    """The mask at image size, [h, w], or of a picture `side` wide, [side, side]."""
-    return masking(session).of(enlarged(session, cells(session)) if side is None else smooth(session, side))
-
-
-def figures(session: Session) -> str:
-    """HTML: the heat map over the picture with the mask's outline, and the cut-out on a checkerboard."""
-    recipe, chosen = session.recipe, masking(session)
-    key = ("picture", view.origin(recipe), recipe.edits)
-    picture = held.get(key, lambda: to_pil(view.resized(view.renderer.image(recipe), SIDE))[0])
-    above = smooth(session, SIDE)
-    name = ("less of " if side(session) < 0 else "") + meaning(session, chosen.appearance)[0]
-    shown = {
-        f"Where there is {name}": overlay_map(picture, above + chosen.offset, REACH, chosen.of(above)),
-        f"{'All but' if chosen.rest else 'Only'} {name}": on_checkerboard(picture, chosen.of(above)),
-    }
-    return pair({caption: view.jpeg(image) for caption, image in shown.items()})
-
-
-def meaning(session: Session, concept: int) -> tuple[str, int]:
-    """What a concept marks, and the sign with which it does: "hair (-)" is hair where there is less of it."""
-    number, sign = background(session)
-    unnamed = "background" if concept == number else concept_name(session, concept)
-    name = view.factors_of(session).info.appearance_names.get(concept, unnamed)
-    word = name.removesuffix(" (-)")
-    return word, sign if concept == number else 1 if word == name else -1
-
-
-def status(session: Session) -> str:
-    """How much is kept, where changes go, and what the mask does not know of, in words."""
-    said = [f"{float(pixels(session).float().mean()):.0%} of the picture is kept."]
-    if session.where == "painted" and session.mask == grid_mask(session):
-        said.append("It is the painted area now: what you choose in Edit or Remove goes there.")
-    if any(e.on and e.layer > session.layer for e in session.recipe.edits):
-        said.append("Edits of finer parts than these do not move the mask.")
-    return sentence(" ".join(said))
-
-
-def grid_mask(session: Session) -> Mask:
-    H, W = view.renderer.generator(session.recipe).layers[session.layer][1:]
-    return Mask.from_tensor(masking(session).of(cells(session)).reshape(H, W))
-
-
-def use_mask(session: Session) -> Session:
-    """The mask becomes the painted area, for the next look or removal."""
-    mask = grid_mask(session)
-    if "," not in mask.rle:
-        raise ValueError("Nothing is kept, so there is nowhere to edit; move the threshold first.")
-    return session.let_go().restrict("painted", mask)
-
-
-def cut_out_file(session: Session) -> str:
-    """As large as the page's PNG."""
-    image = view.at_least(view.renderer.image(session.recipe), view.FRAME_SIDE)
-    return view.saved(session.recipe, cut_out(image, pixels(session, image.shape[-1])), "-cut-out")
-
-
-def mask_file(session: Session) -> str:
-    side = max(view.renderer.generator(session.recipe).resolution, view.FRAME_SIDE)
-    return view.saved(session.recipe, mask_image(pixels(session, side)), "-mask")
-
-
-# ---- other pictures ----
-
-
-def others_key(session: Session, after: int) -> tuple:
-    recipe = replace(session.recipe, seed=after)
-    return "others", view.origin(recipe), recipe.edits, session.layer, session.factors_id, masking(session).appearance
-
-
-def try_mask(session: Session, report) -> int:
-    """Pictures and maps of the seeds after this one, held for `others`; returns this seed."""
-    after, plain = session.recipe.seed, ConceptMask(masking(session).appearance)
-    where = session.recipe, session.layer, session.factors_id, view.seeds_from(after + 1, OTHERS)
-    made = picture_masks(plain, view.renderer, *where, report)
-    pictures = [(to_pil(view.resized(image, THUMBNAIL))[0], grid) for _, image, grid in made]
-    held.hold(others_key(session, after), pictures)
-    return after
-
-
-def others(session: Session) -> dict:
-    """The value of Tiles: the mask in hand on the other pictures."""
-    after, chosen = session.made(try_mask), masking(session)
-    made = after is not None and held.get(others_key(session, after))
-    if not made:
-        return {"items": [], "note": "" if after is None else "The edits or the look have changed; try it again."}
-    masks = [chosen.of(enlarged(session, chosen.sign * grid - chosen.offset)) for _, grid in made]
-    images = [view.jpeg(on_checkerboard(picture, mask)) for (picture, _), mask in zip(made, masks)]
-    return view.seed_tiles(session, dict(zip(view.seeds_from(after + 1, OTHERS), images)))
-
-
-def most_pairs(recipe: Recipe) -> int:
-    return min(MOST_PAIRS, max(16, MOST_PIXELS // view.renderer.generator(recipe).resolution ** 2))
-
-
-def pack_pairs(session: Session, count: int, report) -> str:
-    """A zip of the pictures from this seed on and their masks; its path, where gradio serves files and removes them."""
-    recipe, most, root = session.recipe, most_pairs(session.recipe), Path(get_upload_folder())
-    if not isinstance(count, int | float) or not 1 <= count <= most:
-        raise ValueError(f"The number of pictures is {count!r:.20}; a zip holds 1 to {most} here.")
-    for old in sorted(root.glob("panda-masks-*"), key=lambda p: p.stat().st_mtime)[: 1 - MOST_ARCHIVES]:
-        shutil.rmtree(old, ignore_errors=True)
-    root.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="panda-masks-", dir=root))
-    path, where = folder / f"panda-{recipe.generator}-masks.zip", (recipe, session.layer, session.factors_id)
-    try:
-        write_pairs(path, masking(session), view.renderer, *where, view.seeds_from(recipe.seed, int(count)), report)
-    except BaseException:
-        shutil.rmtree(folder)
-        raise
-    return str(path)
-
-
-def archive(session: Session):
-    path = Path(session.made(pack_pairs) or "")
-    if not path.is_file():
-        return gr.DownloadButton(visible=False)
-    return gr.DownloadButton(f"Download the zip ({path.stat().st_size / 1e6:.1f} MB)", value=path, visible=True)
-
-
-# ---- programs ----
-
-
-@plainly
-def saliency(recipe: str, appearance: float, threshold: float, sign: str, result: str) -> tuple[PIL.Image.Image, str]:
-    """Where an appearance of the default layer is in a recipe's picture with its edits; and the recipe.
-
-    The mask is where there is `sign` ("more" or "less") of it, from `threshold` standard deviations above its mean on.
-    result: "heat map" over the picture, "mask" (white is in it), "cut-out" with transparency, or the "rest" of it.
-    """
-    if sign not in ("more", "less") or result not in RESULTS:
-        raise ValueError(f"sign must be more or less; result one of {', '.join(RESULTS)}.")
-    made = read_recipe(recipe)
-    (layer, factors_id), image = view.default(made), view.renderer.image(made)
-    chosen = ConceptMask(whole(appearance), 1 if sign == "more" else -1, threshold, result == "rest")
-    above = chosen.above(view.renderer, made, layer, factors_id)
-    above = view.renderer.to_image_size(made, layer, above)[0]
-    mask = chosen.of(above)
-    if result == "heat map":
-        shown = overlay_map(to_pil(image)[0], above + chosen.offset, REACH, mask)
-    else:
-        shown = mask_image(mask) if result == "mask" else cut_out(image, mask)
-    return shown, view.renderer.pin(made).to_json()
+from panda_core.recipes import Recipe
+from panda_core.regions import Mask
+
+from ..binding import Page
+from ..components.html import hint, pair, sentence
+from ..components.slider import Slider
+from ..given import clicked
+from ..jpegs import FRAME_SIDE, TILE_SIDE, at_least, jpeg, resized
+from ..pictures import Pictures, origin, seed_tiles, seeds_from
+from ..seeds import open_seed
+from ..server.kept import Kept
+from ..session import Session
+from ..sharing import Sharing
+
+SIDE = 384  # pixels of this picture
+UNNAMED, OTHERS = 12, 16  # masks offered where none has a name; other pictures
+MAX_PAIRS, MAX_PIXELS, MAX_ARCHIVES = 256, 2**25, 8  # in a zip, in all its pictures; zips on this machine
+
+
+class MasksTab:
+    def __init__(self, pictures: Pictures, sharing: Sharing):
+        self.pictures, self.renderer, self.sharing = pictures, pictures.renderer, sharing
+        self.held = Kept(32)  # pictures and sheets of them, which are larger than what Pictures keeps
+
+    def lay_out(self, page: Page) -> None:
+        hint("Cut out the person, the hair, a shirt: choose one, and move its threshold.")
+        page.tiles("Masks of this picture", self.tiles, self.choose, elem_id="masks")
+        shown, words = gr.HTML(elem_id="mask-view"), gr.HTML(elem_id="mask-words")
+        offset = Slider(-REACH, REACH, 0, step=0.1, label="Threshold, in standard deviations above the average",
+                        buttons=[], elem_id="mask-offset", interactive=True)  # fmt: skip
+        with gr.Row(elem_classes="actions"):
+            for words_of, kind in (("Cut-out", "cut-out"), ("The rest", "rest"), ("Mask", "mask")):
+                button = gr.Button(f"Download {words_of.lower()}", size="sm", min_width=120, elem_id=f"save-{kind}")
+                page.save(button.click, getattr(self, f"save_{kind.replace('-', '_')}"))
+            page.button("Edit inside the mask", self.edit_inside, min_width=120, elem_id="use-mask")
+        with page.fold("On other pictures", elem_id="mask-others"):
+            several = gr.Button(f"Try the mask on {OTHERS} other pictures", size="sm", elem_id="try-others")
+            page.job(several.click, self.try_mask)
+            sheet = page.tiles("The mask on other pictures", self.others, open_seed, elem_id="mask-sheet")
+            count = Slider(16, MAX_PAIRS, 32, step=16, label="Pictures in a zip, each with its mask", buttons=[],
+                           elem_id="pairs", interactive=True)  # fmt: skip
+            pack = gr.Button("Make the zip", size="sm", elem_id="pack")
+            page.job(pack.click, self.pack_pairs, count)
+            file = gr.DownloadButton("Download the zip", size="sm", visible=False, elem_id="save-zip")
+            page.follow(count, lambda s: gr.Slider(maximum=self.max_pairs(s.recipe)))
+            page.follow(file, self.archive)
+
+        page.follow(shown, self.figures)
+        page.follow(words, lambda s: sentence(self.status(s)))
+        page.follow(offset, lambda s: self.mask(s).offset)
+        page.live(offset, self.tick, shown, words, sheet)
+
+    # ---- what is chosen ----
+
+    def where(self, session: Session) -> tuple[int, str]:
+        """(layer, factors id) of the finest grid with parts: outlines are best there."""
+        layer = max(session.layers)
+        return layer, session.layers[layer]
+
+    def offered(self, session: Session) -> list[ConceptMask]:
+        """Masks with a name, the background's first (as what is left without it); the leading ones where none has any."""
+        layer, factors_id = self.where(session)
+        factors, (background, sign) = (
+            self.renderer.catalogue.factors(session.recipe.generator, factors_id),
+            self.background(session),
+        )
+        named = [j for j in factors.info.appearance_names if j != background]
+        others = named or [j for j in range(min(UNNAMED, factors.appearances.shape[1])) if j != background]
+        return [ConceptMask(background, sign, rest=True), *(self.begin(session, j) for j in others)]
+
+    def background(self, session: Session) -> tuple[int, int]:
+        return self.renderer.background(session.recipe, *self.where(session))
+
+    def begin(self, session: Session, appearance: int) -> ConceptMask:
+        """A mask of what an appearance marks, where this picture's cells fall apart best: few mark as much as lies above
+        their mean."""
+        _, sign = self.meaning(session, appearance)
+        mask = ConceptMask(appearance, sign)
+        above = mask.above(self.renderer, session.recipe, *self.where(session))
+        return replace(mask, offset=min(max(round(otsu_threshold(above), 1), -REACH), REACH))
+
+    def meaning(self, session: Session, appearance: int) -> tuple[str, int]:
+        """What an appearance marks, and the sign with which it does: "hair (-)" is hair where there is less of it."""
+        factors = self.renderer.catalogue.factors(session.recipe.generator, self.where(session)[1])
+        number, sign = self.background(session)
+        if appearance == number:
+            return "background", sign
+        name = factors.appearance_name(appearance)
+        word = name.removesuffix(" (-)")
+        return word, 1 if word == name else -1
+
+    def name(self, session: Session, mask: ConceptMask) -> str:
+        word, _ = self.meaning(session, mask.appearance)
+        return f"all but the {word}" if mask.rest else word
+
+    def mask(self, session: Session) -> ConceptMask:
+        """The one in hand; with other factors it begins anew, as the picture without its background."""
+        kept = session.aside(ConceptMask, self.where(session)[1])
+        return kept or self.offered(session)[0]
+
+    def put(self, session: Session, mask: ConceptMask) -> Session:
+        return session.put_aside(mask, self.where(session)[1])
+
+    def tiles(self, session: Session) -> dict:
+        """The value of Tiles: every mask, at the threshold that it begins with, on this picture."""
+        chosen = self.mask(session)
+        key = "masks", origin(session.recipe), session.recipe.edits, self.where(session)
+        made = self.pictures.kept.get(key, lambda: [(m, self.tile(session, m)) for m in self.offered(session)])
+        items = [
+            {"image": image, "label": self.name(session, m), "on": m.appearance == chosen.appearance}
+            for m, image in made
+        ]
+        return {"items": items, "note": "", "of": self.where(session)[1]}
+
+    def tile(self, session: Session, mask: ConceptMask) -> str:
+        picture = to_pil(resized(self.renderer.image(session.recipe), TILE_SIDE))[0]
+        return jpeg(on_checkerboard(picture, mask.of(self.smooth(session, mask, TILE_SIDE))))
+
+    def choose(self, session: Session, evt: gr.EventData) -> Session | None:
+        mask = clicked(evt, "mask", self.offered(session), self.where(session)[1])
+        return mask and self.put(session, mask)
+
+    def tick(self, session: Session, offset: float):
+        """The slider moved: a new mask, and nothing else."""
+        session = self.put(session, replace(self.mask(session), offset=offset))
+        return session, self.figures(session), sentence(self.status(session)), self.others(session)
+
+    # ---- this picture ----
+
+    def above(self, session: Session, mask: ConceptMask) -> Tensor:
+        """How far every pixel is above the threshold, [h, w]."""
+        layer, factors_id = self.where(session)
+        cells = mask.above(self.renderer, session.recipe, layer, factors_id)
+        return self.renderer.to_image_size(session.recipe, layer, cells)[0]
+
+    def smooth(self, session: Session, mask: ConceptMask, side: int) -> Tensor:
+        """The same of a picture `side` wide, [side, side], with a smooth outline."""
+        grid = self.above(session, mask)[None, None]
+        return F.interpolate(grid, (side, side), mode="bilinear", antialias=True)[0, 0]
+
+    def figures(self, session: Session) -> str:
+        """HTML: the heat map over the picture with the mask's outline, and the cut-out on a checkerboard."""
+        recipe, mask = session.recipe, self.mask(session)
+        key = "picture", origin(recipe), recipe.edits
+        picture = self.held.get(key, lambda: to_pil(resized(self.renderer.image(recipe), SIDE))[0])
+        above, word = self.smooth(session, mask, SIDE), self.meaning(session, mask.appearance)[0]
+        shown = {
+            f"Where there is {word}": overlay_map(picture, above + mask.offset, REACH, mask.of(above)),
+            self.name(session, mask).capitalize(): on_checkerboard(picture, mask.of(above)),
+        }
+        return pair({caption: jpeg(image) for caption, image in shown.items()})
+
+    def status(self, session: Session) -> str:
+        """How much is kept, and what the mask does not know of."""
+        mask = self.mask(session)
+        said = [f"{float(mask.of(self.above(session, mask)).float().mean()):.0%} of the picture is kept."]
+        if any(e.on and e.layer > self.where(session)[0] for e in session.recipe.edits):
+            said.append("Edits of finer parts than these do not move the mask.")
+        return " ".join(said)
+
+    def edit_inside(self, session: Session) -> Session:
+        """The mask becomes the painted area, for the next change or removal."""
+        layer, factors_id = self.where(session)
+        H, W = self.renderer.generator(session.recipe).layers[layer][1:]
+        mask = self.mask(session)
+        cells = mask.of(mask.above(self.renderer, session.recipe, layer, factors_id))
+        grid = Mask.from_tensor(cells.float().reshape(H, W))
+        if "," not in grid.rle:
+            raise ValueError("Nothing is kept, so there is nowhere to edit; move the threshold first.")
+        notice = "The mask is the painted area now: what you choose in Edit or Remove goes there."
+        return replace(session.choose_layer(layer).restrict("painted", grid), notice=notice)
+
+    def cut(self, session: Session, mask: ConceptMask) -> Image.Image:
+        """As large as the page's PNG."""
+        image = at_least(self.renderer.image(session.recipe), FRAME_SIDE)
+        return cut_out(image, mask.of(self.smooth(session, mask, image.shape[-1])))
+
+    def save_cut_out(self, session: Session) -> str:
+        return self.sharing.saved(session.recipe, self.cut(session, self.mask(session)), "-cut-out")
+
+    def save_rest(self, session: Session) -> str:
+        mask = self.mask(session)
+        return self.sharing.saved(session.recipe, self.cut(session, replace(mask, rest=not mask.rest)), "-rest")
+
+    def save_mask(self, session: Session) -> str:
+        mask, side = self.mask(session), max(self.renderer.generator(session.recipe).resolution, FRAME_SIDE)
+        return self.sharing.saved(session.recipe, mask_image(mask.of(self.smooth(session, mask, side))), "-mask")
+
+    # ---- other pictures ----
+
+    def others_key(self, session: Session, after: int) -> tuple:
+        recipe = replace(session.recipe, seed=after)
+        return "others", origin(recipe), recipe.edits, self.where(session), self.mask(session).appearance
+
+    def try_mask(self, session: Session, report) -> int:
+        """Pictures and maps of the seeds after this one, held for `others`; returns this seed."""
+        after, plain = session.recipe.seed, ConceptMask(self.mask(session).appearance)
+        where = session.recipe, *self.where(session), seeds_from(after + 1, OTHERS)
+        made = picture_masks(plain, self.renderer, *where, report)
+        pictures = [(to_pil(resized(image, TILE_SIDE))[0], grid) for _, image, grid in made]
+        self.held.hold(self.others_key(session, after), pictures)
+        return after
+
+    def others(self, session: Session) -> dict:
+        """The value of Tiles: the mask in hand on the other pictures."""
+        after, mask = session.made(self.try_mask), self.mask(session)
+        made = after is not None and self.held.get(self.others_key(session, after))
+        if not made:
+            return {"items": [], "note": "" if after is None else "The edits or the mask have changed; try it again."}
+        images = []
+        for picture, grid in made:
+            above = self.renderer.to_image_size(session.recipe, self.where(session)[0], mask.sign * grid - mask.offset)
+            images.append(jpeg(on_checkerboard(picture, mask.of(above[0]))))
+        return seed_tiles(session, dict(zip(seeds_from(after + 1, OTHERS), images)))
+
+    def max_pairs(self, recipe: Recipe) -> int:
+        return min(MAX_PAIRS, max(16, MAX_PIXELS // self.renderer.generator(recipe).resolution ** 2))
+
+    def pack_pairs(self, session: Session, count: int, report) -> str:
+        """A zip of the pictures from this seed on and their masks; its path, where gradio serves and removes files."""
+        recipe, most, root = session.recipe, self.max_pairs(session.recipe), Path(get_upload_folder())
+        if not isinstance(count, int | float) or not 1 <= count <= most:
+            raise ValueError(f"The number of pictures is {count!r:.20}; a zip holds 1 to {most} here.")
+        for old in sorted(root.glob("panda-masks-*"), key=lambda p: p.stat().st_mtime)[: 1 - MAX_ARCHIVES]:
+            shutil.rmtree(old, ignore_errors=True)
+        root.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix="panda-masks-", dir=root))
+        path, where = folder / f"panda-{recipe.generator}-masks.zip", (recipe, *self.where(session))
+        try:
+            seeds = seeds_from(recipe.seed, int(count))
+            write_pairs(path, self.mask(session), self.renderer, *where, seeds, report)
+        except BaseException:
+            shutil.rmtree(folder)
+            raise
+        return str(path)
+
+    def archive(self, session: Session):
+        path = Path(session.made(self.pack_pairs) or "")
+        if not path.is_file():
+            return gr.DownloadButton(visible=False)
+        return gr.DownloadButton(f"Download the zip ({path.stat().st_size / 1e6:.1f} MB)", value=path, visible=True)
