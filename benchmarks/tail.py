@@ -12,7 +12,9 @@ from benchmarks import targets, timing
 from panda_core.catalogue import Catalogue, Loaded
 from panda_core.fitting import fit_layer
 from panda_core.images import to_pil
-from panda_core.recipes import Edit, Recipe, Region
+from panda_core.ops import Edit
+from panda_core.recipes import Recipe
+from panda_core.regions import Region
 from panda_core.rendering import Renderer
 
 

@@ -12,9 +12,10 @@ from .generators.registry import GENERATORS
 from .hub import deploy, upload, user_folder
 from .hub.publishing import prepare
 from .images import png_bytes, read_recipe_json, to_pil
+from .links import decode_link
 from .progress import Progress
 from .ranking import EVERYWHERE, RankingIndex
-from .recipes import decode_link, parse_recipe
+from .recipes import parse_recipe
 from .rendering import Renderer
 from .runtime.allocator import keep_freed_memory
 from .runtime.distributed import Team, join

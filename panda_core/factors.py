@@ -3,8 +3,6 @@
 import hashlib
 import json
 import math
-import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -26,6 +24,20 @@ SIGN_RULE = "the entry of largest magnitude in every column of A is positive"
 
 
 @dataclass(frozen=True)
+class Ends:
+    """What the two ends of a variation are called; found with labels, unlike the variation.
+
+    low, high: words for what strengths below and above 0 lead to. correlation: of its scores with the factor that it is
+    named after, |r|. shares: of the wanted change that each end makes up for, measured on exact pictures.
+    """
+
+    low: str
+    high: str
+    correlation: float
+    shares: tuple[float, float] = (0.0, 0.0)
+
+
+@dataclass(frozen=True)
 class FactorsInfo:
     """Where factors came from and what the fit measured; the metadata of the file.
 
@@ -33,8 +45,8 @@ class FactorsInfo:
     Eq. 3 per sample, in feature units squared; energy: the share of Σ‖Z‖² that is explained; bound: what no P of this
     rank can exceed; stability: for every part its |cos| with the part that other samples give; is_raw: named strengths
     are raw α (the authors' own files). things: groups of parts that vary together, every part in exactly one.
-    background: (number, sign) of the appearance at the pictures' border. ends: region as in "1,4" -> for each of its
-    variations the words for its two ends, ["hat", "no hat"] at -s and +s, or null; names are found with labels.
+    background: (number, sign) of the appearance at the pictures' border. thing_names: of regions of several parts, by
+    their parts as in "1,4". ends: of such regions too, for each variation what its two ends are called, or None.
     """
 
     generator: str
@@ -57,7 +69,8 @@ class FactorsInfo:
     appearance_names: dict[int, str] = field(default_factory=dict)
     things: tuple[tuple[int, ...], ...] = ()
     background: tuple[int, int] | None = None
-    ends: dict[str, list[tuple[str, str] | None]] = field(default_factory=dict)
+    thing_names: dict[str, str] = field(default_factory=dict)
+    ends: dict[str, list["Ends | None"]] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
 
 
@@ -129,17 +142,16 @@ class Factors:
         return next(thing for thing in self.things if part in thing)
 
     def region_name(self, parts: Sequence[int]) -> str:
-        """What several parts are called: a thing of theirs by what its parts' names begin with in common."""
-        names = list(dict.fromkeys(re.sub(r" \d+$", "", self.part_name(k)) for k in sorted(parts)))
-        if len(names) == 1:
-            return names[0] if len(parts) > 1 else self.part_name(parts[0])
-        common = os.path.commonprefix([name.split() for name in names])
-        return " ".join(common) if common else ", ".join(names)
+        """What a part, or several, are called."""
+        if len(parts) == 1:
+            return self.part_name(parts[0])
+        named = self.info.thing_names.get(region_key(parts))
+        return named or ", ".join(dict.fromkeys(self.part_name(k) for k in sorted(parts)))
 
-    def ends(self, parts: Sequence[int], variation: int) -> tuple[str | None, str | None]:
-        """Words for what a variation of these parts leads to, at negative and at positive strengths; None: no name."""
+    def ends(self, parts: Sequence[int], variation: int) -> Ends | None:
+        """What the ends of a variation of these parts are called; None: nobody has named them."""
         found = self.info.ends.get(region_key(parts), [])
-        return (found[variation] if variation < len(found) else None) or (None, None)
+        return found[variation] if variation < len(found) else None
 
     def offered(self, part: int, count: int) -> list[int]:
         """The first `count` different appearances suggested for a part; a row that repeats a number ends there."""
@@ -262,7 +274,7 @@ class Factors:
             info = _read_info(json.loads(metadata["info"], parse_constant=_no_constant))
             held = [_read_tensor(key, tensors[key]) for key in _TENSORS]
             return cls(*held, info=info, variations=_read_variations(of_regions, held[1]))
-        except (TypeError, ValueError, AttributeError, RecursionError, OverflowError) as error:
+        except (TypeError, ValueError, KeyError, AttributeError, RecursionError, OverflowError) as error:
             raise ValueError(f"{path.name} does not hold together: {error}") from error
 
 
@@ -347,16 +359,18 @@ def _read_info(values: dict) -> FactorsInfo:
         if type(number) is not int or number < 0 or sign not in (1, -1):
             raise ValueError(f"background is {number!r:.20}, {sign!r:.20}; it must be an appearance and 1 or -1.")
         values["background"] = number, sign
-    values["ends"] = {str(key): [_read_ends(pair) for pair in rows] for key, rows in values.get("ends", {}).items()}
+    values["thing_names"] = {_clean(key): _clean(name) for key, name in values.get("thing_names", {}).items()}
+    values["ends"] = {_clean(key): [_read_ends(row) for row in rows] for key, rows in values.get("ends", {}).items()}
     values["stability"] = tuple(float(x) for x in values.get("stability", ()))
     return FactorsInfo(**values)
 
 
-def _read_ends(pair) -> tuple[str, str] | None:
-    if pair is None:
+def _read_ends(given) -> Ends | None:
+    if given is None:
         return None
-    low, high = pair
-    return _clean(low), _clean(high)
+    low, high, correlation, shares = (given[key] for key in ("low", "high", "correlation", "shares"))
+    below, above = (min(max(float(x), -1.0), 1.0) for x in shares)
+    return Ends(_clean(low), _clean(high), min(abs(float(correlation)), 1.0), (below, above))
 
 
 def _clean(name) -> str:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from .images import mask_image, png_bytes, to_pil
-from .progress import Progress
+from .progress import Cancelled, Progress
 from .recipes import Recipe
 from .rendering import Renderer
 
@@ -70,12 +70,12 @@ def picture_masks(
 ) -> Iterator[tuple[Recipe, Tensor, Tensor]]:
     """(recipe, picture [1, 3, h, w], above [1, S]) of the same edits on other seeds.
 
-    Raises: InterruptedError once report(Progress) is False.
+    Raises: Cancelled once report(Progress) is False.
     """
     renderer = Renderer(renderer.catalogue, cached=2)  # so many heads would push out all that it keeps
     for i, seed in enumerate(seeds):
         if not report(Progress("Making pictures", i, len(seeds))):
-            raise InterruptedError
+            raise Cancelled
         there = replace(recipe, seed=seed)
         yield there, renderer.image(there), mask.above(renderer, there, layer, factors_id)
 

@@ -154,8 +154,10 @@ def _rewrite_words(edit: Edit, factors: Factors) -> str:
 
 
 def _vary_words(edit: Edit, factors: Factors) -> str:
-    end = factors.ends(edit.region.parts, edit.variation)[edit.strength >= 0]
-    return f"{_where(edit, factors)}: {end or f'variation {edit.variation + 1}'}"
+    ends = factors.ends(edit.region.parts, edit.variation)
+    if ends is None:
+        return f"{_where(edit, factors)}: variation {edit.variation + 1}"
+    return f"{_where(edit, factors)}: {ends.low if edit.strength < 0 else ends.high}"
 
 
 def _transfer_words(edit: Edit, factors: Factors) -> str:
@@ -256,7 +258,7 @@ def read_edit(where: str, given: Any, version: int) -> Edit:
     found = read_object(where, f" of {where}", given, _COMMON | op.fields | op.sizes, needed)
     held = [size for size in op.sizes if size in found]
     if len(held) != 1:
-        raise ValueError(f"{where} has {'both' if held else 'none'}; it takes {' or '.join(op.sizes)}.")
+        raise ValueError(f"{where} has {'both' if held else 'neither'}; it takes {' or '.join(op.sizes)}.")
     if mistake := op.check(found):
         raise ValueError(f"{where} {mistake}.")
     return Edit(**found)

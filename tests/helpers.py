@@ -6,7 +6,9 @@ from panda_core.catalogue import Catalogue, Loaded
 from panda_core.fitting import fit_layer
 from panda_core.generators.split import weights_hash
 from panda_core.generators.stylegan2 import StyleGAN2
-from panda_core.recipes import Edit, Recipe, Region
+from panda_core.ops import Edit
+from panda_core.recipes import Recipe
+from panda_core.regions import Region
 
 GENERATOR = StyleGAN2.tiny(0)
 LOADED = Loaded(GENERATOR, weights_hash(GENERATOR))

@@ -21,7 +21,9 @@ from PIL import Image
 
 import app
 from panda_core.images import read_recipe_json, to_pil
-from panda_core.recipes import Mask, encode_link, parse_recipe
+from panda_core.links import encode_link
+from panda_core.recipes import parse_recipe
+from panda_core.regions import Mask
 from ui import edit, edits, examples, generators, page, region, view
 from ui.session import Session
 

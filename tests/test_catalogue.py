@@ -20,7 +20,8 @@ from panda_core.fitting import batch_for, feature_source, fit_id
 from panda_core.generators import registry
 from panda_core.generators.split import weights_hash
 from panda_core.images import read_recipe_json
-from panda_core.recipes import encode_link, parse_recipe
+from panda_core.links import encode_link
+from panda_core.recipes import parse_recipe
 from tests.helpers import GENERATOR, LOADED, add_edit, fit_tiny, load_tiny, tiny_recipe
 
 

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from panda_core.method.editing import add_appearance, background_cells, combine_parts, cover_alphas, extend_from_frame
+from panda_core.method.editing import add_appearance, background_cells, cover, extend_from_frame, transfer
+from panda_core.method.parts import combine_parts
 from panda_core.method.rewriting import rewrite_concept
 from panda_core.method.saliency import find_background, saliency, saliency_mask
 
@@ -158,14 +159,27 @@ def test_removal_brings_the_region_to_the_background_around_it():
         return torch.stack([saliency(Z, a).flatten() @ p for a in A.t()]) / p.sum()
 
     background = torch.stack([saliency(Z, a).flatten()[cells].mean() for a in A.t()])
-    alphas, edited = cover_alphas(Z, A, p, cells), Z
-    for j in (0, 2, 3):
-        edited = add_appearance(edited, A[:, j], p, float(alphas[j]))
-    wanted = torch.where(torch.tensor([True, False, True, True]), background, means(Z))
     assert float((background - means(Z)).abs().min()) > 1
-    torch.testing.assert_close(means(edited), wanted, rtol=0, atol=1e-12)
-    # covered already: nothing to add
-    assert float(cover_alphas(edited, A[:, [0, 2, 3]], p, cells).abs().max()) < 1e-12
+    covered = cover(Z, cells, p)
+    torch.testing.assert_close(means(covered), background, rtol=0, atol=1e-12)
+    torch.testing.assert_close(cover(covered, cells, p), covered, rtol=0, atol=1e-12)  # nothing left to add
+    torch.testing.assert_close(cover(Z, cells, p, 0.5), (Z + covered) / 2, rtol=0, atol=1e-12)
+    assert torch.equal(cover(Z, cells, p, 0.0), Z)
+    assert torch.equal((covered != Z).any(dim=1)[0], p.reshape(8, 8) > 0)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_transfer_goes_a_share_of_the_way_and_only_in_the_region(seed):
+    g = torch.Generator().manual_seed(seed)
+    Z, other = torch.randn(2, 3, 4, 4, generator=g), torch.randn(1, 3, 4, 4, generator=g)
+    p = (torch.rand(16, generator=g) - 0.3).clamp_min(0)
+    assert torch.equal(transfer(Z, other, p, 0.0), Z)
+    torch.testing.assert_close(transfer(Z, other, torch.ones(16)), other.expand_as(Z))
+    torch.testing.assert_close(transfer(Z, Z, p, 0.7), Z)
+    changed = transfer(Z, other, p, 0.4) - Z
+    torch.testing.assert_close(changed, 0.4 * p.reshape(4, 4) * (other - Z), atol=1e-6, rtol=0)
+    with pytest.raises(ValueError, match="other has shape"):
+        transfer(Z, other[:, :2], p)
 
 
 def test_removal_of_nothing_or_without_a_background_says_so():

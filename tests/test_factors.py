@@ -6,7 +6,8 @@ import pytest
 import safetensors.torch
 import torch
 
-from panda_core.factors import _TENSORS, Factors, fix_signs, scale_parts
+from panda_core.factors import _TENSORS, Factors
+from panda_core.method.parts import fix_signs, scale_parts
 from tests.helpers import GENERATOR, LOADED, fit_tiny
 
 
@@ -69,10 +70,10 @@ def test_a_file_that_is_not_ours_is_refused_by_name(content, tmp_path):
 
 
 def test_a_newer_file_is_refused(factors, tmp_path, monkeypatch):
-    monkeypatch.setattr("panda_core.factors.FORMAT", 2)
+    monkeypatch.setattr("panda_core.factors.FORMAT", 3)
     factors.save(tmp_path / "new.safetensors")
     monkeypatch.undo()
-    with pytest.raises(ValueError, match="format 2"):
+    with pytest.raises(ValueError, match="format 3"):
         Factors.load(tmp_path / "new.safetensors")
 
 

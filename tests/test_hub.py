@@ -37,8 +37,9 @@ from panda_core.generators.split import weights_hash
 from panda_core.generators.stylegan2 import StyleGAN2
 from panda_core.generators.stylegan3 import plan_bands
 from panda_core.hub import HubError, download, find_local, list_files
+from panda_core.links import encode_link
 from panda_core.progress import Cancelled
-from panda_core.recipes import Recipe, encode_link, parse_recipe
+from panda_core.recipes import Recipe, parse_recipe
 from tests.helpers import LOADED, fit_tiny
 from tests.hub_server import HubServer
 

@@ -99,7 +99,7 @@ def test_pairs_hold_the_edited_pictures_their_masks_and_their_recipes(renderer, 
 def test_pictures_that_nobody_waits_for_are_not_made(renderer):
     made = picture_masks(ConceptMask(1), renderer, tiny_recipe(), *WHERE, list(range(9)), lambda p: p.done < 2)
     seeds = []
-    with pytest.raises(InterruptedError):
+    with pytest.raises(Cancelled):
         for recipe, _, _ in made:
             seeds.append(recipe.seed)
     assert seeds == [0, 1]

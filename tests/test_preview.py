@@ -10,7 +10,10 @@ import pytest
 from PIL import Image
 
 from panda_core.door import Budgets
-from panda_core.recipes import Edit, Recipe, Region, encode_link
+from panda_core.links import encode_link
+from panda_core.ops import Edit
+from panda_core.recipes import Recipe
+from panda_core.regions import Region
 from ui import page, preview, view
 
 SCRIPT = "%22%3E%3Cscript%3Ealert(1)%3C/script%3E"

@@ -4,23 +4,18 @@ import json
 import random
 import re
 import zlib
+from dataclasses import replace
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from panda_core.recipes import (
-    MAX_JSON,
-    MAX_LINK,
-    Edit,
-    Mask,
-    Recipe,
-    Region,
-    decode_link,
-    encode_link,
-    parse_recipe,
-)
+from panda_core.links import MAX_LINK, decode_link, encode_link
+from panda_core.ops import OPS, Edit
+from panda_core.origin import Origin
+from panda_core.recipes import MAX_JSON, Recipe, parse_recipe
+from panda_core.regions import Mask, Region
 
 sides = st.integers(1, 24)
 
@@ -54,14 +49,32 @@ sizes = st.one_of(
 )
 
 
+origins = st.builds(
+    Origin,
+    st.sampled_from(["portraits", "stylegan2-ffhq-256"]),
+    st.none() | st.just("0123456789ab"),
+    st.none() | st.integers(0, 999),
+    st.integers(0, 2**32 - 1),
+    st.floats(0, 1),
+)
+
+
 @st.composite
 def edits(draw):
-    (strength, alpha), head = draw(sizes), (draw(st.integers(0, 99)), draw(ids), draw(regions))
-    on = draw(st.booleans())
-    if draw(st.booleans()):
-        return Edit("add", *head, appearance=draw(numbers), strength=strength, alpha=alpha, on=on)
-    source, target = draw(st.lists(numbers, min_size=2, max_size=2, unique=True))
-    return Edit("rewrite", *head, source=source, target=target, strength=strength, alpha=alpha, on=on)
+    op = draw(st.sampled_from(list(OPS)))
+    head, on = (op, draw(st.integers(0, 99)), draw(ids), draw(regions)), draw(st.booleans())
+    if op in ("add", "rewrite"):
+        strength, alpha = draw(sizes)
+        source, target = draw(st.lists(numbers, min_size=2, max_size=2, unique=True))
+        more = {"appearance": source} if op == "add" else {"source": source, "target": target}
+        return Edit(*head, **more, strength=strength, alpha=alpha, on=on)
+    if op == "vary":
+        head = (*head[:3], replace(head[3], refine="none", k=32))
+        return Edit(*head, variation=draw(numbers), strength=draw(st.floats(-100, 100)), on=on)
+    if op == "transfer":
+        other = {"seed": draw(st.integers(0, 2**32 - 1))} if draw(st.booleans()) else {"picture": draw(origins)}
+        return Edit(*head, **other, share=draw(st.floats(0, 1)), on=on)
+    return Edit(*head, strength=draw(st.floats(0, 10)), on=on)
 
 
 recipes = st.builds(
@@ -108,6 +121,23 @@ def test_an_everyday_link_is_short():
     assert len(encode_link(Recipe(weights="0123456789ab", seed=1234567, edits=(edit, edit)))) < 120
 
 
+def test_a_link_of_version_1_opens_as_before():
+    link = (
+        "1Izq4IWGMJcANLfCEOMn-MjSyqDA0w-oxS3SPGVoi-8wUa8BiRLkxNkdUoFgIT7JI0WmMiE4THVhSNtQzhViZlphTDApNAA"  # of 7cfadf8
+    )
+    first = Edit("add", 5, "bundled:l5-call-psi0.8-128x16", Region((9,)), appearance=19, strength=5.0)
+    second = Edit("rewrite", 3, "bundled:x", Region(all=True), source=3, target=4, alpha=1.5, on=False)
+    assert decode_link(link) == Recipe("portraits", seed=18, psi=0.8, edits=(first, second))
+
+
+@pytest.mark.parametrize("op", OPS)
+def test_every_op_has_its_slider_within_its_bounds_and_words(op):
+    low, high, step, start = OPS[op].slider
+    read = next(iter(OPS[op].sizes.values()))
+    assert low <= start <= high and step > 0
+    assert [read("size", value) for value in (low, high, start)] == [low, high, start]
+
+
 EDIT = {"op": "add", "layer": 5, "factors": "bundled:x", "region": {"parts": [1]}, "appearance": 7, "strength": 2.0}
 RECIPE = {"v": 1, "generator": "portraits", "weights": None, "class": None, "seed": 0, "psi": 0.8, "edits": [EDIT]}
 MASK = {"size": [2, 3], "rle": "1,5"}
@@ -133,7 +163,7 @@ def without(*path):
 
 E0 = ("edits", 0)
 REFUSED = [
-    (changed(("v",), 2), "version 2"),
+    (changed(("v",), 3), "version 3"),
     (changed(("v",), "1"), "v is '1'"),
     (changed(("v",), True), "v is true"),
     (changed(("seeds",), 1), "'seeds'"),
@@ -202,6 +232,33 @@ REFUSED = [
 ]
 
 
+def new(op, **more):
+    """A recipe of version 2 with one edit of a new op."""
+    region = more.pop("region", {"parts": [1]})
+    return RECIPE | {"v": 2, "edits": [{"op": op, "layer": 5, "factors": "bundled:x", "region": region} | more]}
+
+
+OTHER = {"generator": "portraits", "seed": 3}
+REFUSED += [
+    (new("vary", variation=0, strength=1.0) | {"v": 1}, "op of edit 1 is 'vary'; it must be 'add' or 'rewrite'"),
+    (new("vary", strength=1.0), "lacks variation"),
+    (new("vary", variation=-1, strength=1.0), "variation of edit 1 is -1"),
+    (new("vary", variation=0), "edit 1 has neither; it takes strength"),
+    (new("vary", variation=0, alpha=1.0), "'alpha'"),
+    (new("vary", variation=0, strength=1e3), "strength of edit 1 is 1000"),
+    (new("vary", variation=0, strength=1, region={"parts": [1], "refine": "dense"}), "edit 1 varies refined parts"),
+    (new("transfer", share=1.0), "edit 1 has neither; it takes seed or picture"),
+    (new("transfer", share=1.0, seed=1, picture=OTHER), "edit 1 has both; it takes seed or picture"),
+    (new("transfer", share=1.5, seed=1), "share of edit 1 is 1.5"),
+    (new("transfer", share=1.0, seed=2**32), "seed of edit 1 is 4294967296"),
+    (new("transfer", share=1.0, picture=OTHER | {"seed": -1}), "seed of picture of edit 1 is -1"),
+    (new("transfer", share=1.0, picture=OTHER | {"edits": []}), "picture of edit 1 has a field 'edits'"),
+    (new("transfer", share=1.0, picture={"seed": 1}), "picture of edit 1 lacks generator"),
+    (new("remove", strength=-1.0), "strength of edit 1 is -1"),
+    (new("remove", strength=1.0, appearance=3), "'appearance'"),
+]
+
+
 @pytest.mark.parametrize(("recipe", "message"), REFUSED, ids=range(len(REFUSED)))
 def test_what_is_wrong_is_refused_in_one_short_sentence(recipe, message):
     with pytest.raises(ValueError, match=message) as caught:
@@ -247,7 +304,7 @@ def bomb() -> str:
         ("", "0 characters"),
         ("1" * (MAX_LINK + 1), f"{MAX_LINK + 1} characters"),
         (None, "null"),
-        ("2abcd", "another version"),
+        ("3abcd", "another version"),
         ("1!!!!", "damaged"),
         ("1\u00e9\u00e9\u00e9\u00e9", "damaged"),
         ("1AAAA", "damaged"),

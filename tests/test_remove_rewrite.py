@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from panda_core.images import to_pil
-from panda_core.recipes import Region, parse_recipe
+from panda_core.recipes import parse_recipe
+from panda_core.regions import Region
 from ui import concepts, edit, edits, region, remove, rewrite, view
 from ui.session import Session
 

@@ -3,8 +3,12 @@ import dataclasses
 import pytest
 import torch
 
-from panda_core.recipes import Edit, Mask, Region, parse_recipe
-from panda_core.rendering import Renderer, apply_recipe, edit_alpha
+from panda_core.ops import Edit, unit_alpha
+from panda_core.origin import Origin
+from panda_core.progress import Cancelled
+from panda_core.recipes import parse_recipe
+from panda_core.regions import Mask, Region
+from panda_core.rendering import Renderer, apply_recipe
 from tests.helpers import GENERATOR, add_edit, tiny_catalogue, tiny_recipe
 
 
@@ -55,7 +59,7 @@ def test_edits_act_by_layer_then_as_listed(renderer, catalogue):
         by_hand = GENERATOR.advance(by_hand, edit.layer)
         factors = catalogue.factors("tiny", edit.factors)
         p = factors.scaled_parts[:, 1].reshape(by_hand.features.shape[2:])
-        change = edit_alpha(edit, factors) * factors.appearances[:, edit.appearance][:, None, None] * p
+        change = unit_alpha(edit, factors) * factors.appearances[:, edit.appearance][:, None, None] * p
         by_hand = by_hand.with_features(by_hand.features + change)
     torch.testing.assert_close(renderer.image(tiny_recipe(early, late)), GENERATOR.tail(by_hand), atol=1e-5, rtol=1e-5)
 
@@ -69,7 +73,7 @@ def test_rewrite_needs_its_strength(renderer):
 def test_variants_are_the_pictures_one_by_one(renderer, index):
     recipe = tiny_recipe(add_edit(3), add_edit(5, 1.0), add_edit(3, -1.0, appearance=4))
     edit = recipe.edits[index]
-    edits = [edit.with_strength(s) for s in (-3.0, 0.0, 1.0, 2.5)]
+    edits = [edit.with_size(s) for s in (-3.0, 0.0, 1.0, 2.5)]
     edits += [dataclasses.replace(edit, appearance=5), dataclasses.replace(edit, region=Region(all=True))]
     one_by_one = torch.cat([renderer.image(recipe.with_edit(index, e)) for e in edits])
     # the same network on a batch: other blocking in the convolutions
@@ -146,7 +150,7 @@ def test_refined_parts_are_used_and_do_not_change_the_unit(renderer, catalogue, 
         refined, renderer.region(tiny_recipe(), 3, Region(parts=(1,)), "bundled:three"), atol=1e-3
     )
     factors = catalogue.factors("tiny", "bundled:three")
-    assert edit_alpha(add_edit(region=region), factors) == edit_alpha(add_edit(), factors)
+    assert unit_alpha(add_edit(region=region), factors) == unit_alpha(add_edit(), factors)
 
 
 def test_maps_have_the_pictures_size_and_range(renderer):
@@ -163,8 +167,9 @@ def test_saliency_is_of_the_edited_picture(renderer):
     here, earlier = add_edit(5, appearance=2), add_edit(3, strength=8.0)
     plain = renderer.saliency(tiny_recipe(), 5, "bundled:five", 2)
     added = renderer.saliency(tiny_recipe(here), 5, "bundled:five", 2) - plain
-    step = renderer.step(tiny_recipe(here), 0)
-    torch.testing.assert_close(added[0], step.alpha * step.region, atol=1e-4, rtol=0)  # float32 of maps of size 10
+    factors = renderer.catalogue.factors("tiny", "bundled:five")
+    wanted = unit_alpha(here, factors) * factors.scaled_parts[:, 1]
+    torch.testing.assert_close(added[0], wanted, atol=1e-4, rtol=0)  # float32 of maps of size 10
     assert not torch.equal(renderer.saliency(tiny_recipe(earlier), 5, "bundled:five", 2), plain)
     three = renderer.saliency(tiny_recipe(here), 3, "bundled:three", 2)
     assert torch.equal(three, renderer.saliency(tiny_recipe(), 3, "bundled:three", 2))
@@ -177,37 +182,88 @@ def test_suggestions_render(renderer):
     assert renderer.variants(recipe, 0, edits).shape == (12, 3, 32, 32)
 
 
-def test_removal_is_ordinary_edits_that_bring_the_region_to_the_background(renderer, catalogue):
-    region = Region(parts=(2,))
-    edits = renderer.removal(tiny_recipe(), 3, "bundled:three", region)
-    recipe, factors = tiny_recipe(*edits), catalogue.factors("tiny", "bundled:three")
-    assert parse_recipe(recipe.to_json()).edits == edits
-    assert len(edits) == len({e.appearance for e in edits}) == min(8, factors.appearances.shape[1])
-    assert [abs(e.alpha) for e in edits] == sorted((abs(e.alpha) for e in edits), reverse=True)
+def remove_edit(strength: float = 1.0, region: Region | None = None) -> Edit:
+    return Edit("remove", 3, "bundled:three", region or Region(parts=(2,)), strength=strength)
+
+
+def test_removal_brings_the_region_to_the_background_by_one_edit(renderer, catalogue):
+    recipe, factors = tiny_recipe(remove_edit()), catalogue.factors("tiny", "bundled:three")
+    assert parse_recipe(recipe.to_json()) == recipe
     before, after = (r.features.double() for r in (renderer.features(recipe, 3), renderer.edited_features(recipe, 3)))
-    p = renderer.region(recipe, 3, region, "bundled:three").double()
+    p = renderer.region(recipe, 3, Region(parts=(2,)), "bundled:three").double()
     number, sign = renderer.background(recipe, 3, "bundled:three")
-    maps = torch.einsum("cr,chw->rhw", factors.appearances.double(), before[0]).flatten(1)
-    top, left, bottom, right = renderer.generator(recipe).frame(3)
-    inside = torch.zeros(before.shape[2:], dtype=torch.bool)
-    inside[top:bottom, left:right] = True
-    cells = (p < 0.5) & inside.flatten() & (sign * maps[number] >= sign * factors.threshold(number))
-    for j in (e.appearance for e in edits):
-        mean = torch.einsum("c,chw->hw", factors.appearances[:, j].double(), after[0]).flatten() @ p / p.sum()
-        torch.testing.assert_close(mean, maps[j, cells].mean(), rtol=1e-4, atol=1e-4)
-
-
-def test_coverings_are_the_removal_then_single_edits_none_of_them_idle(renderer):
-    region = Region(parts=(2,))
-    first, *others = renderer.coverings(tiny_recipe(), 3, "bundled:three", region)
-    assert first == renderer.removal(tiny_recipe(), 3, "bundled:three", region)
-    assert len(others) == 5 and all(len(way) == 1 and way[0].alpha for way in others)
+    m = torch.einsum("c,chw->hw", sign * factors.appearances[:, number].double(), before[0]).flatten()
+    cells = (p < 0.5) & (m >= sign * factors.threshold(number))
+    wanted = before[0].flatten(1)[:, cells].mean(dim=1)
+    torch.testing.assert_close(after[0].flatten(1) @ p / p.sum(), wanted, rtol=1e-4, atol=1e-4)
+    half = renderer.edited_features(tiny_recipe(remove_edit(0.5)), 3).features.double()
+    torch.testing.assert_close(half, (before + after) / 2, rtol=1e-4, atol=1e-4)
 
 
 def test_removing_nothing_is_refused(renderer):
     empty = Region(mask=Mask.from_tensor(torch.zeros(8, 8)))
     with pytest.raises(ValueError, match="empty"):
-        renderer.removal(tiny_recipe(), 3, "bundled:three", empty)
+        renderer.image(tiny_recipe(remove_edit(region=empty)))
+
+
+def vary_edit(strength: float = 2.0, variation: int = 1, region: Region | None = None) -> Edit:
+    return Edit("vary", 3, "bundled:three", region or Region(parts=(1,)), variation=variation, strength=strength)
+
+
+def test_a_variation_moves_the_pictures_score_by_its_strength(renderer):
+    recipe, region = tiny_recipe(vary_edit(2.0)), Region(parts=(1,))
+    found = renderer.variations(recipe, 3, "bundled:three", region)
+    plain, edited = renderer.features(recipe, 3).features, renderer.edited_features(recipe, 3).features
+    torch.testing.assert_close(edited - plain, 2.0 * found.direction(1).reshape(1, -1, 8, 8), atol=1e-5, rtol=0)
+    assert torch.equal(renderer.image(tiny_recipe(vary_edit(0.0))), renderer.base(recipe))
+
+
+def test_variations_that_a_file_holds_are_those_that_a_recipe_means(renderer, catalogue):
+    factors = catalogue.factors("tiny", "bundled:three")
+    learned = renderer.variations(tiny_recipe(), 3, "bundled:three", Region(parts=(0, 2)))
+    doubled = dataclasses.replace(learned, deviations=2 * learned.deviations)
+    own = tiny_catalogue()
+    own.add("tiny", "bundled:three", dataclasses.replace(factors, variations={(0, 2): doubled}))
+    edit = vary_edit(1.0, 0, Region(parts=(2, 0)))  # in any order
+    twice = dataclasses.replace(edit, strength=2.0)
+    torch.testing.assert_close(apply_recipe(tiny_recipe(edit), own), renderer.image(tiny_recipe(twice)))
+
+
+def test_samples_are_drawn_once_for_a_layer_and_can_be_cancelled(renderer):
+    told, recipe, painted = [], tiny_recipe(), Region(mask=Mask.from_tensor(torch.ones(8, 8)))
+    assert not renderer.knows_variations(recipe, 3, "bundled:three", painted)
+    with pytest.raises(Cancelled):
+        renderer.variations(recipe, 3, "bundled:three", painted, lambda step: False)
+    assert not renderer.knows_variations(recipe, 3, "bundled:three", painted)
+    renderer.variations(recipe, 3, "bundled:three", painted, lambda step: told.append(step.done))
+    assert told == sorted(told) and told[-1] == 1024
+    assert renderer.knows_variations(recipe, 3, "bundled:three", Region(all=True))
+    renderer.variations(recipe, 3, "bundled:three", Region(all=True), lambda step: pytest.fail("drawn again"))
+
+
+def test_a_kept_piece_of_a_part_takes_a_piece_of_its_variation(renderer):
+    left = torch.zeros(8, 8)
+    left[:, :4] = 1
+    whole, kept = (tiny_recipe(vary_edit(region=Region(parts=(1,), keep=keep)))
+                   for keep in (None, Mask.from_tensor(left)))  # fmt: skip
+    plain = renderer.features(whole, 3).features
+    changes = [renderer.edited_features(recipe, 3).features - plain for recipe in (whole, kept)]
+    torch.testing.assert_close(changes[1], changes[0] * left, atol=1e-6, rtol=0)
+
+
+def transfer_edit(share: float = 1.0, **other) -> Edit:
+    return Edit("transfer", 3, "bundled:three", Region(all=True), share=share, **(other or {"seed": 11}))
+
+
+def test_a_transfer_of_everything_is_the_other_pictures_features_under_this_ones_styles(renderer):
+    recipe, other = tiny_recipe(transfer_edit()), tiny_recipe(seed=11)
+    there = renderer.features(other, 3).features
+    torch.testing.assert_close(renderer.edited_features(recipe, 3).features, there, atol=1e-5, rtol=0)
+    by_hand = GENERATOR.tail(renderer.features(recipe, 3).with_features(there))
+    torch.testing.assert_close(renderer.image(recipe), by_hand, atol=1e-4, rtol=0)
+    named = Origin("tiny", None, None, 11, recipe.psi)
+    assert torch.equal(renderer.image(tiny_recipe(transfer_edit(picture=named))), renderer.image(recipe))
+    assert torch.equal(renderer.image(tiny_recipe(transfer_edit(0.0))), renderer.base(recipe))
 
 
 def test_other_weights_are_refused(renderer):
@@ -224,6 +280,9 @@ def test_other_weights_are_refused(renderer):
         (dataclasses.replace(add_edit(), layer=9), "layer is 9"),
         (add_edit(region=Region(mask=Mask((4, 4), "16"))), "4 x 4; layer 3 has 8 x 8"),
         (dataclasses.replace(add_edit(), factors="bundled:none"), "generator is 'tiny'"),
+        (vary_edit(variation=12), "variation is 12; this region has 0 to 11"),
+        (vary_edit(region=Region(mask=Mask.from_tensor(torch.zeros(8, 8)))), "no cells"),
+        (transfer_edit(picture=Origin("portraits", seed=1)), "by portraits; what is taken over must be by tiny"),
     ],
 )
 def test_what_does_not_match_the_generator_is_refused(renderer, edit, message):
@@ -242,10 +301,3 @@ def test_a_preview_close_to_the_end_is_the_picture_made_smaller():
     cut = GENERATOR.head(GENERATOR.sample([3], 0.9), max(GENERATOR.layers) - 1)
     small = torch.nn.functional.avg_pool2d(GENERATOR.tail(cut), 2)
     assert torch.equal(GENERATOR.preview(cut), small)
-
-
-def test_a_slider_ends_where_it_was_measured(catalogue, tmp_path):
-    factors = catalogue.factors("tiny", "bundled:three").with_info(reach={"1,2": 7.5})
-    factors.save(tmp_path / "f.safetensors")
-    read = type(factors).load(tmp_path / "f.safetensors")
-    assert (read.reach(2, 1), read.reach(1, 2), read.reach(2, None)) == (7.5, 4.0, 4.0)

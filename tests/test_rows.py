@@ -3,9 +3,9 @@
 import dataclasses
 
 import pytest
-
 from panda_core.presets import Preset
-from panda_core.recipes import Region
+
+from panda_core.regions import Region
 from tests.helpers import add_edit
 from ui.rows import LEAST, MOST, Row, rows_of
 

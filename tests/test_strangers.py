@@ -18,7 +18,8 @@ from PIL import Image, PngImagePlugin
 import app
 from panda_core import door
 from panda_core.images import RECIPE_KEY
-from panda_core.recipes import Recipe, decode_link, encode_link, parse_recipe
+from panda_core.links import decode_link, encode_link
+from panda_core.recipes import Recipe, parse_recipe
 from ui import page, view
 
 UNEXPECTED = "Something went wrong"

@@ -1,144 +1,138 @@
-"""From a training run to everything that ships with the bundled generator, in one command.
+"""Everything that ships with a bundled generator, from its weights, in one command.
 
-    python -m tools.make_assets runs/portraits
-    python -m tools.make_assets runs/portraits --card      # only write the card again, after NOTES.md or --drop
-    python -m tools.make_assets --concepts      # only name the appearances of the bundled factors again
+    python -m tools.make_assets portraits [WEIGHTS]     # WEIGHTS: a safetensors file; default: those that ship already
 
-Writes assets/portraits/, replacing what is there: generator.safetensors (EMA weights, fp16), factors for a coarse and a
-fine layer with named parts and concepts, scored suggestions and measured ends of their sliders, the sheet of seeds 0 to
-63, named edits (presets.json, presets.png, edits.png), and the model card README.md. NOTES.md, what a person
-saw, goes into the card as it is: look, and rewrite it; take out presets that do not look like their names
-(tools/find_presets.py). start.json names parts by number, so the old one is removed; the page then opens on the look
-that changes most.
+Writes assets/<world>/, replacing what is there: the generator (fp16), factors of three layers with named parts,
+things, appearances and variations, the sheet of seeds 0 to 63, a sheet of variations for each layer, the edits to begin
+with, and the model card README.md. NOTES.md, what a person saw, goes into the card as it is: look, and rewrite it.
+Names are found with the world's labels; what they name is found without.
 """
 
 import argparse
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from PIL import Image, ImageDraw
 from torch import Tensor
 
 from panda_core.catalogue import Catalogue
-from panda_core.checkpoints.load import save_generator
-from panda_core.factors import Factors
+from panda_core.checkpoints.load import load_generator, read_metadata, save_generator
+from panda_core.factors import Ends, Factors, region_key
 from panda_core.fitting import batch_for, feature_source, fit_layer
 from panda_core.generators import registry
-from panda_core.generators.split import Latents
-from panda_core.generators.stylegan2 import StyleGAN2
-from panda_core.images import grid
+from panda_core.generators.split import Latents, SplitGenerator
+from panda_core.images import grid, to_pil
 from panda_core.masks import otsu_threshold
-from panda_core.method.factorization import coefficient_deviation, fix_signs
+from panda_core.method.factorization import coefficient_deviation
 from panda_core.method.feature_store import FeatureStore
-from panda_core.method.saliency import border_and_middle, saliency, saliency_mask
-from panda_core.recipes import Edit, Recipe, Region
+from panda_core.method.parts import combine_parts, fix_signs
+from panda_core.method.saliency import border_and_middle, saliency
+from panda_core.method.variations import Variations, learn_variations, vary
+from panda_core.ops import Edit
+from panda_core.popular import popular
+from panda_core.recipes import Recipe
+from panda_core.regions import Region
 from panda_core.rendering import Renderer
 from panda_core.runtime.allocator import keep_freed_memory
-from tools import find_presets, portraits
-from tools.check_strengths import measure_ends
+from panda_core.samples import SampleCache
 from tools.distances import sliced_wasserstein
+from tools.truth import ends_of, errors, made_up_for, make_task
+from tools.worlds import WORLDS, World
 
-NAME = "portraits"
-LAYERS = {3: 12, 5: 16}  # layer -> R_S: a coarse one and a fine one
-SUGGESTED = 48  # appearances looked at, and kept, per part
+LAYERS = {3: 12, 5: 16, 7: 14}  # layer -> R_S
+VARIATIONS = 12  # kept for every thing and every part
+NAMED = 0.4  # what the correlation of a variation's scores with a factor must reach for it to be named after it
+SUGGESTED = 24  # appearances looked at, and kept, per part
 SCORED_AT = 3.0  # units of strength at which they are compared
 WITHIN = 0.3  # added to the scatter within border and middle, as a share of its mean
 TURNED = "; leading appearances turned to the background"
-CONCEPT = 0.3  # what the IoU of a concept's mask must reach: 0 is what a mask of everything has, 1 is exact
+CONCEPT = 0.3  # what the IoU of an appearance's mask must reach: 0 is what a mask of everything has, 1 is exact
+SHEET_SEEDS, SHEET_SIDE = (18, 33, 7, 40), 64
 
 
-def export_generator(run: Path, out: Path, size: int | None) -> StyleGAN2:
-    """The EMA weights of a run, up to `size` pixels (None: all that were trained), their mean style, as fp16."""
-    state = torch.load(run / "checkpoint.pt", map_location="cpu", weights_only=True)
-    settings = state["settings"]
-    channels = tuple(settings["channels"])
-    trained = StyleGAN2(channels, settings["z_dim"], settings["w_dim"], settings["mapping_layers"])
-    trained.load_state_dict(state["mean"])
-    size = (
-        size
-        or [pixels for pixels, start in settings["stages"] if state["minutes"] > start * settings["total_minutes"]][-1]
-    )
-    channels = channels[: int(np.log2(size)) - 1]
-    generator = StyleGAN2(channels, settings["z_dim"], settings["w_dim"], settings["mapping_layers"])
-    known = generator.state_dict()
-    generator.load_state_dict({key: value for key, value in trained.state_dict().items() if key in known})
-    generator.eval().requires_grad_(False)
-    z = torch.randn(16384, generator.z_dim, generator=torch.Generator().manual_seed(0))
-    generator.w_avg.copy_(generator.mapping(z).mean(dim=0))
-    source = {
-        "licence": "MIT",
-        "made_by": "tools/train_portraits.py",
-        "minutes": f"{state['minutes']:.1f}",
-        "steps": str(state["step"]),
-    }
-    save_generator(generator, out, source, torch.float16)
-    return generator
+# ---- names, which are found with labels ----
 
 
-def true_masks(n: int, z_dim: int, size: int) -> Tensor:
-    """Mean exact mask of every part over n portraits, [parts, size, size]."""
-    return portraits.portraits_of_seeds(list(range(n)), z_dim, size).masks.mean(dim=0)
+def name_region(world: World, region: Tensor, shape: tuple[int, int], masks: Tensor, whole: bool) -> str:
+    """A name for a region, p̂ [S]: the true part whose mean mask it lies on most, compared with chance; and where.
 
-
-def name_parts(factors: Factors, masks: Tensor, resolution: int) -> dict[int, str]:
-    """A name for every learnt part: the true part whose mean mask it lies on most, compared with chance, and where.
-
-    Skin, hair and background are large, so several learnt parts share one: these say on which side they are.
+    masks: mean exact mask of every part, [parts, h, w]. whole: a thing, which needs no place.
     """
-    info = factors.info
-    maps = factors.scaled_parts.t().reshape(-1, 1, info.height, info.width)
-    maps = F.interpolate(maps, (resolution, resolution), mode="bilinear", align_corners=False)[:, 0]
-    inside = torch.einsum("khw,phw->kp", maps, masks) / maps.sum(dim=(1, 2))[:, None]
+    size = masks.shape[-1]
+    m = F.interpolate(region.reshape(1, 1, *shape), (size, size), mode="bilinear", align_corners=False)[0, 0]
+    inside = torch.einsum("hw,phw->p", m, masks) / m.sum()
     lift = inside / masks.mean(dim=(1, 2)).clamp_min(1e-4)
-    score = torch.where(inside > 0.08, lift, 0.0)
-    score[:, portraits.PARTS.index("object")] *= 0.25  # lies in front of the background in a third of the pictures
-    score[:, portraits.PARTS.index("hat")] *= 0.5
-    grid = (torch.arange(resolution) + 0.5) / resolution * 2 - 1
-    names: dict[int, str] = {}
-    for k in range(len(maps)):
-        weight = maps[k] ** 2 / (maps[k] ** 2).sum()
-        x, y = float((weight * grid[None]).sum()), float((weight * grid[:, None]).sum())
-        label = portraits.PARTS[int(score[k].argmax())]
-        beside = 0.1 if label in ("eyes", "brows", "mouth", "nose") else 0.2
-        vertical = "top" if y < -0.3 else "bottom" if y > 0.3 else ""
-        sideways = "left" if x < -beside else "right" if x > beside else ""
-        words = [sideways] if label in ("eyes", "brows", "mouth", "nose", "clothes") else [vertical, sideways]
-        place = " ".join(word for word in words if word)
-        names[k] = f"{label}, {place}" if place else label
-    return number_twins(names)
+    often = torch.tensor([0.35 if part in world.presence else 1.0 for part in world.parts])  # not in every picture
+    label = world.parts[int((torch.where(inside > 0.08, lift, 0.0) * often).argmax())]
+    if whole:
+        return label
+    axis = (torch.arange(size) + 0.5) / size * 2 - 1
+    weight = m**2 / (m**2).sum()
+    x, y = float((weight * axis[None]).sum()), float((weight * axis[:, None]).sum())
+    spread = float(masks[world.parts.index(label)].mean())  # a large thing has a top and a bottom
+    vertical = ("top" if y < -0.3 else "bottom" if y > 0.3 else "") if spread > 0.05 else ""
+    beside = 0.2 if spread > 0.05 else 0.1
+    sideways = "left" if x < -beside else "right" if x > beside else ""
+    place = " ".join(word for word in (vertical, sideways) if word)
+    return f"{label} {place}" if place else label
+
+
+def number_twins(names: dict) -> dict:
+    """Equal names get numbers: "hair", "hair 2"."""
+    seen: dict[str, int] = {}
+    out = {}
+    for key, name in names.items():
+        seen[name] = seen.get(name, 0) + 1
+        out[key] = name if seen[name] == 1 else f"{name} {seen[name]}"
+    return out
+
+
+def name_regions(world: World, factors: Factors, masks: Tensor) -> Factors:
+    """The same factors with names for every part and every thing; a part that is a thing has the thing's name."""
+    shape = factors.info.height, factors.info.width
+    regions = {thing: combine_parts(factors.parts, thing) for thing in factors.things}
+    things = number_twins({thing: name_region(world, p, shape, masks, True) for thing, p in regions.items()})
+    parts = {k: name_region(world, factors.scaled_parts[:, k], shape, masks, False)
+             for thing in factors.things if len(thing) > 1 for k in thing}  # fmt: skip
+    taken = set(things.values())
+    names = number_twins({k: name if name not in taken else f"{name} middle" for k, name in parts.items()})
+    names |= {thing[0]: things[thing] for thing in factors.things if len(thing) == 1}
+    several = {region_key(thing): name for thing, name in things.items() if len(thing) > 1}
+    return factors.with_info(part_names=dict(sorted(names.items())), thing_names=several)
 
 
 @torch.inference_mode()
-def name_concepts(generator: StyleGAN2, factors: Factors, n: int = 64, leading: int = 24) -> dict[int, str]:
+def name_appearances(world: World, generator: SplitGenerator, factors: Factors, n: int = 64, leading: int = 24) -> dict:
     """Names of leading appearances: the true part that the saliency mask of either sign overlaps best, where it does.
 
     The mask is aᵀZ at image size, cut in each where the page begins (`masks.otsu_threshold`). The overlap is the mean
-    IoU over n portraits, above that of a mask of everything and as a share of what was left to win; it counts from
+    IoU over n pictures, above that of a mask of everything and as a share of what was left to win; it counts from
     CONCEPT on, for the best appearance of each part. "hair (-)": hair where aᵀZ is low.
     """
     info, size = factors.info, generator.resolution
-    truth = portraits.portraits_of_seeds(list(range(n)), generator.z_dim, size).masks > 0.5  # [n, parts, h, w]
+    truth = world.of_seeds(list(range(n)), generator.z_dim, size, 1).masks > 0.5  # [n, parts, h, w]
     area = truth.flatten(2).float().mean(dim=2)
-    there = area > 0.003  # a part that a portrait lacks says nothing
+    there = area > 0.003  # a part that a picture lacks says nothing
     count = there.sum(dim=0).clamp_min(1)
     chance = (area * there).sum(dim=0) / count
     Z = generator.head(generator.sample(range(n)), info.layer).features
-    top, left, bottom, right = generator.frame(info.layer)
     found = []
     for j in range(min(leading, factors.appearances.shape[1])):
-        maps = saliency(Z, factors.appearances[:, j])[:, None, top:bottom, left:right]
+        maps = saliency(Z, factors.appearances[:, j])[:, None]
         maps = F.interpolate(maps, (size, size), mode="bilinear", align_corners=False)
-        mask = torch.stack([saliency_mask(m, otsu_threshold(m[:, ::4, ::4])) for m in maps])  # [n, 1, h, w]
+        mask = torch.stack([m >= otsu_threshold(m[:, ::4, ::4]) for m in maps])  # [n, 1, h, w]
         for sign, chosen in (("", mask), (" (-)", ~mask)):
             both, either = (x.flatten(2).sum(dim=2) for x in (chosen & truth, chosen | truth))
             iou = (both / either.clamp_min(1) * there).sum(dim=0) / count
             iou = torch.where(iou - chance >= CONCEPT * (1 - chance), iou, 0.0)
             part = int(iou.argmax())
-            found.append((float(iou[part]), j, portraits.PARTS[part] + sign))
+            found.append((float(iou[part]), j, world.parts[part] + sign))
     names: dict[int, str] = {}
     for iou, j, name in sorted(found, reverse=True):  # the best overlap has the plain name
         known = {other.removesuffix(" (-)") for other in names.values()}
@@ -148,57 +142,69 @@ def name_concepts(generator: StyleGAN2, factors: Factors, n: int = 64, leading: 
     return names
 
 
-def number_twins(names: dict[int, str]) -> dict[int, str]:
-    """Equal names get numbers: "hair", "hair 2"."""
-    seen: dict[str, int] = {}
-    out = {}
-    for k, name in names.items():
-        seen[name] = seen.get(name, 0) + 1
-        out[k] = name if seen[name] == 1 else f"{name} {seen[name]}"
-    return out
+def correlations(world: World, u: Tensor, scores: Tensor) -> Tensor:
+    """|r| of every variation's scores [N, M] with every factor [N, D], signed, [M, D].
 
-
-@torch.inference_mode()
-def score_suggestions(renderer: Renderer, factors: Factors, factors_id: str, seeds: tuple[int, ...] = (0, 7)) -> Tensor:
-    """For every part, appearance numbers in the order in which to offer them, [R_S, SUGGESTED].
-
-    An appearance is good if it changes the part visibly and little else, and unlike those before it: greedily the
-    highest visible / (1/2 + outside/inside), times 1 minus the largest |cos| of its change with those chosen.
+    Of a thing that is there or not, r with u or with whether it is there, whichever is larger.
     """
-    info = factors.info
-    rows = []
-    for part in range(factors.parts.shape[1]):
-        candidates = factors.sigma[:, part].argsort(descending=True)[:SUGGESTED].tolist()
-        region = Region(parts=(part,))
-        changes, visible, ratio = [], 0.0, 0.0
-        for seed in seeds:
-            template = Edit("add", info.layer, factors_id, region, appearance=0, strength=0.0)
-            recipe = Recipe(NAME, None, None, seed, info.psi, (template,))
-            base = renderer.base(recipe)
-            edits = [replace(template, appearance=j, strength=s) for j in candidates for s in (-SCORED_AT, SCORED_AT)]
-            made = renderer.variants(recipe, 0, edits).clamp(-1, 1)
-            change = made - base.clamp(-1, 1)  # [2 n, 3, h, w]
-            M = renderer.region_map(recipe, template)
-            inside, outside = (change * M).flatten(1).norm(dim=1), (change * (1 - M)).flatten(1).norm(dim=1)
-            seen = (change.abs().mean(1) * M).sum(dim=(1, 2)) / M.sum()
-            visible = visible + seen.view(-1, 2).mean(1)
-            ratio = ratio + (outside / inside.clamp_min(1e-6)).view(-1, 2).mean(1)
-            changes.append(F.avg_pool2d(change.view(-1, 2, *change.shape[1:])[:, 1], 2).flatten(1))
-        score = visible / (0.5 + ratio / len(seeds))
-        directions = F.normalize(torch.cat(changes, dim=1), dim=1)
-        alike = (directions @ directions.t()).abs()
-        order: list[int] = []
-        while len(order) < len(candidates):
-            far = 1 - alike[:, order].amax(dim=1) if order else torch.ones_like(score)
-            merit = score * (0.15 + far)
-            merit[order] = -1
-            order.append(int(merit.argmax()))
-        rows.append([candidates[i] for i in order])
-    return torch.tensor(rows)
+
+    def r(values: Tensor) -> Tensor:
+        a, b = (x.double() - x.double().mean(dim=0) for x in (scores, values))
+        return a.t() @ b / (a.norm(dim=0)[:, None] * b.norm(dim=0)).clamp_min(1e-12)
+
+    plain, there = r(u), u.clone()
+    for name, presence in world.presence.items():
+        there[:, world.factor_names.index(name)] = (u[:, world.factor_names.index(name)] > presence).to(u)
+    return torch.where(r(there).abs() > plain.abs(), r(there), plain)
+
+
+def name_variations(world: World, factors: Factors, scores: dict[tuple[int, ...], Tensor], u: Tensor) -> Factors:
+    """Name each variation after the factor that its scores follow most, its ends after what that factor means.
+
+    Of several in one region that follow one factor, the one that follows it most has the name.
+    """
+    named: dict[str, list[Ends | None]] = {}
+    for parts, found in scores.items():
+        r = correlations(world, u, found)
+        best = r.abs().max(dim=1)
+        rows: list[Ends | None] = []
+        for m, (value, d) in enumerate(zip(best.values.tolist(), best.indices.tolist())):
+            leads = value >= NAMED and int((best.values * (best.indices == d)).argmax()) == m
+            less, more = world.ends[world.factor_names[d]]
+            pair = (less, more) if r[m, d] > 0 else (more, less)
+            rows.append(Ends(*pair, round(value, 3)) if leads else None)
+        named[region_key(parts)] = rows
+    return factors.with_info(ends=named)
 
 
 @torch.inference_mode()
-def turned_to_background(generator: StyleGAN2, factors: Factors, leading: int = 16, samples: int = 100) -> Factors:
+def measure_ends(world: World, generator: SplitGenerator, factors: Factors, n: int = 6) -> Factors:
+    """The same factors with what each named end of a thing makes up for of the change that it is named after."""
+    layer, tasks, ends = factors.info.layer, {}, dict(factors.info.ends)
+    wishes = {words: wish for factor in world.factor_names for words, wish in
+              zip(world.ends[factor], ends_of(world, factor))}  # fmt: skip
+    strengths = torch.tensor([1.5, 2.5, 3.5])
+    for thing in factors.things:
+        rows = list(ends[region_key(thing)])
+        for m, row in enumerate(rows):
+            if row is None:
+                continue
+            E, shares = factors.variations[thing].direction(m), []
+            for words, sign in ((row.low, -1), (row.high, 1)):
+                if words not in tasks:
+                    tasks[words] = make_task(world, generator, [layer], wishes[words], 30_000, n)
+                found = errors(generator, tasks[words], layer, lambda i, Z, s=sign, E=E: vary(Z, E, s * strengths))
+                shares.append(round(made_up_for(tasks[words], found), 3))
+            rows[m] = replace(row, shares=tuple(shares))
+        ends[region_key(thing)] = rows
+    return factors.with_info(ends=ends)
+
+
+# ---- factors ----
+
+
+@torch.inference_mode()
+def turned_to_background(generator: SplitGenerator, factors: Factors, leading: int = 16, samples: int = 100) -> Factors:
     """The same factors with the leading appearances turned so that one of them tells the border from the middle.
 
     With all appearances kept the objective does not depend on an orthogonal A (method.md): the basis is free, and
@@ -220,78 +226,148 @@ def turned_to_background(generator: StyleGAN2, factors: Factors, leading: int = 
     A = fix_signs(A)
     sigma = coefficient_deviation(FeatureStore(draw, batch), A, factors.parts.double(), info.samples)
     degrees = math.degrees(math.acos(abs(wanted[k])))
+    sign = 1 if float(A[:, k] @ (Z.mean(dim=0)[:, border_and_middle(info.height, info.width)[0]].mean(dim=1)
+                                  - Z.mean(dim=(0, 2, 3)))) > 0 else -1  # fmt: skip
     print(f"layer {info.layer}: appearance {k} turned to the background, by {degrees:.0f}°")
-    return replace(factors, appearances=A.float(), sigma=sigma.float(), info=replace(info, solver=info.solver + TURNED))
-
-
-def make_factors(out: Path, layer: int, R_S: int, masks: Tensor) -> Factors:
-    """Fit, name, score and measure the factors of one layer, and save them where the registry looks."""
-    catalogue = Catalogue()
-    loaded = catalogue.generator(NAME)
-    resolution = loaded.generator.resolution
-    factors = fit_layer(NAME, loaded, layer, R_S=R_S, psi=registry.GENERATORS[NAME].default_psi)
-    factors = turned_to_background(loaded.generator, factors)
-    names = name_parts(factors, masks, resolution), name_concepts(loaded.generator, factors)
-    factors = factors.with_info(part_names=names[0], appearance_names=names[1])
-    factors.save(factors.path(out))
-    renderer = Renderer(catalogue)
-    factors_id = f"bundled:{factors.stem()}"
-    suggested = score_suggestions(renderer, factors, factors_id)
-    factors = replace(factors, suggested=suggested)
-    catalogue.add(NAME, factors_id, factors)
-    factors = measure_ends(renderer, NAME, factors, factors_id, [0, 7, 11])
-    factors.save(factors.path(out))
-    return factors
+    info = replace(info, solver=info.solver + TURNED, background=(k, sign))
+    return replace(factors, appearances=A.float(), sigma=sigma.float(), info=info)
 
 
 @torch.inference_mode()
-def measure(generator: StyleGAN2, n: int = 1024) -> tuple[list[float], list[float], float]:
-    """Sliced Wasserstein distances (generator to renders; renders to renders) and held-out L1 to the true portraits."""
+def score_suggestions(renderer: Renderer, name: str, factors: Factors, factors_id: str, seed: int = 7) -> Tensor:
+    """For every part, appearance numbers in the order in which to offer them, [R_S, SUGGESTED].
+
+    An appearance is good if it changes the part visibly and little else, and unlike those before it: greedily the
+    highest visible / (1/2 + outside/inside), times 1 minus the largest |cos| of its change with those chosen.
+    """
+    info, rows = factors.info, []
+    recipe = Recipe(name, None, None, seed, info.psi)
+    base = F.avg_pool2d(renderer.base(recipe).clamp(-1, 1), 2)
+    for part in range(factors.parts.shape[1]):
+        candidates = factors.sigma[:, part].argsort(descending=True)[:SUGGESTED].tolist()
+        template = Edit("add", info.layer, factors_id, Region(parts=(part,)), appearance=0, strength=0.0)
+        edits = [replace(template, appearance=j, strength=SCORED_AT) for j in candidates]
+        with_edit = replace(recipe, edits=(template,))
+        change = renderer.variants(with_edit, 0, edits, half_size=True).clamp(-1, 1) - base
+        M = F.avg_pool2d(renderer.region_map(with_edit, template)[None, None], 2)[0, 0]
+        inside, outside = (change * M).flatten(1).norm(dim=1), (change * (1 - M)).flatten(1).norm(dim=1)
+        visible = (change.abs().mean(1) * M).sum(dim=(1, 2)) / M.sum()
+        score = visible / (0.5 + outside / inside.clamp_min(1e-6))
+        directions = F.normalize(F.avg_pool2d(change, 4).flatten(1), dim=1)
+        alike = (directions @ directions.t()).abs()
+        order: list[int] = []
+        while len(order) < len(candidates):
+            far = 1 - alike[:, order].amax(dim=1) if order else torch.ones_like(score)
+            merit = score * (0.15 + far)
+            merit[order] = -1
+            order.append(int(merit.argmax()))
+        rows.append([candidates[i] for i in order])
+    return torch.tensor(rows)
+
+
+def half(found: Variations) -> Variations:
+    return replace(found, units=found.units.half())
+
+
+def make_factors(world: World, folder: Path, layer: int, R_S: int, masks: Tensor) -> Factors:
+    """Fit and name the factors of one layer, learn and name its variations, and save all of it."""
+    catalogue = Catalogue()
+    loaded = catalogue.generator(world.name)
+    generator = loaded.generator
+    factors = fit_layer(world.name, loaded, layer, R_S=R_S, psi=registry.GENERATORS[world.name].default_psi)
+    factors = name_regions(world, turned_to_background(generator, factors), masks)
+    factors = factors.with_info(appearance_names=name_appearances(world, generator, factors))
+    samples = SampleCache().of(loaded, factors.info)
+    regions = list(dict.fromkeys([*factors.things, *((k,) for k in range(R_S))]))
+    found = {
+        parts: half(learn_variations(samples, combine_parts(factors.parts, parts), VARIATIONS)) for parts in regions
+    }
+    factors = replace(factors, variations=found)
+    scores = {parts: torch.cat([v.scores(Z) for Z in samples()]) for parts, v in found.items()}
+    seeds = [2**31 + (factors.info.seed * 10**6 + i) % 2**31 for i in range(len(next(iter(scores.values()))))]
+    u = world.factors_of_latents(generator.sample(seeds, 1.0).z)
+    factors = measure_ends(world, generator, name_variations(world, factors, scores, u))
+    factors_id = f"bundled:{factors.stem()}"
+    catalogue.add(world.name, factors_id, factors)
+    factors = replace(factors, suggested=score_suggestions(Renderer(catalogue), world.name, factors, factors_id))
+    factors.save(factors.path(folder))
+    print(
+        f"layer {layer}: {factors.path(folder).stat().st_size / 1e6:.1f} MB, {len(factors.things)} things", flush=True
+    )
+    return factors
+
+
+# ---- pictures and the card ----
+
+
+@torch.inference_mode()
+def variations_sheet(generator: SplitGenerator, factors: Factors, columns: int = 24, each: int = 6) -> Image.Image:
+    """The first variations of every thing: four seeds, each at both ends (-3 above, +3 below); a block a thing."""
+    side, label = SHEET_SIDE, 14
+    cut = generator.head(generator.sample(SHEET_SEEDS, 1.0), factors.info.layer)
+    strengths, blocks = torch.tensor([-3.0, 3.0]), []
+    for thing in factors.things:
+        rows = []
+        for i in range(len(SHEET_SEEDS)):
+            one = cut[i : i + 1]
+            Z = torch.cat([vary(one.features, factors.variations[thing].direction(m), strengths) for m in range(each)])
+            made = generator.preview(one.with_features(Z))
+            rows.append(F.interpolate(made, (side, side), mode="area").unflatten(0, (each, 2)).transpose(0, 1))
+        pixels = torch.cat(rows)  # [2 * seeds, each, 3, side, side]
+        block = Image.new("RGB", (each * side, len(pixels) * side + 2 * label), "white")
+        draw = ImageDraw.Draw(block)
+        draw.text((2, 1), factors.region_name(thing), fill="black")
+        for m in range(each):
+            ends = factors.ends(thing, m)
+            draw.text((m * side + 1, label), f"{ends.low[:10]}" if ends else "", fill="grey", font_size=9)
+            for r in range(len(pixels)):
+                block.paste(to_pil(pixels[r, m][None])[0], (m * side, 2 * label + r * side))
+        blocks.append(block)
+    across = max(1, columns // each)
+    width, height = blocks[0].size
+    sheet = Image.new("RGB", (across * (width + 8), -(-len(blocks) // across) * (height + 8)), "white")
+    for i, block in enumerate(blocks):
+        sheet.paste(block, (i % across * (width + 8), i // across * (height + 8)))
+    return sheet
+
+
+def begin_with(world: World, folder: Path) -> None:
+    """start.json and examples.json: the world's own choice of seeds and named changes, as recipes."""
+    catalogue = Catalogue()
+    changes = {change.name: change.edit for change in popular(catalogue, world.name)}
+    psi = registry.GENERATORS[world.name].default_psi
+    recipes = []
+    for seed, names in world.examples:
+        missing = [name for name in names if name not in changes]
+        if missing:
+            print(
+                f"examples: seed {seed} wants {', '.join(missing)}, which no thing has; there are: {', '.join(changes)}"
+            )
+            continue
+        edits = tuple(changes[name] for name in names)
+        recipes.append(Renderer(catalogue).pin(Recipe(world.name, seed=seed, psi=psi, edits=edits)).to_dict())
+    (folder / "start.json").write_text(json.dumps(recipes[0]) + "\n")
+    (folder / "examples.json").write_text("[\n  " + ",\n  ".join(map(json.dumps, recipes[1:])) + "\n]\n")
+
+
+@torch.inference_mode()
+def measure(world: World, generator: SplitGenerator, n: int = 256) -> tuple[list[float], list[float], float]:
+    """Sliced Wasserstein distances (generator to renders; renders to renders) and held-out L1 to the true pictures."""
     rng = torch.Generator().manual_seed(7)
     size, made, one, other = generator.resolution, [], [], []
     for _ in range(n // 32):
-        z = torch.randn(32, generator.z_dim, generator=rng)
+        z, z_other = (torch.randn(32, generator.z_dim, generator=rng) for _ in range(2))
         made.append(generator(Latents(z)).clamp(-1, 1))
-        one.append(portraits.render(portraits.factors_of_latents(z), size).images)
-        other.append(
-            portraits.render(portraits.factors_of_latents(torch.randn(32, generator.z_dim, generator=rng)), size).images
-        )
+        one.append(world.render(world.factors_of_latents(z), size).images)
+        other.append(world.render(world.factors_of_latents(z_other), size).images)
     made, one, other = torch.cat(made), torch.cat(one), torch.cat(other)
     return sliced_wasserstein(made, other), sliced_wasserstein(one, other), (made - one).abs().mean().item()
 
 
-def preset_lines(folder: Path) -> list[str]:
-    """The named edits and what was measured of them, for the card."""
-    table = json.loads((folder / "presets.json").read_text())
-
-    def row(preset: dict) -> str:
-        share, holds, outside = (f"{preset['measured'][key]:.0%}" for key in ("closer", "holds", "outside"))
-        return f"| {preset['name']} | {share} | {holds} | {outside} | {preset['note']} |"
-
-    return [
-        "## Named edits",
-        "",
-        "Each is a few `add` edits, found by `tools/find_presets.py` and measured on other seeds, ψ = 1: the shares of "
-        "the wanted difference (between the two exact portraits) made up for where they differ, of seeds that "
-        "come closer, and the mean change elsewhere as a share of that inside.",
-        "",
-        "| name | made up for | seeds closer | outside / inside | |",
-        "|" + " --- |" * 5,
-        *map(row, table["presets"]),
-        "",
-        f"Tried and left out: {', '.join(table['left_out']) or 'none'}.",
-        "",
-        "![Pairs before and after, held-out seeds](presets.png)",
-    ]
-
-
-def write_card(folder: Path, run: Path, generator: StyleGAN2, factors: list[Factors], figures: tuple) -> None:
-    """The model card: how, on what, for how long, how far from the renders; and what NOTES.md says is soft."""
-    state = torch.load(run / "checkpoint.pt", map_location="cpu", weights_only=True)
-    settings = state["settings"]
+def write_card(world: World, folder: Path, generator: SplitGenerator, factors: Sequence[Factors], figures) -> None:
+    """The model card: how, on what, how far from the renders, what varies where; and what NOTES.md says."""
     made, floor, l1 = figures
-    size, n = generator.resolution, state["step"] * settings["batch"]
-    channels = ", ".join(str(len(c.bias)) for c in generator.convs[::2])
+    size, said = generator.resolution, read_metadata(folder / "generator.safetensors")
     millions = sum(p.numel() for p in generator.parameters()) / 1e6
     notes = folder / "NOTES.md"
 
@@ -304,91 +380,87 @@ def write_card(folder: Path, run: Path, generator: StyleGAN2, factors: list[Fact
     def factor_row(f: Factors) -> str:
         info, (R_C, R_S) = f.info, f.sigma.shape
         where = f"layer {info.layer}, {info.height} × {info.width}, {R_C} × {R_S}"
-        return row(where, info.samples, f"{info.energy:.3f} ({info.bound:.3f})", "; ".join(info.part_names.values()))
+        things = "; ".join(f.region_name(thing) for thing in f.things)
+        return row(where, info.samples, f"{info.energy:.3f} ({info.bound:.3f})", things)
+
+    def named_rows(f: Factors) -> list[str]:
+        rows = []
+        for thing in f.things:
+            for m in range(VARIATIONS):
+                if ends := f.ends(thing, m):
+                    shares = " / ".join(f"{share:.2f}" for share in ends.shares)
+                    rows.append(row(f.info.layer, f.region_name(thing), m + 1, f"{ends.low} / {ends.high}",
+                                    f"{ends.correlation:.2f}", shares))  # fmt: skip
+        return rows
 
     lines = [
-        "# The bundled generator: drawn portraits",
+        f"# The bundled generator: {registry.GENERATORS[world.name].title.lower()}",
         "",
-        "![Seeds 0 to 63, uncurated, psi 1](seeds.png)",
+        "![Seeds 0 to 63, uncurated, psi 1](seeds.webp)",
         "",
         "Seeds 0 to 63 at ψ = 1, uncurated.",
         "",
-        f"- **What**: StyleGAN2 (skip RGB), {size} × {size} pixels; {channels} channels from 4 pixels up; "
-        f"z {generator.z_dim}, w {settings['w_dim']}; {millions:.2f} M parameters; hash `{factors[0].info.weights}`.",
-        "- **On what**: fresh pictures of the portrait world (`tools/portraits.py`): nobody's photograph, no data set.",
-        f"- **How**: `tools/train_portraits.py`, {state['step']:,} steps: {n / 1e6:.2f} M portraits, as many swaps, "
-        f"in {state['minutes']:.0f} minutes on {state.get('device', '2 CPU cores')}.",
+        f"- **What**: StyleGAN2 (skip RGB), {size} × {size} pixels; channels "
+        f"{', '.join(str(len(c.bias)) for c in generator.convs[::2])} from 4 pixels up; z {generator.z_dim}, "
+        f"{millions:.2f} M parameters; hash `{factors[0].info.weights}`.",
+        f"- **On what**: fresh pictures of a drawn world (`tools/worlds/{world.name}.py`): no photograph, no data set.",
+        f"- **How**: `tools/train.py`, {said.get('how', 'see the repository')}.",
         "- **Licence**: MIT, weights and pictures.",
-        f"- **Held-out L1** to the true portraits (1,024 latents, pictures in [-1, 1]): {l1:.4f}.",
+        f"- **Held-out L1** to the true pictures (256 latents, pictures in [-1, 1]): {l1:.4f}.",
         "",
-        row(
-            "sliced Wasserstein distance × 1000, by pyramid level",
-            *(f"{size // 2**i} px" for i in range(len(made))),
-            "mean",
-        ),
+        row("sliced Wasserstein × 1000, by pyramid level", *(f"{size // 2**i} px" for i in range(len(made))), "mean"),
         "|" + " --- |" * (len(made) + 2),
         row("generator to fresh renders", *distances(made)),
         row("renders to other renders (the floor)", *distances(floor)),
         "",
-        row("factors", "samples", "energy explained (bound)", "parts"),
+        row("factors", "samples", "energy explained (bound)", "things"),
         "|" + " --- |" * 4,
         *map(factor_row, factors),
         "",
-        *preset_lines(folder),
+        "## What varies where",
         "",
+        "Variations are found without labels: principal components of the features in a thing. Their names are found "
+        "with labels: the factor of the drawn world that their scores follow most (r: correlation, named from "
+        f"{NAMED} on). Made up for: of the change from the one end to the other, by strengths of 1.5, 2.5 and 3.5, "
+        "on 6 seeds, toward the first end / the second.",
+        "",
+        row("layer", "thing", "variation", "ends", "r", "made up for"),
+        "|" + " --- |" * 6,
+        *(line for f in factors for line in named_rows(f)),
+        "",
+        *(f"![Layer {f.info.layer}: the first six variations of every thing, four seeds, -3 and +3](variations-l"
+          f"{f.info.layer}.webp)\n" for f in factors),
         notes.read_text() if notes.exists() else "",
-    ]
+    ]  # fmt: skip
     (folder / "README.md").write_text("\n".join(lines).rstrip() + "\n")
-
-
-def name_concepts_again(folder: Path) -> None:
-    """Put the names of concepts into the bundled factors, and leave everything else in the files as it is."""
-    catalogue = Catalogue()
-    generator, weights = catalogue.generator(NAME)
-    for factors_id in catalogue.bundled(NAME).values():
-        factors = catalogue.factors(NAME, factors_id)
-        named = factors.with_info(appearance_names=name_concepts(generator, factors))
-        named.save(folder / "factors" / weights / f"{factors_id.removeprefix('bundled:')}.safetensors")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("run", type=Path, nargs="?", help="folder of a training run")
-    parser.add_argument("--concepts", action="store_true", help="only name the appearances again")
-    parser.add_argument("--card", action="store_true", help="only write the model card again")
-    parser.add_argument(
-        "--size", type=int, help="pixels to cut the generator down to; default: as far as it was trained"
-    )
+    parser.add_argument("world", choices=WORLDS)
+    parser.add_argument("weights", type=Path, nargs="?", help="a safetensors file; default: those that ship already")
+    parser.add_argument("--how", default="", help="how the weights were made, for the card")
     arguments = parser.parse_args()
-    if (arguments.run is None) == (not arguments.concepts):
-        parser.error("give the folder of a run, or --concepts")
     keep_freed_memory()
-    folder = registry.ASSETS / NAME
-    if arguments.concepts:
-        return name_concepts_again(folder)
-    if arguments.card:
-        catalogue = Catalogue()
-        generator, _ = catalogue.generator(NAME)
-        factors = [catalogue.factors(NAME, factors_id) for factors_id in catalogue.bundled(NAME).values()]
-        return write_card(folder, arguments.run, generator, factors, measure(generator))
+    world, folder = WORLDS[arguments.world], registry.ASSETS / arguments.world
     folder.mkdir(parents=True, exist_ok=True)
+    target = folder / "generator.safetensors"
+    if arguments.weights:
+        said = read_metadata(target) if target.exists() else {}
+        source = {"licence": "MIT", "how": arguments.how or said.get("how", "")}
+        save_generator(load_generator(arguments.weights), target, source, torch.float16)
     for old in [*folder.glob("factors/*/*.safetensors"), folder / "start.json"]:
         old.unlink(missing_ok=True)
-    export_generator(arguments.run, folder / "generator.safetensors", arguments.size)
-    generator, _ = Catalogue().generator(NAME)
+    generator, _ = Catalogue().generator(world.name)
     with torch.inference_mode():
-        pictures = generator(generator.sample(range(64), psi=1.0))
-    grid(pictures, 8).save(folder / "seeds.png", optimize=True)
-    masks = true_masks(256, generator.z_dim, generator.resolution)
-    factors = [make_factors(folder, layer, R_S, masks) for layer, R_S in LAYERS.items()]
-    find_presets.make_presets(folder)
-    write_card(folder, arguments.run, generator, factors, measure(generator))
+        pictures = torch.cat([generator(generator.sample(range(i, i + 16), psi=1.0)) for i in range(0, 64, 16)])
+    grid(F.avg_pool2d(pictures, 2), 8).save(folder / "seeds.webp", quality=90)
+    masks = world.of_seeds(list(range(256)), generator.z_dim, 64).masks.mean(dim=0)
+    factors = [make_factors(world, folder, layer, R_S, masks) for layer, R_S in LAYERS.items()]
     for f in factors:
-        print(
-            json.dumps(
-                {"layer": f.info.layer, "parts": f.info.part_names, "energy": f.info.energy, "samples": f.info.samples}
-            )
-        )
+        variations_sheet(generator, f).save(folder / f"variations-l{f.info.layer}.webp", quality=85)
+    begin_with(world, folder)
+    write_card(world, folder, generator, factors, measure(world, generator))
 
 
 if __name__ == "__main__":

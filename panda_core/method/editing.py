@@ -77,7 +77,7 @@ def cover(features: Tensor, cells: Tensor, region: Tensor, strength: float | Ten
     Args: features: Z, [N, C, H, W]. cells: [S] booleans. region: p̂, [S] in [0, 1]. strength: s; 0 changes nothing.
     """
     check_shape("features", features, N=None, C=None, H=None, W=None)
-    N, C, H, W = features.shape
+    H, W = features.shape[2:]
     check_shape("region", region, S=H * W)
     Z, p = features.flatten(2), region.to(features)
     shift = Z[:, :, cells.to(Z.device)].mean(dim=2) - Z @ p / p.sum()  # b - m, [N, C]
