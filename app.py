@@ -18,6 +18,7 @@ from ui.binding import Page
 from ui.components.html import sentence
 from ui.components.picture import Picture
 from ui.components.plain import read, style
+from ui.dragging import Dragging
 from ui.edit_list import Edits
 from ui.opening import Opening
 from ui.panels.examples import ExamplesPanel
@@ -100,7 +101,8 @@ def right(page: Page, picture: Picture, words: gr.HTML) -> None:
             with page.tab(name):
                 tab.lay_out(page)
     with page.beside("Edit", "Remove", "Rewrite"):
-        Edits(pictures).lay_out(page, picture, words)
+        edits = Edits(pictures)
+        Dragging(pictures, edits).lay_out(page, *edits.lay_out(page, picture, words))
         sharing.lay_out(page)
     with page.beside("Edit"):
         edit_tab.lay_out_others(page)

@@ -8,13 +8,13 @@ from dataclasses import replace
 from typing import Literal, get_args, get_origin
 
 import gradio as gr
-from panda_core.popular import popular
 from PIL import Image
 
 from panda_core.fitting import fit_id
 from panda_core.images import cut_out, mask_image, overlay_map, overlay_parts, to_pil
 from panda_core.masks import REACH, ConceptMask
 from panda_core.ops import Edit
+from panda_core.popular import popular
 from panda_core.progress import Cancelled
 from panda_core.recipes import Recipe, parse_recipe
 from panda_core.regions import Region

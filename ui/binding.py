@@ -123,6 +123,11 @@ class Page:
         handler = changing(moved, slider=slider.elem_id, shown=shown, anew=True)
         slider.input(handler, [self.visit, slider], [self.visit, *shown], **options)
 
+    def quick(self, event, change: Callable, *shown) -> None:
+        """When `event` happens, nothing but `shown` follows: change(session, event) -> (session, *what they show)."""
+        handler = changing(change, shown=shown, anew=True)
+        event(handler, self.visit, [self.visit, *shown], queue=False, trigger_mode="multiple", **QUIET)
+
     def on(self, event, change: Callable, *inputs, **options) -> None:
         """When `event` happens, the session becomes change(session, *inputs).
 
@@ -149,7 +154,6 @@ class Page:
             visit.begin(name)
             return sentence("Waiting for a free place …"), gr.Row(visible=True)
 
-        @functools.wraps(work)
         def run(visit: Visit, *values) -> Iterator:
             try:
                 with counted(work.__name__), BUDGETS.one_job(asking()):
@@ -159,6 +163,7 @@ class Page:
                 yield gr.skip(), "", gr.Row(visible=False)
                 raise
 
+        run.__name__, run.__module__ = work.__name__, work.__module__
         begun = event(begin, self.visit, [line, row], queue=False, **QUIET)
         # "multiple": what was begun again right after Cancel is not taken for the one that is just ending
         ran = begun.then(run, [self.visit, *inputs], [result, line, row], trigger_mode="multiple", **QUIET, **JOBS)

@@ -25,7 +25,8 @@ class Edits:
     def __init__(self, pictures: Pictures):
         self.pictures = pictures
 
-    def lay_out(self, page: Page, picture: Picture, words: gr.HTML) -> None:
+    def lay_out(self, page: Page, picture: Picture, words: gr.HTML) -> tuple:
+        """Returns what follows a strength that changes many times a second: picture, slider, list, words, Undo."""
         strength = Slider(-4, 4, 0, step=0.1, label="Strength", elem_id="strength", interactive=True, buttons=[])
         with gr.Row(elem_classes="list-head", equal_height=True):
             gr.HTML(heading("Your edits"))
@@ -39,6 +40,7 @@ class Edits:
         page.on(edits.act, act)
         page.on(strength.release, settle, strength, slider=strength)
         page.live(strength, self.tick, picture, edits, words, undo)
+        return picture, strength, edits, words, undo
 
     def rows(self, session: Session) -> dict:
         """The value of EditList."""

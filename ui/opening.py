@@ -12,8 +12,11 @@ from panda_core.generators.registry import GENERATORS, GeneratorSpec
 from panda_core.generators.split import SplitGenerator
 from panda_core.hub import find_local
 from panda_core.images import difference
+from panda_core.links import decode_link
+from panda_core.ops import Edit
 from panda_core.progress import Cancelled, Progress
-from panda_core.recipes import Edit, Recipe, Region, decode_link, parse_recipe
+from panda_core.recipes import Recipe, parse_recipe
+from panda_core.regions import Region
 from panda_core.rendering import Renderer
 
 from .server.kept import Kept

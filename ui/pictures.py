@@ -117,16 +117,19 @@ class Pictures:
 
     # ---- tiles ----
 
-    def results(self, session: Session, edits: Sequence[Edit]) -> list[tuple[str, float]]:
+    def results(self, session: Session, edits: Sequence[Edit], quick: bool = False) -> list[tuple[str, float]]:
         """What each of several edits of one layer and region would make of the picture, in place of its like in the
-        list: (JPEG cropped to the region, mean change there against the picture as it is without it)."""
+        list: (JPEG cropped to the region, mean change there against the picture as it is without it).
+
+        quick: drawn at half size, where many are tried and few shown.
+        """
         if not edits:
             return []
         key = "results", origin(session.recipe), session.recipe.edits, tuple(edits)
-        return self.kept.get(key, lambda: self._results(session, edits))
+        return self.kept.get(key, lambda: self._results(session, edits, quick))
 
     @torch.inference_mode()
-    def _results(self, session: Session, edits: Sequence[Edit]) -> list[tuple[str, float]]:
+    def _results(self, session: Session, edits: Sequence[Edit], quick: bool) -> list[tuple[str, float]]:
         where = self.renderer.region_map(session.recipe, edits[0])
         made: list[tuple[Tensor, float]] = [None] * len(edits)  # type: ignore[list-item]
         likes = [session.find_like(edit) for edit in edits]
@@ -136,7 +139,7 @@ class Pictures:
             if index is None:
                 recipe, index = with_last(recipe, edits[numbers[0]]), len(recipe.edits)
             trials = [replace(recipe.edits[index], on=False), *(replace(edits[i], on=True) for i in numbers)]
-            images = self.variants(recipe, index, trials)
+            images = self.variants(recipe, index, trials, quick)
             inside = resized(where[None, None], images.shape[-1])[0, 0] >= min(0.5, float(where.max()))
             change = difference(images[1:], images[:1])
             for i, image, one in zip(numbers, images[1:], change):
@@ -144,17 +147,15 @@ class Pictures:
         tiles = jpegs(cropped(torch.stack([image for image, _ in made]), where, TILE_SIDE))
         return [(tile, change) for tile, (_, change) in zip(tiles, made)]
 
-    def variants(self, recipe: Recipe, index: int, edits: Sequence[Edit]) -> Tensor:
-        """The picture with edit `index` replaced by each of `edits`, [n, 3, h, w]; large ones at half size."""
-        half = self.renderer.generator(recipe).resolution > MAX_WHOLE
+    def variants(self, recipe: Recipe, index: int, edits: Sequence[Edit], quick: bool = False) -> Tensor:
+        """The picture with edit `index` replaced by each of `edits`, [n, 3, h, w]; quick, or if large, at half size."""
+        half = quick or self.renderer.generator(recipe).resolution > MAX_WHOLE
         return self.renderer.variants(recipe, index, edits, half_size=half)
 
-    def edit_tiles(self, session: Session, edits: Sequence[Edit], words: Callable[[Edit], str]) -> dict:
-        """The value of Tiles: the pictures that clicks would give. words(edit): what a tile is called."""
-        items = [
-            {"image": image, "label": words(edit), "on": session.has(edit)}
-            for (image, _), edit in zip(self.results(session, edits), edits)
-        ]
+    def edit_tiles(self, session: Session, made: Sequence[tuple[Edit, str]], words: Callable[[Edit], str]) -> dict:
+        """The value of Tiles. made: edits and the pictures that clicks would give; words(edit): what a tile is called."""
+        items = [{"image": image, "label": words(edit), "on": session.has(edit)} for edit, image in made]
+        edits = [edit for edit, _ in made]
         return {"items": items, "note": "", "of": sheet_of(edits)}
 
     def history(self, session: Session) -> dict:

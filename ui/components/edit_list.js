@@ -10,9 +10,9 @@ function button(action, index, label, disabled) {
 }
 let shown = '';
 function render() {
-  const rows = (props.value || {rows: []}).rows, now = JSON.stringify(rows.map(row => ({...row, look: ''})));
+  const rows = (props.value || {rows: []}).rows, now = JSON.stringify(rows.map(row => ({...row, size: ''})));
   if (now === shown) {                                  // a tick of the slider changes nothing but numbers
-    rows.forEach((row, i) => { list.children[i].querySelector('.take span').textContent = row.look; });
+    rows.forEach((row, i) => { list.children[i].querySelector('.take span').textContent = row.size; });
     return;
   }
   shown = now;
@@ -20,12 +20,12 @@ function render() {
   none.hidden = rows.length > 0;
   list.replaceChildren(...rows.map((row, i) => {
     const li = document.createElement('li'), on = document.createElement('input'), take = document.createElement('button');
-    const title = document.createElement('b'), look = document.createElement('span'), name = row.title + ', ' + row.look;
+    const title = document.createElement('b'), size = document.createElement('span'), name = row.title + ', ' + row.size;
     li.className = (row.active ? 'active ' : '') + (row.on ? '' : 'off');
     on.type = 'checkbox'; on.checked = row.on; on.dataset.key = 'switch' + i; on.setAttribute('aria-label', 'Use edit ' + (i + 1) + ': ' + row.title);
     on.addEventListener('change', () => trigger('act', {action: 'switch', index: i}));
-    title.textContent = row.title; look.textContent = row.look;
-    take.type = 'button'; take.className = 'take'; take.dataset.key = 'take' + i; take.append(title, look);
+    title.textContent = row.title; size.textContent = row.size;
+    take.type = 'button'; take.className = 'take'; take.dataset.key = 'take' + i; take.append(title, size);
     take.setAttribute('aria-pressed', row.active ? 'true' : 'false');
     take.addEventListener('click', () => trigger('act', {action: 'take', index: i}));
     li.append(on, take, button('up', i, 'Move up: ' + name, i === 0), button('down', i, 'Move down: ' + name, i === rows.length - 1), button('remove', i, 'Remove: ' + name, false));

@@ -29,4 +29,13 @@
     held = [];
     if (next) next.focus({preventScroll: true});
   }).observe(document.body, {subtree: true, childList: true, attributeFilter: ['disabled']});
+
+  // "cite": BibTeX of both papers, copied.
+  const bibtex = `@inproceedings{oldfield2023panda, title={PandA: Unsupervised Learning of Parts and Appearances in the Feature Maps of GANs}, author={James Oldfield and Christos Tzelepis and Yannis Panagakis and Mihalis A. Nicolaou and Ioannis Patras}, booktitle={International Conference on Learning Representations}, year={2023}}
+@article{oldfield2024bilinear, title={Bilinear Models of Parts and Appearances in Generative Adversarial Networks}, author={James Oldfield and Christos Tzelepis and Yannis Panagakis and Mihalis A. Nicolaou and Ioannis Patras}, journal={IEEE Transactions on Pattern Analysis and Machine Intelligence}, volume={46}, number={12}, pages={8568--8579}, year={2024}, doi={10.1109/TPAMI.2024.3415506}}`;
+  document.addEventListener('click', e => {
+    if (!e.target.matches?.('.cite')) return;
+    navigator.clipboard?.writeText(bibtex).catch(() => {});
+    e.target.textContent = 'BibTeX copied'; setTimeout(() => { e.target.textContent = 'cite'; }, 2000);
+  });
 }

@@ -1,4 +1,4 @@
-// A group of picture buttons: the looks, the seeds visited. Tab stops once; the arrows go from one to the next.
+// A group of picture buttons. Tab stops once; the arrows go from one to the next.
 const box = element.querySelector('.tiles');
 const stop = here => box.querySelectorAll('button').forEach(b => { b.tabIndex = b === here ? 0 : -1; });
 function render() {
@@ -6,7 +6,8 @@ function render() {
   const focus = [...box.children].indexOf(document.activeElement);
   box.replaceChildren(...v.items.map((item, i) => {
     const b = document.createElement('button'), im = document.createElement('img'), name = document.createElement('span');
-    b.type = 'button'; b.setAttribute('aria-pressed', item.on ? 'true' : 'false'); b.title = item.title || item.label;
+    b.type = 'button'; b.setAttribute('aria-pressed', item.on ? 'true' : 'false'); b.title = item.off || item.title || item.label;
+    if (item.off) { b.setAttribute('aria-disabled', 'true'); b.dataset.off = item.off; }
     im.src = item.image; im.alt = ''; im.draggable = false; name.textContent = item.label;
     b.append(im, name);
     if (item.before) {                                  // how it was, while the pointer or the focus is there
@@ -15,6 +16,7 @@ function render() {
       }
     }
     b.addEventListener('click', () => {
+      if (item.off && !item.on) return;
       trigger('choose', {index: i, of: v.of, seed: item.seed});
       if (element.closest('#examples, #gallery')) window.scrollTo({top: 0, behavior: 'smooth'});
     });

@@ -28,18 +28,19 @@ class PapersPanel:
         page.follow(chosen, lambda s: s.edit.appearance if s.edit and s.edit.op == "add" else None)
         page.on(chosen.submit, self.choose_number, chosen)
 
-    def edits(self, session: Session) -> list[Edit]:
-        """Less and more of the appearances that change most here, pair by pair, strongest first."""
+    def found(self, session: Session) -> list[tuple[Edit, str]]:
+        """Less and more of the appearances that change most here, pair by pair, strongest first, with what they
+        would make of the picture."""
         region = session.region()
         if region is None:
             return []
         factors = self.pictures.factors(session)
         tried = factors.offered(leading_part(factors, region), TRIED)
         pairs = [[self.edit(session, region, j, sign * STRENGTH) for sign in (-1, 1)] for j in tried]
-        results = self.pictures.results(session, [edit for pair in pairs for edit in pair])
+        results = self.pictures.results(session, [edit for pair in pairs for edit in pair], quick=True)
         changes = [max(results[2 * i][1], results[2 * i + 1][1]) for i in range(len(pairs))]
         ranked = sorted((i for i in range(len(pairs)) if changes[i] >= SEEN), key=lambda i: -changes[i])
-        return [edit for i in ranked[:PAIRS] for edit in pairs[i]]
+        return [(pairs[i][side], results[2 * i + side][0]) for i in ranked[:PAIRS] for side in (0, 1)]
 
     def edit(self, session: Session, region: Region, appearance: int, strength: float) -> Edit:
         return Edit("add", session.layer, session.factors_id, region, appearance=appearance, strength=strength)
@@ -48,11 +49,10 @@ class PapersPanel:
         def words(edit: Edit) -> str:
             return f"{'−' if edit.strength < 0 else '+'} {edit.appearance}"
 
-        edits = self.edits(session)
-        return self.pictures.edit_tiles(session, edits, words)
+        return self.pictures.edit_tiles(session, self.found(session), words)
 
     def choose(self, session: Session, evt: gr.EventData) -> Session | None:
-        edits = self.edits(session)
+        edits = [edit for edit, _ in self.found(session)]
         edit = clicked(evt, "appearance", edits, sheet_of(edits))
         return edit and session.toggle(edit)
 

@@ -20,7 +20,7 @@ from ..pictures import Pictures, origin, seeds_from, sheet_of
 from ..session import Session
 from ..words import SEEN, region_words
 
-TILES = 12
+TILES, ENOUGH, POPULAR = 12, 8, 10
 END = 3.0  # standard deviations of a tile
 FAINT = 0.25  # of the strongest tile's change; what shows less is not offered
 
@@ -75,21 +75,22 @@ class EditTab:
         self.renderer.variations(session.recipe, session.layer, session.factors_id, self.region(session), report)
         return True
 
-    def ends(self, session: Session) -> list[Edit]:
-        """The ends of the variations of the chosen region that can be seen in this picture, at most TILES."""
+    def ends(self, session: Session) -> list[tuple[Edit, str]]:
+        """The ends of the variations of the chosen region that can be seen in this picture, with what they would make of
+        it; at most TILES, and no more are tried once there are ENOUGH."""
         region = self.region(session)
         if region is None or not self.knows(session):
             return []
         where = session.layer, session.factors_id, region
         count = len(self.renderer.variations(session.recipe, *where))
         edits = [Edit("vary", *where, variation=m, strength=s) for m in range(count) for s in (-END, END)]
-        found: list[Edit] = []
+        found: list[tuple[Edit, str]] = []
         for first in range(0, len(edits), TILES):
             some = edits[first : first + TILES]
-            changes = [change for _, change in self.pictures.results(session, some)]
-            least = max(SEEN, FAINT * max(changes))
-            found += [e for e, change in zip(some, changes) if change >= least or session.has(e)]
-            if len(found) >= TILES:
+            made = self.pictures.results(session, some)
+            least = max(SEEN, FAINT * max(change for _, change in made))
+            found += [(e, image) for e, (image, change) in zip(some, made) if change >= least or session.has(e)]
+            if len(found) >= ENOUGH:
                 break
         return found[:TILES]
 
@@ -110,7 +111,7 @@ class EditTab:
         return self.pictures.edit_tiles(session, edits, lambda edit: self.end_words(session, edit))
 
     def choose_end(self, session: Session, evt: gr.EventData) -> Session | None:
-        edits = self.ends(session)
+        edits = [edit for edit, _ in self.ends(session)]
         edit = clicked(evt, "end", edits, sheet_of(edits))
         return edit and session.toggle(edit)
 
@@ -132,7 +133,9 @@ class EditTab:
         return f"From other pictures: {region_words(self.pictures.factors(session), region)}"
 
     def other_tiles(self, session: Session) -> dict:
-        return self.pictures.edit_tiles(session, self.others(session), lambda edit: f"picture {edit.seed}")
+        edits = self.others(session)
+        made = [(edit, image) for edit, (image, _) in zip(edits, self.pictures.results(session, edits))]
+        return self.pictures.edit_tiles(session, made, lambda edit: f"picture {edit.seed}")
 
     def choose_other(self, session: Session, evt: gr.EventData) -> Session | None:
         edits = self.others(session)
@@ -144,7 +147,8 @@ class EditTab:
     def popular(self, session: Session) -> tuple[Change, ...]:
         name = session.recipe.generator
         weights = self.renderer.catalogue.generator(name).weights
-        return self.pictures.kept.get(("popular", name, weights), lambda: popular(self.renderer.catalogue, name))
+        found = self.pictures.kept.get(("popular", name, weights), lambda: popular(self.renderer.catalogue, name))
+        return found[:POPULAR]
 
     def popular_tiles(self, session: Session) -> dict:
         """This picture with each popular change alone, so that all are drawn once a picture."""
@@ -163,10 +167,10 @@ class EditTab:
         for layer in {change.edit.layer for change in changes}:
             group = [change.edit for change in changes if change.edit.layer == layer]
             plain = replace(group[0], on=False)
-            images = self.pictures.variants(replace(bare, edits=(group[0],)), 0, [plain, *group])
+            images = self.pictures.variants(replace(bare, edits=(group[0],)), 0, [plain, *group], quick=True)
             for edit, image in zip(group, images[1:]):
                 where = self.renderer.region_map(bare, edit)
-                where = torch.nn.functional.interpolate(where[None, None], images.shape[-1:] * 2)[0, 0]
+                where = torch.nn.functional.interpolate(where[None, None], images.shape[-2:])[0, 0]
                 inside = where >= min(0.5, float(where.max()))
                 seen = float(difference(image[None], images[:1])[0][inside].mean()) >= SEEN
                 made[edit] = small(image[None])[0], "" if seen else "nothing to see here"

@@ -62,7 +62,7 @@ class RemoveTab:
         edits = [
             Edit("vary", *where, variation=m, strength=s) for m in range(min(ENDS, len(found))) for s in (-END, END)
         ]
-        shown = [e for e, (_, change) in zip(edits, self.pictures.results(session, edits)) if change >= SEEN]
+        shown = [e for e, (_, change) in zip(edits, self.pictures.results(session, edits, quick=True)) if change >= SEEN]
         named = [e for e in shown if self.end_name(session, e).startswith("no ")]
         Z = self.renderer.features(session.recipe, session.layer).features.flatten(2)[0]  # [C, S]
         p = self.renderer.region(session.recipe, session.layer, region, session.factors_id).to(Z)
@@ -97,7 +97,8 @@ class RemoveTab:
         if not ways:
             note = "" if region is None else "Nothing here takes it away; choose more of it, or paint over all of it."
             return {"items": [], "note": note}
-        return self.pictures.edit_tiles(session, ways, lambda edit: self.words(session, edit))
+        made = [(way, self.pictures.results(session, [way])[0][0]) for way in ways]
+        return self.pictures.edit_tiles(session, made, lambda edit: self.words(session, edit))
 
     def choose(self, session: Session, evt: gr.EventData) -> Session | None:
         ways = self.ways(session)

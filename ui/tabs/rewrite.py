@@ -90,8 +90,8 @@ class RewriteTab:
 
     # ---- what it becomes ----
 
-    def targets(self, session: Session) -> list[Edit]:
-        """Rewrites of the source that change this picture, most first."""
+    def targets(self, session: Session) -> list[tuple[Edit, str]]:
+        """Rewrites of the source that change this picture, most first, with what they would make of it."""
         source = self.source(session)
         if source is None:
             return []
@@ -99,18 +99,19 @@ class RewriteTab:
         where = session.layer, session.factors_id, region
         count = min(COUNT, self.pictures.factors(session).appearances.shape[1])
         edits = [Edit("rewrite", *where, source=source, target=k, strength=1.0) for k in range(count) if k != source]
-        changes = {e: change for e, (_, change) in zip(edits, self.pictures.results(session, edits))}
-        seen = [e for e in edits if changes[e] >= SEEN_ANYWHERE]
-        return sorted(seen, key=lambda e: -changes[e])[:TARGETS]
+        made = zip(edits, self.pictures.results(session, edits, quick=True))
+        seen = sorted(((change, i) for i, (_, (_, change)) in enumerate(made) if change >= SEEN_ANYWHERE), reverse=True)
+        images = [image for image, _ in self.pictures.results(session, edits, quick=True)]
+        return [(edits[i], images[i]) for _, i in seen[:TARGETS]]
 
     def target_tiles(self, session: Session) -> dict:
-        edits = self.targets(session)
-        if not edits:
+        found = self.targets(session)
+        if not found:
             return {"items": [], "note": "" if self.source(session) is None else "No other appearance changes it."}
-        return self.pictures.edit_tiles(session, edits, lambda e: self.appearances.name(session, e.target))
+        return self.pictures.edit_tiles(session, found, lambda e: self.appearances.name(session, e.target))
 
     def choose_target(self, session: Session, evt: gr.EventData) -> Session | None:
-        edits = self.targets(session)
+        edits = [edit for edit, _ in self.targets(session)]
         edit = clicked(evt, "result", edits, sheet_of(edits))
         return edit and session.toggle(edit)
 
