@@ -11,7 +11,6 @@ import sys
 import zlib
 from pathlib import Path
 from types import SimpleNamespace
-from urllib.parse import parse_qsl
 
 import gradio as gr
 import numpy as np
@@ -28,48 +27,53 @@ from ui import edit, edits, examples, generators, page, region, view
 from ui.session import Session
 
 
+tab = app.edit_tab
+
+
 def event(**data) -> gr.EventData:
     return gr.EventData(None, data)
 
 
 def picture(session: Session) -> torch.Tensor:
-    return view.renderer.image(session.recipe)
-
-
-@pytest.fixture
-def nothing_kept():
-    """Results are made anew, in this test and after it."""
-    view.kept._items.clear()
-    yield
-    view.kept._items.clear()
+    return app.renderer.image(session.recipe)
 
 
 @pytest.fixture(scope="module")
 def start() -> Session:
-    return view.start()
+    return app.opening.start()
 
 
 @pytest.fixture
 def chosen(start) -> Session:
-    """No edits yet, the second part chosen."""
-    return region.pick(start.reset(), event(part=1))
+    """No edits yet; the second thing chosen."""
+    return app.choosing.choose(start.reset(), list(things(start)[1]))
 
 
 @pytest.fixture
 def edited(chosen) -> Session:
-    return edit.choose_look(chosen, event(index=0))
+    """One variation of it in hand."""
+    return tab.choose_end(chosen, event(index=0))
+
+
+def things(session: Session) -> tuple:
+    return app.pictures.factors(session).things
+
+
+def another(session: Session) -> Session:
+    """The first thing chosen."""
+    return app.choosing.choose(session, list(things(session)[0]))
 
 
 def painted(session: Session) -> str:
     """The upper half of the grid."""
-    _, H, W = view.renderer.generator(session.recipe).layers[session.layer]
+    _, H, W = app.renderer.generator(session.recipe).layers[session.layer]
     return f"0,{H // 2 * W},{(H - H // 2) * W}"
 
 
 def test_the_page_opens_on_a_picture_that_shows_an_edit(start):
     assert start.edit is not None and start.edit.on
     assert not start.past
-    assert (picture(start) - view.renderer.base(start.recipe)).abs().mean() > 0.002
+    assert (picture(start) - app.renderer.base(start.recipe)).abs().mean() > 0.002
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"v":1,"generator":"nobody"}', '{"v":1,"generator":"portraits","seed":-1}'])
@@ -98,8 +102,8 @@ def test_a_preview_without_its_edit_is_the_picture_with_the_others(start):
     with_one = view.with_last(recipe, start.recipe.edits[0])
     still = start.recipe.edits[0].with_strength(0.0)
     shown = view.previews(with_one, len(recipe.edits), [still])
-    wanted = torch.nn.functional.avg_pool2d(view.renderer.image(recipe), 2)
-    assert not torch.allclose(wanted, torch.nn.functional.avg_pool2d(view.renderer.base(recipe), 2), atol=0.05)
+    wanted = torch.nn.functional.avg_pool2d(app.renderer.image(recipe), 2)
+    assert not torch.allclose(wanted, torch.nn.functional.avg_pool2d(app.renderer.base(recipe), 2), atol=0.05)
     assert torch.allclose(shown, wanted, atol=1e-4)
 
 
@@ -247,7 +251,7 @@ def test_painting_begins_a_region_of_its_own(edited):
 
 def test_more_paint_changes_the_painted_edit(edited):
     session = edit.choose_look(region.paint(edited, event(rle=painted(edited))), event(index=0))
-    _, H, W = view.renderer.generator(session.recipe).layers[session.layer]
+    _, H, W = app.renderer.generator(session.recipe).layers[session.layer]
     more = region.paint(session, event(rle=f"0,{H * W}"))
     assert len(more.recipe.edits) == 2 and more.edit.region.mask == Mask((H, W), f"0,{H * W}")
     assert region.paint(more, event(rle=str(H * W))).recipe == more.recipe  # nothing painted: the edit stays
@@ -294,7 +298,7 @@ def test_another_seed_keeps_the_edits_and_is_remembered(edited):
 def test_every_layer_offers_looks(start, layer):
     number = list(start.layers)[layer]
     session = region.pick(app.set_layer(start, number), event(part=0))
-    offered = view.renderer.catalogue.factors("portraits", start.layers[number]).offered(0, view.LOOKS)
+    offered = app.renderer.catalogue.factors("portraits", start.layers[number]).offered(0, view.LOOKS)
     sheet = view.sheet(session)
     assert len(sheet["items"]) == len(offered) > 1
     assert len({item["image"] for item in sheet["items"]}) == len(offered)
@@ -310,8 +314,8 @@ def test_the_sheet_marks_the_look_in_hand(edited):
 
 
 def test_thumbnails_run_no_full_tail(chosen, nothing_kept, monkeypatch):
-    view.renderer.base(chosen.recipe)
-    generator = view.renderer.generator(chosen.recipe)
+    app.renderer.base(chosen.recipe)
+    generator = app.renderer.generator(chosen.recipe)
     monkeypatch.setattr(generator, "tail", lambda cut: pytest.fail("a full tail"))
     assert len(view.sheet(chosen)["items"]) == view.LOOKS
 
@@ -334,7 +338,7 @@ def test_a_link_opens_the_same_picture(edited):
 
 
 def fields(session: Session, **changes) -> dict:
-    return view.renderer.pin(session.recipe).to_dict() | changes
+    return app.renderer.pin(session.recipe).to_dict() | changes
 
 
 def as_link(data: bytes) -> str:
@@ -457,7 +461,7 @@ def test_sixty_four_edits_are_the_most(edited):
 def test_generate_returns_the_picture_and_its_recipe(edited):
     image, recipe = app.generate(edited.recipe.to_json())
     assert np.array_equal(np.asarray(image), np.asarray(to_pil(picture(edited))[0]))
-    assert parse_recipe(recipe) == view.renderer.pin(edited.recipe)
+    assert parse_recipe(recipe) == app.renderer.pin(edited.recipe)
 
 
 def test_edit_adds_one_edit(start):

@@ -173,7 +173,7 @@ class EditTab:
                 where = torch.nn.functional.interpolate(where[None, None], images.shape[-2:])[0, 0]
                 inside = where >= min(0.5, float(where.max()))
                 seen = float(difference(image[None], images[:1])[0][inside].mean()) >= SEEN
-                made[edit] = small(image[None])[0], "" if seen else "nothing to see here"
+                made[edit] = small(image[None])[0], "" if seen else "not seen here"
         return [made[change.edit] for change in changes]
 
     def choose_popular(self, session: Session, evt: gr.EventData) -> Session | None:
