@@ -176,9 +176,7 @@ def main() -> None:
             print(row(world, generator, factors, wish, args.seeds), flush=True)
     for layer, f in factors.items():
         iou = background_iou(world, generator, f, 4 * args.seeds)
-        print(
-            f"layer {layer}: IoU of the background, mean / median of {len(iou)}: {iou.mean():.2f} / {iou.median():.2f}"
-        )
+        print(f"layer {layer}: background IoU, mean / median of {len(iou)}: {iou.mean():.2f} / {iou.median():.2f}")
     print(timing.machine(generator.device))
 
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -19,8 +19,9 @@ from .generators.registry import GENERATORS, GeneratorSpec, HubFile, PublishedPa
 from .generators.split import SplitGenerator
 from .hub import user_folder
 from .loading import Loaded
+from .method.variations import Variations
 from .progress import Progress
-from .ranking import RankingIndex, Table
+from .ranking import RankingIndex, Table, VariationTable
 from .runtime.lru import LRUCache
 
 MOST_MEMORY = 2**28  # bytes of factors kept, apart from those that ship with a generator
@@ -189,21 +190,29 @@ class Catalogue:
         return self.own or f"{repo}@{revision}" in self.spec(name).factors_repos
 
     def ranking(
-        self, name: str, factors_id: str, psi: float, class_index: int | None = None
+        self,
+        name: str,
+        factors_id: str,
+        psi: float,
+        class_index: int | None = None,
+        variations: Sequence[Variations] | None = None,
     ) -> tuple[RankingIndex, Callable[[int, int], Tensor]]:
         """The index of the pictures 0, 1, 2, ... (their seeds) at ψ, as far as it has grown, and what it grows by.
 
         `index.grow(draw, upto)` adds pictures. It holds the leading INDEXED appearances at every part and everywhere,
-        in the user's data folder.
+        or the variations given, of several regions; in the user's data folder.
         """
         generator, weights = self.generator(name)
         factors = self.factors(name, factors_id)
         layer, shape = factors.info.layer, (factors.info.height, factors.info.width)
-        top, left, bottom, right = generator.frame(layer)
-        frame = torch.zeros(shape)
-        frame[top:bottom, left:right] = 1
-        A = factors.appearances[:, :INDEXED]
-        table = Table.of(A, factors.parts, factors.mean, factors.second_moment, frame.flatten())
+        if variations is not None:
+            table = VariationTable(tuple(variations))
+        else:
+            top, left, bottom, right = generator.frame(layer)
+            frame = torch.zeros(shape)
+            frame[top:bottom, left:right] = 1
+            A = factors.appearances[:, :INDEXED]
+            table = Table.of(A, factors.parts, factors.mean, factors.second_moment, frame.flatten())
         about = {"generator": name, "weights": weights, "layer": layer, "psi": psi, "class": class_index}
         digest = hashlib.sha256(json.dumps([table.digest(), about]).encode()).hexdigest()[:16]
         folder = self.home / "rankings" / digest

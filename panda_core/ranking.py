@@ -1,4 +1,5 @@
-"""Order images by an appearance, anywhere or at a part (II Eqs. 17, 18): an index that grows, and questions to it."""
+"""Order images by an appearance, anywhere or at a part (II Eqs. 17, 18), or by a variation of a thing: an index that
+grows, and questions to it."""
 
 import contextlib
 import hashlib
@@ -16,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .method.variations import Variations
 from .progress import Cancelled, Progress
 from .shapes import check_shape
 
@@ -76,9 +78,51 @@ class Table:
         scale, centre = (np.float32(t[appearance, part].item()) for t in (self.scale, self.centre))
         return torch.from_numpy(stored).float().numpy() * scale + centre  # 100 times as fast as numpy's conversion
 
+    def check(self, appearance: int, part: int) -> None:
+        """Raise a ValueError if there is no such question."""
+        R_C, columns = self.centre.shape
+        if not 0 <= appearance < R_C or not -1 <= part < columns - 1:
+            raise ValueError(
+                f"appearance {appearance} at part {part} was asked; this index has appearances 0 to {R_C - 1} "
+                f"and parts 0 to {columns - 2}."
+            )
+
     def digest(self) -> str:
         parts = (self.appearances, self.parts, self.centre, self.scale)
         return hashlib.sha256(b"".join(t.cpu().contiguous().numpy().tobytes() for t in parts)).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class VariationTable:
+    """What an index asks of every picture instead: how far it is along the variations of several regions, in standard
+    deviations. Its questions are (variation, region), its shapes [M, regions]."""
+
+    regions: tuple[Variations, ...]
+
+    @property
+    def centre(self) -> Tensor:
+        return torch.zeros(min(map(len, self.regions)), len(self.regions))
+
+    def stored(self, features: Tensor) -> np.ndarray:
+        """The scores of these pictures: Z [N, C, H, W] -> [M, regions, N], float16."""
+        M = len(self.centre)
+        scores = torch.stack([region.scores(features)[:, :M] for region in self.regions])  # [regions, N, M]
+        return scores.clamp(-6e4, 6e4).half().permute(2, 0, 1).contiguous().cpu().numpy()
+
+    def scores(self, stored: np.ndarray, variation: int, region: int) -> np.ndarray:
+        return torch.from_numpy(stored).float().numpy()
+
+    def check(self, variation: int, region: int) -> None:
+        M, regions = self.centre.shape
+        if not 0 <= variation < M or not 0 <= region < regions:
+            raise ValueError(
+                f"variation {variation} of region {region} was asked; this index has variations 0 to {M - 1} "
+                f"of regions 0 to {regions - 1}."
+            )
+
+    def digest(self) -> str:
+        tensors = (t for region in self.regions for t in (region.units, region.deviations, region.centres))
+        return hashlib.sha256(b"".join(t.cpu().contiguous().numpy().tobytes() for t in tensors)).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
@@ -103,7 +147,7 @@ class RankingIndex:
     of two that make the same shard, the later one stays. There is no folder before the first shard.
     """
 
-    def __init__(self, folder: Path, table: Table, about: dict[str, Any]):
+    def __init__(self, folder: Path, table: Table | VariationTable, about: dict[str, Any]):
         """Open the index of this table in `folder`, or begin one.
 
         Raises: ValueError if the folder holds an index of something else.
@@ -163,13 +207,9 @@ class RankingIndex:
         return np.concatenate(ranges) if ranges else np.zeros(0, np.int64)
 
     def scores(self, appearance: int, part: int = EVERYWHERE) -> np.ndarray:
-        """r_ijk of every picture, or r_ij everywhere, [N], float32, in feature units (to float16's three digits)."""
-        R_C, columns = self.table.centre.shape
-        if not 0 <= appearance < R_C or not -1 <= part < columns - 1:
-            raise ValueError(
-                f"appearance {appearance} at part {part} was asked; this index has appearances 0 to {R_C - 1} "
-                f"and parts 0 to {columns - 2}."
-            )
+        """r_ijk of every picture, or r_ij everywhere, [N], float32, in feature units (to float16's three digits); of a
+        VariationTable the score along variation `appearance` of region `part`."""
+        self.table.check(appearance, part)
         runs = [self._map(s)[appearance, part] for s in self.shards]
         return self.table.scores(np.concatenate(runs) if runs else np.zeros(0, np.float16), appearance, part)
 

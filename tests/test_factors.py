@@ -6,8 +6,10 @@ import pytest
 import safetensors.torch
 import torch
 
-from panda_core.factors import _TENSORS, Factors
-from panda_core.method.parts import fix_signs, scale_parts
+from panda_core.factors import _TENSORS, Ends, Factors
+from panda_core.fitting import feature_source
+from panda_core.method.parts import combine_parts, fix_signs, scale_parts
+from panda_core.method.variations import learn_variations
 from tests.helpers import GENERATOR, LOADED, fit_tiny
 
 
@@ -26,6 +28,75 @@ def test_a_file_holds_everything(factors, tmp_path):
     for name in ("appearances", "parts", "mean", "second_moment", "sigma", "suggested"):
         assert torch.equal(getattr(read, name), getattr(factors, name))
     assert (read.part_name(3), read.part_name(1)) == ("left eye", "part 2")
+
+
+@pytest.fixture(scope="module")
+def varied(factors):
+    """Factors with two things, variations of one of them and of a part, and names for an end or two."""
+    Z = feature_source(GENERATOR, 3, 1.0)(0, 24)
+    found = {parts: learn_variations(lambda: [Z], combine_parts(factors.parts, parts), 3) for parts in ((0, 2), (1,))}
+    found = {parts: dataclasses.replace(v, units=v.units.half()) for parts, v in found.items()}
+    ends = {"0,2": [None, Ends("no hat", "hat", 0.8, (0.9, 0.7)), None]}
+    named = factors.with_info(things=((0, 2), (1, 3)), thing_names={"0,2": "hair"}, ends=ends, background=(2, -1))
+    return dataclasses.replace(named, variations=found)
+
+
+def test_a_file_holds_things_and_what_varies_in_them(varied, tmp_path):
+    varied.save(tmp_path / "f.safetensors")
+    read = Factors.load(tmp_path / "f.safetensors")
+    assert read.info == varied.info and set(read.variations) == {(0, 2), (1,)}
+    for parts, found in varied.variations.items():
+        for name in ("units", "deviations", "centres", "support", "region"):
+            assert torch.equal(getattr(read.variations[parts], name), getattr(found, name)), name
+    assert (read.thing_of(2), read.thing_of(3)) == ((0, 2), (1, 3))
+    assert [read.region_name(parts) for parts in ((2, 0), (1,), (1, 3))] == ["hair", "part 2", "part 2, part 4"]
+    assert read.ends((2, 0), 1) == Ends("no hat", "hat", 0.8, (0.9, 0.7))
+    assert read.ends((0, 2), 0) is read.ends((0, 2), 7) is read.ends((1,), 0) is None
+    assert read.digest() == varied.digest() != varied.with_info(part_names={0: "hair"}).digest()
+
+
+def test_a_file_of_format_1_opens_with_every_part_a_thing(factors, tmp_path):
+    old = {f.name: getattr(factors.info, f.name) for f in dataclasses.fields(factors.info)}
+    for new in ("things", "background", "thing_names", "ends"):
+        del old[new]
+    tensors = {key: getattr(factors, name).contiguous() for key, name in _TENSORS.items()}
+    metadata = {"format": "1", "info": json.dumps(old | {"reach": {"1,2": 7.5}})}
+    safetensors.torch.save_file(tensors, tmp_path / "old.safetensors", metadata)
+    assert Factors.load(tmp_path / "old.safetensors").things == ((0,), (1,), (2,), (3,))
+
+
+@pytest.mark.parametrize(
+    ("key", "tensor", "message"),
+    [
+        ("variations.0,2.units", lambda t: t[:, :-1].contiguous(), "variations has shape"),
+        ("variations.0,2.units", lambda t: t[:, :, :-1].contiguous(), "variations has shape"),
+        ("variations.0,2.units", lambda t: t * torch.inf, "finite"),
+        ("variations.0,2.units", lambda t: t.long(), "torch.int64"),
+        ("variations.0,2.deviations", lambda t: t[:-1], "deviations has shape"),
+        ("variations.0,2.deviations", lambda t: None, "lack a tensor"),
+        ("variations.0,9.units", lambda t: torch.zeros(1, 12, 3), "lack a tensor or name a part"),
+        ("variations.2,0.centres", lambda t: torch.zeros(3), "lack a tensor"),
+        ("variations.x.units", lambda t: torch.zeros(1, 12, 3), "does not hold together"),
+        ("variations.units", lambda t: torch.zeros(1, 12, 3), "does not hold together"),
+        ("variations.1.other", lambda t: torch.zeros(3), "does not hold together|no variation has"),
+    ],
+)
+def test_damaged_variations_are_refused_in_one_sentence(varied, tmp_path, key, tensor, message):
+    path = tmp_path / "f.safetensors"
+    varied.save(path)
+    with safetensors.safe_open(path, "pt") as file:
+        tensors, metadata = {k: file.get_tensor(k) for k in file.keys()}, file.metadata()  # noqa: SIM118
+    changed = tensor(tensors.get(key))
+    tensors = {k: t for k, t in (tensors | {key: changed}).items() if t is not None}
+    safetensors.torch.save_file(tensors, path, metadata)
+    with pytest.raises(ValueError, match=message):
+        Factors.load(path)
+
+
+@pytest.mark.parametrize("things", [((0, 1),), ((0, 1, 2, 3), (3,)), ((0, 1, 2, 4),)])
+def test_things_that_are_not_a_partition_are_refused(factors, things):
+    with pytest.raises(ValueError, match="must be in exactly one"):
+        factors.with_info(things=things)
 
 
 def test_factors_fit_the_generator_they_were_learned_from(factors):

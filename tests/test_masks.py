@@ -11,6 +11,7 @@ from PIL import Image
 
 from panda_core.images import read_recipe_json, to_arrays
 from panda_core.masks import REACH, ConceptMask, otsu_threshold, picture_masks, write_pairs
+from panda_core.progress import Cancelled
 from panda_core.recipes import parse_recipe
 from panda_core.rendering import Renderer
 from tests.helpers import add_edit, tiny_catalogue, tiny_recipe

@@ -10,8 +10,9 @@ import torch
 
 from panda_core import ranking
 from panda_core.method.moments import ChannelMoments
+from panda_core.method.variations import learn_variations
 from panda_core.progress import Cancelled
-from panda_core.ranking import EVERYWHERE, RankingIndex, Table, coefficients, prune
+from panda_core.ranking import EVERYWHERE, RankingIndex, Table, VariationTable, coefficients, prune
 from tests.helpers import random_features
 
 ABOUT = {"weights": "0123456789ab", "layer": 3}
@@ -292,12 +293,29 @@ def test_the_header_says_what_is_indexed(tmp_path):
     assert header["layer"] == 3 and header["shape"] == [5, 4]
 
 
+def test_an_index_of_variations_answers_with_the_pictures_scores(tmp_path):
+    Z = random_features(40, 5, 4, 4, 0, torch.float32)
+    regions = [(torch.arange(16) % 3 == r).float() for r in range(2)]
+    found = tuple(learn_variations(lambda: [Z], p, 3) for p in regions)
+    index = RankingIndex(tmp_path / "x", VariationTable(found), {"generator": "any"})
+    index.grow(lambda first, count: Z[first : first + count], 40, shard=16)
+    again = RankingIndex(tmp_path / "x", VariationTable(found), {"generator": "any"})
+    for r, one in enumerate(found):
+        for m in range(3):
+            np.testing.assert_allclose(again.scores(m, r), one.scores(Z)[:, m], atol=4e-3)  # float16 of up to 4
+    best, _ = again.extremes(again.scores(1, 0), 5)
+    assert set(best.tolist()) == set(found[0].scores(Z)[:, 1].topk(5).indices.tolist())
+    for question in ((3, 0), (0, 2), (0, -1)):
+        with pytest.raises(ValueError, match="variations 0 to 2 of regions 0 to 1"):
+            again.scores(*question)
+
+
 def test_two_processes_fill_one_index_and_answer_as_one(tmp_path):
     arguments = [
         "-m",
         "panda_core",
         "rank",
-        "bundled:l5-call-psi0.8-128x16",
+        "bundled:l5-call-psi0.8-256x16",
         "--appearance",
         "2",
         "--part",

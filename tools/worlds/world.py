@@ -7,6 +7,7 @@ benchmarks with exact truth) asks a `World` and never for its name.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -116,27 +117,35 @@ class World:
         return Drawn(F.avg_pool2d(image, supersample) * 2 - 1, F.avg_pool2d(masks, supersample))
 
     def directions(self, z_dim: int) -> np.ndarray:
-        """M, [D, z_dim]: the latent direction of every factor, orthonormal rows; the same on every machine.
+        """M, [D, z_dim]: the latent direction of every factor, orthonormal rows; the same on every machine."""
+        return self.directions_like(torch.empty(0, z_dim, dtype=torch.float64)).numpy()
 
-        The Q of a fixed matrix, in float64, its signs fixed. The camera's columns come last, so they leave the others.
-        """
-        rng = np.random.RandomState(self.key)
-        columns = [rng.randn(z_dim, len(factors)) for factors in (self.content, self.camera)]
-        q, r = np.linalg.qr(np.concatenate(columns, axis=1))
-        return (q * np.sign(np.diag(r))).T
+    def directions_like(self, z: Tensor) -> Tensor:
+        """The same for latents z [B, z_dim], on their device and in their dtype."""
+        return _directions(self.key, z.shape[1], (len(self.content), len(self.camera)), z.device, z.dtype)
 
     def factors_of_latents(self, z: Tensor) -> Tensor:
         """u = Φ(M · z / rms(z)), [B, D] in [0, 1], of latents z [B, z_dim].
 
         A StyleGAN normalises its latent, so u must come from the normalised one: else two targets share one input.
         """
-        M = torch.from_numpy(self.directions(z.shape[1])).to(z)
-        return torch.special.ndtr(z * (z.square().mean(dim=1, keepdim=True) + 1e-8).rsqrt() @ M.t())
+        return torch.special.ndtr(
+            z * (z.square().mean(dim=1, keepdim=True) + 1e-8).rsqrt() @ self.directions_like(z).t()
+        )
 
     def of_seeds(self, seeds: Sequence[int], z_dim: int, size: int, supersample: int = 2) -> Drawn:
         """The true pictures that a generator trained on this world should draw for these seeds."""
         z = np.stack([np.random.RandomState(seed).randn(z_dim) for seed in seeds]).astype(np.float32)
         return self.render(self.factors_of_latents(torch.from_numpy(z)), size, supersample)
+
+
+@cache
+def _directions(key: int, z_dim: int, counts: tuple[int, ...], device: torch.device, dtype: torch.dtype) -> Tensor:
+    """The Q of a fixed matrix, in float64, its signs fixed. A camera's columns leave the others as they are."""
+    rng = np.random.RandomState(key)
+    q, r = np.linalg.qr(np.concatenate([rng.randn(z_dim, count) for count in counts], axis=1))
+    with torch.inference_mode(False):
+        return torch.from_numpy((q * np.sign(np.diag(r))).T).to(device, dtype)
 
 
 def _through_camera(X: Tensor, Y: Tensor, f: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
