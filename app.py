@@ -56,6 +56,7 @@ sharing, appearances, seeds = Sharing(pictures, opening), Appearances(pictures),
 edit_tab, remove_tab, rank_tab = EditTab(pictures), RemoveTab(pictures), RankTab(pictures, appearances)
 masks_tab, rewrite_tab = MasksTab(pictures, sharing), RewriteTab(pictures, appearances)
 factors_panel = FactorsPanel(pictures)
+gallery_panel, api = GalleryPanel(pictures, opening), Api(opening, factors_panel, rank_tab)
 choosing = Choosing(pictures, after={"Remove": remove_tab.after_pick})
 
 
@@ -125,10 +126,10 @@ with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, 7200)) 
             right(page, *shown)
     ExamplesPanel(pictures, opening).lay_out(page)
     if enabled():
-        GalleryPanel(pictures, opening).lay_out(page)
+        gallery_panel.lay_out(page)
     gr.HTML(read("about.html"), elem_id="about")
     page.follow(gr.HTML(elem_id="status"), status_line, later=True)
-    Api(opening, factors_panel, rank_tab).lay_out()
+    api.lay_out()
     page.wire(demo, open_page)
 gpu.start(lambda: [renderer.catalogue.generator(name) for name in opening.offered().values()])
 demo.queue(max_size=64, default_concurrency_limit=4, api_open=False)

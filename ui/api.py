@@ -85,8 +85,8 @@ class Api:
         return self.one_more(recipe, "vary", self.thing(recipe, part), variation=whole(variation), strength=strength)
 
     def transfer(self, recipe: str, part: float, seed: float, share: float = 1.0) -> tuple[Image.Image, str]:
-        """The recipe (JSON text) with one more edit: the thing that a part (a number from 0) belongs to, from the picture
-        of another seed; share: how much of the way, 0 to 1. Returns the picture and the new recipe.
+        """The recipe (JSON text) with one more edit: the thing that a part (a number from 0) belongs to, from the
+        picture of another seed; share: how much of the way, 0 to 1. Returns the picture and the new recipe.
         """
         return self.one_more(recipe, "transfer", self.thing(recipe, part), seed=whole(seed), share=share)
 
@@ -197,7 +197,7 @@ class Api:
         return {end: getattr(found, end) for end in ENDS}
 
     def unpublish(self, name: str, token: str) -> str:
-        """Take a picture out of the gallery; for the owner, who has set PANDA_OWNER_TOKEN. Returns the names that stay."""
+        """Take a picture out of the gallery; for the owner, who has set PANDA_OWNER_TOKEN. Returns those that stay."""
         owner = os.environ.get("PANDA_OWNER_TOKEN", "")
         if not owner or not isinstance(token, str) or not hmac.compare_digest(token.encode(), owner.encode()):
             raise ValueError("That is not the owner's token; nothing was taken out.")
@@ -237,7 +237,7 @@ class Api:
 
 
 def with_picture(function: Callable) -> None:
-    """An endpoint whose first result is a picture, which gr.api has no type for: hidden components by its annotations."""
+    """An endpoint whose first result is a picture, which gr.api has no type for: hidden components say the types."""
     inputs = []
     for parameter in inspect.signature(function).parameters.values():
         label, kind = parameter.name, parameter.annotation

@@ -67,7 +67,7 @@ class Page:
 
     @contextmanager
     def beside(self, *tabs: str) -> Iterator[None]:
-        """What is laid out inside is under the tabs, seen with these, and follows the session only while one is open."""
+        """What is laid out inside is under the tabs, seen with these; it follows the session only while one is open."""
         with gr.Column(elem_classes=["beside", *(f"with-{tab.lower()}" for tab in tabs)]):
             self._tabs = tabs
             yield
@@ -185,7 +185,7 @@ class Page:
         cancel.click(stopped, self.visit, [line, row], cancels=[ran], **QUIET)
 
     def save(self, event, make: Callable[..., str], *inputs) -> None:
-        """When `event` happens, the browser saves a file; make(session, *inputs) -> what sharing.as_file makes of it."""
+        """When `event` happens, the browser saves a file: make(session, *inputs), as `sharing.as_file` writes it."""
         given = gr.Textbox(visible="hidden")
         event(reading(make), [self.visit, *inputs], given, **QUIET).success(None, given, None, js=SAVE_JS)
 

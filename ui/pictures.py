@@ -153,7 +153,7 @@ class Pictures:
         return self.renderer.variants(recipe, index, edits, half_size=half)
 
     def edit_tiles(self, session: Session, made: Sequence[tuple[Edit, str]], words: Callable[[Edit], str]) -> dict:
-        """The value of Tiles. made: edits and the pictures that clicks would give; words(edit): what a tile is called."""
+        """The value of Tiles. made: edits and the pictures that clicks would give; words(edit): a tile's name."""
         items = [{"image": image, "label": words(edit), "on": session.has(edit)} for edit, image in made]
         edits = [edit for edit, _ in made]
         return {"items": items, "note": "", "of": sheet_of(edits)}

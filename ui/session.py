@@ -183,17 +183,18 @@ class Session:
         return added.take_up(len(self.recipe.edits))
 
     def find_like(self, edit: Edit) -> int | None:
-        """Number of the last edit that does this here too, however strong, from whichever picture, on or off."""
+        """Number of the last edit that does this here too, however strong, from or to whichever other, on or off."""
         same = [i for i, e in enumerate(self.recipe.edits) if what_and_where(e) == what_and_where(edit)]
         return same[-1] if same else None
 
     def has(self, edit: Edit) -> bool:
-        """Whether an edit like this is on, to the same side and from the same picture."""
+        """Whether an edit like this is on: to the same side, from the same picture, to the same appearance."""
         like = self.find_like(edit)
         if like is None or not self.recipe.edits[like].on:
             return False
         there = self.recipe.edits[like]
-        return there.size * edit.size > 0 and (there.seed, there.picture) == (edit.seed, edit.picture)
+        from_to = [(e.seed, e.picture, e.target) for e in (there, edit)]
+        return there.size * edit.size > 0 and from_to[0] == from_to[1]
 
     def toggle(self, edit: Edit) -> Self:
         """An edit that is there goes; one like it becomes this one; else it is new."""
@@ -288,5 +289,5 @@ def work_name(work: Callable) -> str:
 
 
 def what_and_where(edit: Edit) -> Edit:
-    """What stays of an edit when its slider moves it, it is switched, or it takes from another picture."""
-    return replace(edit, strength=None, alpha=None, share=None, seed=None, picture=None, on=True)
+    """What stays of an edit when its slider moves it, it is switched, or it takes from or becomes something else."""
+    return replace(edit, strength=None, alpha=None, share=None, seed=None, picture=None, target=None, on=True)

@@ -95,9 +95,9 @@ def changing(
     """function(session, *inputs) -> (session, *values), or None where nothing changes, as an event's handler.
 
     shown: the components that get the values. anew: whether each gets its own whatever it got before, since this answer
-    goes another way than the others'. work: whose result this takes in; nothing changes where that was cancelled. slider: whose moves these are; what the
-    browser sends is [value, when] (page.js). For a move that was overtaken, or came before (a tick, and then perhaps
-    another edit in hand), it is function(session) alone.
+    goes another way than the others'. work: whose result this takes in; nothing changes where that was cancelled.
+    slider: whose moves these are; what the browser sends is [value, when] (page.js). For a move that was overtaken, or
+    came before (a tick, and then perhaps another edit in hand), it is function(session) alone.
     """
     plain = plainly(function)
 

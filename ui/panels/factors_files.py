@@ -39,7 +39,7 @@ class FactorsFiles:
         return as_file(*factors_file(self.pictures.factors(session)))
 
     def open_files(self, session: Session, paths: list[str] | None, report) -> dict:
-        """Our file, an .npy pair, or recipe and factors; returns {"factors": [each for `use`], "recipe": text or None}."""
+        """Our file, an .npy pair, or recipe and factors: {"factors": [each for `use`], "recipe": text or None}."""
         given = paths if isinstance(paths, list) and all(isinstance(path, str) for path in paths) else []
         files, recipe = [Path(path) for path in given], session.recipe
         endings = sorted(file.suffix.lower() for file in files)
@@ -56,7 +56,7 @@ class FactorsFiles:
             given = parse_recipe(text)
             return {"factors": [self.add_own(given, factors) for factors in found], "recipe": text}
         raise ValueError(
-            f"{len(files)} files were given ({', '.join(endings)[:60]}); open one .safetensors, one .zip or two .npy files."
+            f"{len(files)} files were given ({', '.join(endings)[:60]}); open one .safetensors, one .zip or two .npy."
         )
 
     def add_own(self, recipe: Recipe, factors: Factors) -> tuple[str, int, str]:

@@ -1,4 +1,4 @@
-"""Limits at the server's door: how much each visitor may ask for, how large a request may be, /status, and lines for the log."""
+"""Limits: how much each visitor may ask for, how large a request may be; /status, and lines for the log."""
 
 import ipaddress
 import json

@@ -5,10 +5,12 @@ from dataclasses import dataclass, replace
 
 import gradio as gr
 import torch
-from panda_core.popular import Change, popular
+from torch import Tensor
+from torch.nn.functional import interpolate
 
 from panda_core.images import difference
 from panda_core.ops import Edit
+from panda_core.popular import Change, popular
 from panda_core.recipes import Recipe
 from panda_core.regions import Region
 
@@ -76,8 +78,8 @@ class EditTab:
         return True
 
     def ends(self, session: Session) -> list[tuple[Edit, str]]:
-        """The ends of the variations of the chosen region that can be seen in this picture, with what they would make of
-        it; at most TILES, and no more are tried once there are ENOUGH."""
+        """The ends of the variations of the chosen region that can be seen in this picture, with what they would make
+        of it; at most TILES, and no more are tried once there are ENOUGH."""
         region = self.region(session)
         if region is None or not self.knows(session):
             return []
@@ -144,40 +146,44 @@ class EditTab:
 
     # ---- popular changes ----
 
-    def popular(self, session: Session) -> tuple[Change, ...]:
-        name = session.recipe.generator
+    def popular(self, session: Session) -> list[tuple[Change, str, str]]:
+        """Of each pair of opposites the change that shows more in this picture, alone: (change, thumbnail, why it
+        cannot be chosen here; empty where it can). All are drawn once a picture."""
+        name, bare = session.recipe.generator, replace(session.recipe, edits=())
         weights = self.renderer.catalogue.generator(name).weights
         found = self.pictures.kept.get(("popular", name, weights), lambda: popular(self.renderer.catalogue, name))
-        return found[:POPULAR]
-
-    def popular_tiles(self, session: Session) -> dict:
-        """This picture with each popular change alone, so that all are drawn once a picture."""
-        changes, bare = self.popular(session), replace(session.recipe, edits=())
-        drawn = self.pictures.kept.get(("popular", origin(bare)), lambda: self.draw(bare, changes)) if changes else []
-        items = [
-            {"image": image, "label": change.name, "title": change.note, "on": session.has(change.edit), "off": off}
-            for change, (image, off) in zip(changes, drawn)
-        ]
-        return {"items": items, "note": "", "of": session.recipe.generator}
+        return self.pictures.kept.get(("popular", origin(bare)), lambda: self.draw(bare, found)) if found else []
 
     @torch.inference_mode()
-    def draw(self, bare: Recipe, changes: Sequence[Change]) -> list[tuple[str, str]]:
-        """(thumbnail, why it cannot be chosen here; empty where it can)."""
-        made: dict[Edit, tuple[str, str]] = {}
-        for layer in {change.edit.layer for change in changes}:
-            group = [change.edit for change in changes if change.edit.layer == layer]
+    def draw(self, bare: Recipe, found: Sequence[Change]) -> list[tuple[Change, str, str]]:
+        pairs: dict[frozenset, list[Change]] = {}
+        for change in found:
+            pairs.setdefault(frozenset({change.name, change.opposite}), []).append(change)
+        tried = [change for pair in list(pairs.values())[:POPULAR] for change in pair]
+        made: dict[Edit, tuple[Tensor, float]] = {}
+        for layer in {change.edit.layer for change in tried}:
+            group = [change.edit for change in tried if change.edit.layer == layer]
             plain = replace(group[0], on=False)
             images = self.pictures.variants(replace(bare, edits=(group[0],)), 0, [plain, *group], quick=True)
             for edit, image in zip(group, images[1:]):
-                where = self.renderer.region_map(bare, edit)
-                where = torch.nn.functional.interpolate(where[None, None], images.shape[-2:])[0, 0]
+                where = interpolate(self.renderer.region_map(bare, edit)[None, None], images.shape[-2:])[0, 0]
                 inside = where >= min(0.5, float(where.max()))
-                seen = float(difference(image[None], images[:1])[0][inside].mean()) >= SEEN
-                made[edit] = small(image[None])[0], "" if seen else "not seen here"
-        return [made[change.edit] for change in changes]
+                made[edit] = image, float(difference(image[None], images[:1])[0][inside].mean())
+        best = [max(pair, key=lambda change: made[change.edit][1]) for pair in list(pairs.values())[:POPULAR]]
+        images = small(torch.stack([made[change.edit][0] for change in best]))
+        seen = ["" if made[change.edit][1] >= SEEN else "not seen here" for change in best]
+        return list(zip(best, images, seen))
+
+    def popular_tiles(self, session: Session) -> dict:
+        items = [
+            {"image": image, "label": change.name, "title": change.note, "on": session.has(change.edit), "off": off}
+            for change, image, off in self.popular(session)
+        ]
+        return {"items": items, "note": "", "of": session.recipe.generator}
 
     def choose_popular(self, session: Session, evt: gr.EventData) -> Session | None:
-        change = clicked(evt, "popular change", self.popular(session), session.recipe.generator)
+        changes = [change for change, _, _ in self.popular(session)]
+        change = clicked(evt, "popular change", changes, session.recipe.generator)
         return change and session.toggle(change.edit)
 
 

@@ -11,6 +11,7 @@ from gradio.utils import get_upload_folder
 from PIL import Image
 from torch import Tensor
 
+from panda_core.factors import Factors
 from panda_core.images import cut_out, mask_image, on_checkerboard, overlay_map, to_pil
 from panda_core.masks import REACH, ConceptMask, otsu_threshold, picture_masks, write_pairs
 from panda_core.recipes import Recipe
@@ -73,22 +74,21 @@ class MasksTab:
         return layer, session.layers[layer]
 
     def offered(self, session: Session) -> list[ConceptMask]:
-        """Masks with a name, the background's first (as what is left without it); the leading ones where none has any."""
-        layer, factors_id = self.where(session)
-        factors, (background, sign) = (
-            self.renderer.catalogue.factors(session.recipe.generator, factors_id),
-            self.background(session),
-        )
+        """Masks with a name, first of all but the background; the leading appearances' where none has a name."""
+        factors, (background, sign) = self.factors(session), self.background(session)
         named = [j for j in factors.info.appearance_names if j != background]
         others = named or [j for j in range(min(UNNAMED, factors.appearances.shape[1])) if j != background]
         return [ConceptMask(background, sign, rest=True), *(self.begin(session, j) for j in others)]
+
+    def factors(self, session: Session) -> Factors:
+        return self.renderer.catalogue.factors(session.recipe.generator, self.where(session)[1])
 
     def background(self, session: Session) -> tuple[int, int]:
         return self.renderer.background(session.recipe, *self.where(session))
 
     def begin(self, session: Session, appearance: int) -> ConceptMask:
-        """A mask of what an appearance marks, where this picture's cells fall apart best: few mark as much as lies above
-        their mean."""
+        """A mask of what an appearance marks, cut where this picture's cells fall apart best: few mark all that lies
+        above their mean."""
         _, sign = self.meaning(session, appearance)
         mask = ConceptMask(appearance, sign)
         above = mask.above(self.renderer, session.recipe, *self.where(session))
@@ -96,7 +96,7 @@ class MasksTab:
 
     def meaning(self, session: Session, appearance: int) -> tuple[str, int]:
         """What an appearance marks, and the sign with which it does: "hair (-)" is hair where there is less of it."""
-        factors = self.renderer.catalogue.factors(session.recipe.generator, self.where(session)[1])
+        factors = self.factors(session)
         number, sign = self.background(session)
         if appearance == number:
             return "background", sign

@@ -34,8 +34,8 @@ class RemoveTab:
         return f"Without {region_words(self.pictures.factors(session), region)}"
 
     def ways(self, session: Session) -> list[Edit]:
-        """Edits that take the chosen region away and can be seen to, the best first: variations named for it ("no hat"),
-        the picture's background over it, other variations that bring it nearer to the background."""
+        """Edits that take the chosen region away and can be seen to, the best first: variations named for it
+        ("no hat"), the picture's background over it, other variations that bring it nearer to the background."""
         region = session.region()
         if region is None or region.all:
             return []
@@ -62,7 +62,9 @@ class RemoveTab:
         edits = [
             Edit("vary", *where, variation=m, strength=s) for m in range(min(ENDS, len(found))) for s in (-END, END)
         ]
-        shown = [e for e, (_, change) in zip(edits, self.pictures.results(session, edits, quick=True)) if change >= SEEN]
+        shown = [
+            e for e, (_, change) in zip(edits, self.pictures.results(session, edits, quick=True)) if change >= SEEN
+        ]
         named = [e for e in shown if self.end_name(session, e).startswith("no ")]
         Z = self.renderer.features(session.recipe, session.layer).features.flatten(2)[0]  # [C, S]
         p = self.renderer.region(session.recipe, session.layer, region, session.factors_id).to(Z)

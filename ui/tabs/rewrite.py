@@ -47,14 +47,16 @@ class RewriteTab:
 
     @torch.inference_mode()
     def sources(self, session: Session) -> list[int]:
-        """The appearances that the chosen place shows most of, in standard deviations above their mean, strongest first;
-        none where nothing is chosen."""
+        """The appearances that the chosen place shows most of, edited as it is, in standard deviations above their mean,
+        strongest first; none where nothing is chosen."""
         region = session.region()
         if region is None:
             return []
-        factors, where = self.pictures.factors(session), (session.recipe, session.layer)
-        p = self.renderer.region(*where, region, session.factors_id)
-        Z = self.renderer.features(*where).features
+        recipe, factors = session.recipe, self.pictures.factors(session)
+        if session.edit and session.edit.op == "rewrite":  # as it was before that
+            recipe = recipe.with_edit(session.active, replace(session.edit, on=False))
+        p = self.renderer.region(recipe, session.layer, region, session.factors_id)
+        Z = self.renderer.edited_features(recipe, session.layer).features
         found = []
         for j in range(min(COUNT, factors.appearances.shape[1])):
             amount = saliency(Z, factors.appearances[:, j]).flatten()
@@ -113,7 +115,10 @@ class RewriteTab:
     def choose_target(self, session: Session, evt: gr.EventData) -> Session | None:
         edits = [edit for edit, _ in self.targets(session)]
         edit = clicked(evt, "result", edits, sheet_of(edits))
-        return edit and session.toggle(edit)
+        if edit is None:
+            return None
+        changed = session.toggle(edit)  # the place stays chosen
+        return replace(changed, parts=session.parts, where=session.where, mask=session.mask)
 
 
 def rewriting(session: Session) -> Rewriting:
