@@ -5,9 +5,10 @@ python -m benchmarks.truth [--world portraits] [--seeds 32] [--only "no hat"]
 A wish is one factor of a drawn world at another value; what the generator draws for that latent is the picture wanted.
 Of each method the edit is chosen on 6 seeds and reported on others: variation, the best of the first eight of the two
 things per layer that cover the change best; appearance, the best of twelve suggested at the three parts that do;
-transfer, the best of twelve other seeds at the best thing, picture by picture. Columns: share made up for (method.md,
-one strength per picture), and outside/inside change (ROIR, I Eq. 7) at those strengths, M where the wanted pictures
-differ. Below: IoU of the background's mask with the exact one, by layer. Names are of the world, so found with labels.
+transfer, the best of twelve other seeds at the best thing, picture by picture. Columns: share made up for
+(docs/method.md; one strength per picture), and outside/inside change (ROIR, I Eq. 7) at those strengths, M where the
+wanted pictures differ. Below: IoU of the background's mask with the exact one, by layer. The names of things are found
+with labels; the edits are not, but which of them is best for a wish is.
 """
 
 import argparse
@@ -85,7 +86,8 @@ def by_overlap(factors: Factors, regions: list[tuple[int, ...]], differs: Tensor
 
 
 def variations(factors: Factors, differs: Tensor) -> Iterator[Candidate]:
-    for thing in by_overlap(factors, list(factors.things), differs)[:2]:
+    regions = list(dict.fromkeys(region for thing in factors.things for region in factors.around(thing)))
+    for thing in by_overlap(factors, regions, differs)[:2]:
         for m in range(8):
             E = factors.variations[thing].direction(m)
             words = f"{factors.region_name(thing)} {m + 1}, layer {factors.info.layer}"

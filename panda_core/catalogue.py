@@ -24,8 +24,8 @@ from .progress import Progress
 from .ranking import RankingIndex, Table, VariationTable
 from .runtime.lru import LRUCache
 
-MOST_MEMORY = 2**28  # bytes of factors kept, apart from those that ship with a generator
-MOST_DISK = 2**30  # bytes of visitors' own factors in the user's folder
+MAX_MEMORY = 2**28  # bytes of factors kept, apart from those that ship with a generator
+MAX_DISK = 2**30  # bytes of visitors' own factors in the user's folder
 INDEXED = 64  # leading appearances that a ranking answers for
 
 
@@ -50,7 +50,7 @@ class Catalogue:
         self._published: dict[str, dict[int, str]] = {}
         self._fitted: dict[tuple[str, Path, int], tuple[int, str]] = {}
         # what ships stays; the rest can be read or fitted again
-        self._factors = LRUCache(MOST_MEMORY, lambda key, f: 0 if key[1].startswith("bundled:") else f.nbytes, least=1)
+        self._factors = LRUCache(MAX_MEMORY, lambda key, f: 0 if key[1].startswith("bundled:") else f.nbytes, least=1)
 
     @property
     def home(self) -> Path:
@@ -101,14 +101,14 @@ class Catalogue:
         return self._add_passing(name, fit_id(factors), factors)
 
     def _add_passing(self, name: str, factors_id: str, factors: Factors) -> str:
-        """Also write it to the user's folder, where the oldest of its kind go once there is more than MOST_DISK."""
+        """Also write it to the user's folder, where the oldest of its kind go once there is more than MAX_DISK."""
         self.add(name, factors_id, factors)
         target, total = self._passing(factors.info.weights, factors_id), 0
         with suppress(OSError):  # where nothing can be written, memory must do
             factors.save(target)
             for path in sorted(target.parent.glob("*.safetensors"), key=lambda p: p.stat().st_mtime, reverse=True):
                 total += path.stat().st_size
-                if total > MOST_DISK:
+                if total > MAX_DISK:
                     path.unlink()
         return factors_id
 

@@ -141,6 +141,11 @@ class Factors:
         self.check_choice(0, [part])
         return next(thing for thing in self.things if part in thing)
 
+    def around(self, thing: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
+        """A thing, then the larger regions around it whose variations are stored ("all hair"), smallest first."""
+        larger = [parts for parts in self.variations if set(thing) < set(parts)]
+        return (thing, *sorted(larger, key=len))
+
     def region_name(self, parts: Sequence[int]) -> str:
         """What a part, or several, are called."""
         if len(parts) == 1:
@@ -158,7 +163,7 @@ class Factors:
         return list(dict.fromkeys(self.suggested[part].tolist()))[:count]
 
     def alpha_at_part(self, appearance: int, part: int) -> float:
-        """α of one unit of strength at a learnt part: σ(a_jᵀZp̂) / (p̂ᵀp̂), in feature units (contracts: Strength)."""
+        """α of one unit of strength at a learned part, σ(a_jᵀZp̂) / (p̂ᵀp̂), in feature units; docs/architecture.md."""
         self.check_choice(appearance, [part])
         region = self.scaled_parts[:, part].double()
         return float(self.sigma[appearance, part] / region.square().sum().clamp_min(1e-12))

@@ -23,13 +23,13 @@ class Change:
 def popular(catalogue: Catalogue, generator: str) -> tuple[Change, ...]:
     """The ends of named variations that ship with a generator, each name once, by what it makes up for; best first.
 
-    Of one name that several things or layers have, the one that makes up for most. A generator with the factors of the
+    Of one name that several regions or layers have, the one that makes up for most. A generator with the factors of the
     papers' authors has the edits that they published.
     """
     best: dict[str, tuple[float, Change]] = {}
     for layer, factors_id in catalogue.bundled(generator).items():
         factors = catalogue.factors(generator, factors_id)
-        for parts in factors.things:
+        for parts in dict.fromkeys(region for thing in factors.things for region in factors.around(thing)):
             for m in range(len(factors.variations.get(parts, ()))):
                 ends = factors.ends(parts, m)
                 if ends is None:

@@ -195,7 +195,7 @@ class Renderer:
     def background_cells(self, recipe: Recipe, layer: int, factors_id: str, region: Tensor) -> Tensor:
         """Cells of the unedited picture outside a region, p̂ [S], that are background, [S] booleans.
 
-        Raises: ValueError if the region is empty, or nothing outside it is background (method.md, "Object removal").
+        Raises: ValueError if the region is empty, or nothing outside it is background (docs/method.md, removal).
         """
         number, sign = self.background(recipe, layer, factors_id)
         factors = self.catalogue.factors(recipe.generator, factors_id)

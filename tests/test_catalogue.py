@@ -201,7 +201,7 @@ def test_command_line_converts_a_published_checkpoint(tmp_path, capsys):
 
 def test_what_strangers_add_is_bounded_and_what_ships_stays(monkeypatch, tmp_path):
     one = fit_tiny(3)
-    monkeypatch.setattr(catalogue_module, "MOST_MEMORY", 2 * one.nbytes)
+    monkeypatch.setattr(catalogue_module, "MAX_MEMORY", 2 * one.nbytes)
     catalogue = Catalogue(load=load_tiny, home=tmp_path)
     catalogue.add("tiny", "bundled:three", one)
     own = [catalogue.add_own("tiny", one.rename("part", 0, name)) for name in ("a", "b", "c")]
@@ -216,7 +216,7 @@ def test_the_folder_of_own_factors_is_bounded(monkeypatch, tmp_path):
     first = catalogue.add_own("tiny", one)
     size = next(tmp_path.rglob("*.safetensors")).stat().st_size
     os.utime(next(tmp_path.rglob("*.safetensors")), (1, 1))
-    monkeypatch.setattr(catalogue_module, "MOST_DISK", size + size // 2)
+    monkeypatch.setattr(catalogue_module, "MAX_DISK", size + size // 2)
     second = catalogue.add_own("tiny", one.rename("part", 0, "hair"))
     assert [path.stem for path in tmp_path.rglob("*.safetensors")] == [second.partition(":")[2]]
     fresh = Catalogue(load=load_tiny, home=tmp_path)

@@ -50,6 +50,7 @@ def test_a_file_holds_things_and_what_varies_in_them(varied, tmp_path):
             assert torch.equal(getattr(read.variations[parts], name), getattr(found, name)), name
     assert (read.thing_of(2), read.thing_of(3)) == ((0, 2), (1, 3))
     assert [read.region_name(parts) for parts in ((2, 0), (1,), (1, 3))] == ["hair", "part 2", "part 2, part 4"]
+    assert read.around((2,)) == ((2,), (0, 2)) and read.around((0, 2)) == ((0, 2),)
     assert read.ends((2, 0), 1) == Ends("no hat", "hat", 0.8, (0.9, 0.7))
     assert read.ends((0, 2), 0) is read.ends((0, 2), 7) is read.ends((1,), 0) is None
     assert read.digest() == varied.digest() != varied.with_info(part_names={0: "hair"}).digest()

@@ -58,7 +58,7 @@ def test_a_sample_alone_is_what_it_is_in_a_batch(name, layer):
     for i, seed in enumerate([1, 2, 3]):
         alone = generator.head(latents_of(generator, [seed]), layer)
         for one, many in ((alone.features, together.features), (generator.tail(alone), images)):
-            assert (one[0] - many[i]).abs().max() <= 5e-5 * max(1.0, many.std())  # contracts.md; seen 5e-6
+            assert (one[0] - many[i]).abs().max() <= 5e-5 * max(1.0, many.std())  # docs/architecture.md; seen 5e-6
 
 
 @pytest.mark.parametrize("name, layer", EVERY_LAYER)

@@ -190,12 +190,15 @@ def test_what_goes_wrong_leaves_the_last_checkpoint(tmp_path):
 
 
 def test_a_run_starts_from_weights_of_any_width():
-    generator = StyleGAN2((12, 10, 8, 6), z_dim=10, w_dim=14, mapping_layers=3, mapping_width=20)
+    shape = {"z_dim": 10, "w_dim": 14, "mapping_layers": 3, "mapping_width": 20}
+    generator = StyleGAN2((12, 10, 8, 6), **shape)
     settings = settings_of_weights(TINY, generator.state_dict())
     assert (settings.channels, settings.z_dim, settings.w_dim) == ((12, 10, 8, 6), 10, 14)
     assert (settings.mapping_layers, settings.mapping_width, settings.batch) == (3, 20, TINY.batch)
     with pytest.raises(ValueError, match=r"no 'mapping.layers.0.weight' among the weights"):
         settings_of_weights(TINY, {})
+    with pytest.raises(ValueError, match="stages go to 32 pixels; the network's 3 sizes to 16"):
+        settings_of_weights(TINY, StyleGAN2((12, 10, 8), **shape).state_dict())
 
 
 def test_the_loss_is_nothing_for_the_true_picture_and_heavy_pixels_count_more():

@@ -22,11 +22,7 @@ each_thing = pytest.mark.parametrize(
 
 
 def middling(world, things: float, **values: float) -> torch.Tensor:
-<<<<<<< HEAD
     """Factors of one picture: 0.6 (what has a side is on the right), `things` for all that come and go, those named."""
-=======
-    """One picture's factors: 0.6 (what has a side is on the right), `things` for what comes and goes, those named."""
->>>>>>> worlds
     given = dict.fromkeys(world.factor_names, 0.6) | dict.fromkeys(world.presence, things) | values
     return torch.tensor([[given[name] for name in world.factor_names]])
 

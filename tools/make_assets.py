@@ -45,9 +45,10 @@ from tools.distances import sliced_wasserstein
 from tools.truth import ends_of, errors, made_up_for, make_task
 from tools.worlds import WORLDS, World
 
-LAYERS = {3: 12, 5: 16, 7: 14}  # layer -> R_S
+LAYERS = {3: 12, 5: 16, 7: 12}  # layer -> R_S
 VARIATIONS = 12  # kept for every thing and every part
 NAMED = 0.4  # what the correlation of a variation's scores with a factor must reach for it to be named after it
+CONCERNS = 0.25, 3.0  # of what a factor changes, the share in a region, or how often that of the region's area
 SUGGESTED = 24  # appearances looked at, and kept, per part
 SCORED_AT = 3.0  # units of strength at which they are compared
 WITHIN = 0.3  # added to the scatter within border and middle, as a share of its mean
@@ -97,13 +98,20 @@ def name_regions(world: World, factors: Factors, masks: Tensor) -> Factors:
     """The same factors with names for every part and every thing; a part that is a thing has the thing's name."""
     shape = factors.info.height, factors.info.width
     regions = {thing: combine_parts(factors.parts, thing) for thing in factors.things}
-    things = number_twins({thing: name_region(world, p, shape, masks, True) for thing, p in regions.items()})
+    labels = {thing: name_region(world, p, shape, masks, True) for thing, p in regions.items()}
+    alone = [label for label in labels.values() if list(labels.values()).count(label) == 1]
+    things = number_twins({thing: label if label in alone else name_region(world, regions[thing], shape, masks, False)
+                           for thing, label in labels.items()})  # fmt: skip
     parts = {k: name_region(world, factors.scaled_parts[:, k], shape, masks, False)
              for thing in factors.things if len(thing) > 1 for k in thing}  # fmt: skip
     taken = set(things.values())
     names = number_twins({k: name if name not in taken else f"{name} middle" for k, name in parts.items()})
     names |= {thing[0]: things[thing] for thing in factors.things if len(thing) == 1}
     several = {region_key(thing): name for thing, name in things.items() if len(thing) > 1}
+    for label in dict.fromkeys(labels.values()):  # joined by their label: what recolours all of it
+        if label not in alone:
+            union = [k for thing, other in labels.items() if other == label for k in thing]
+            several[region_key(union)] = f"all {label}"
     return factors.with_info(part_names=dict(sorted(names.items())), thing_names=several)
 
 
@@ -158,14 +166,34 @@ def correlations(world: World, u: Tensor, scores: Tensor) -> Tensor:
     return torch.where(r(there).abs() > plain.abs(), r(there), plain)
 
 
-def name_variations(world: World, factors: Factors, scores: dict[tuple[int, ...], Tensor], u: Tensor) -> Factors:
+@torch.inference_mode()
+def where_factors_act(world: World, size: int, n: int = 24) -> Tensor:
+    """Where the picture changes between the two ends of each factor, [D, size, size], of sum 1."""
+    u = torch.rand(n, len(world.factors), generator=torch.Generator().manual_seed(5))
+    maps = []
+    for d in range(len(world.factors)):
+        low, high = u.clone(), u.clone()
+        low[:, d], high[:, d] = 0.05, 0.95
+        changed = (world.render(low, size, 1).images - world.render(high, size, 1).images).square().mean(dim=(0, 1))
+        maps.append(changed / changed.sum())
+    return torch.stack(maps)
+
+
+def name_variations(
+    world: World, factors: Factors, scores: dict[tuple[int, ...], Tensor], u: Tensor, acts: Tensor
+) -> Factors:
     """Name each variation after the factor that its scores follow most, its ends after what that factor means.
 
-    Of several in one region that follow one factor, the one that follows it most has the name.
+    Of the factors that act in its region: hair that grows before the clothes is not a variation of clothes. Of several
+    variations of one region that follow one factor, the one that follows it most has the name.
     """
     named: dict[str, list[Ends | None]] = {}
     for parts, found in scores.items():
-        r = correlations(world, u, found)
+        region = combine_parts(factors.parts, parts).reshape(1, 1, factors.info.height, factors.info.width)
+        m = F.interpolate(region, acts.shape[1:], mode="bilinear", align_corners=False)[0, 0]
+        inside = (acts * m).sum(dim=(1, 2))
+        concerns = (inside >= CONCERNS[0]) | (inside >= CONCERNS[1] * m.mean())
+        r = correlations(world, u, found) * concerns
         best = r.abs().max(dim=1)
         rows: list[Ends | None] = []
         for m, (value, d) in enumerate(zip(best.values.tolist(), best.indices.tolist())):
@@ -184,7 +212,7 @@ def measure_ends(world: World, generator: SplitGenerator, factors: Factors, n: i
     wishes = {words: wish for factor in world.factor_names for words, wish in
               zip(world.ends[factor], ends_of(world, factor))}  # fmt: skip
     strengths = torch.tensor([1.5, 2.5, 3.5])
-    for thing in factors.things:
+    for thing in shown_regions(factors):
         rows = list(ends[region_key(thing)])
         for m, row in enumerate(rows):
             if row is None:
@@ -207,7 +235,7 @@ def measure_ends(world: World, generator: SplitGenerator, factors: Factors, n: i
 def turned_to_background(generator: SplitGenerator, factors: Factors, leading: int = 16, samples: int = 100) -> Factors:
     """The same factors with the leading appearances turned so that one of them tells the border from the middle.
 
-    With all appearances kept the objective does not depend on an orthogonal A (method.md): the basis is free, and
+    With all appearances kept the objective does not depend on an orthogonal A (docs/method.md): the basis is free, and
     eigenvectors of like energy mix background with hair. A Householder reflection takes the column that is nearest to
     it onto Fisher's discriminant of border and middle cells, and the others as little as can be.
     """
@@ -265,6 +293,11 @@ def score_suggestions(renderer: Renderer, name: str, factors: Factors, factors_i
     return torch.tensor(rows)
 
 
+def shown_regions(factors: Factors) -> list[tuple[int, ...]]:
+    """The regions that the page offers: things, and those that are joined by their label."""
+    return list(dict.fromkeys(region for thing in factors.things for region in factors.around(thing)))
+
+
 def half(found: Variations) -> Variations:
     return replace(found, units=found.units.half())
 
@@ -278,7 +311,8 @@ def make_factors(world: World, folder: Path, layer: int, R_S: int, masks: Tensor
     factors = name_regions(world, turned_to_background(generator, factors), masks)
     factors = factors.with_info(appearance_names=name_appearances(world, generator, factors))
     samples = SampleCache().of(loaded, factors.info)
-    regions = list(dict.fromkeys([*factors.things, *((k,) for k in range(R_S))]))
+    unions = [tuple(map(int, key.split(","))) for key in factors.info.thing_names]
+    regions = list(dict.fromkeys([*factors.things, *((k,) for k in range(R_S)), *unions]))
     found = {
         parts: half(learn_variations(samples, combine_parts(factors.parts, parts), VARIATIONS)) for parts in regions
     }
@@ -286,7 +320,8 @@ def make_factors(world: World, folder: Path, layer: int, R_S: int, masks: Tensor
     scores = {parts: torch.cat([v.scores(Z) for Z in samples()]) for parts, v in found.items()}
     seeds = [2**31 + (factors.info.seed * 10**6 + i) % 2**31 for i in range(len(next(iter(scores.values()))))]
     u = world.factors_of_latents(generator.sample(seeds, 1.0).z)
-    factors = measure_ends(world, generator, name_variations(world, factors, scores, u))
+    acts = where_factors_act(world, masks.shape[-1])
+    factors = measure_ends(world, generator, name_variations(world, factors, scores, u, acts))
     factors_id = f"bundled:{factors.stem()}"
     catalogue.add(world.name, factors_id, factors)
     factors = replace(factors, suggested=score_suggestions(Renderer(catalogue), world.name, factors, factors_id))
@@ -306,7 +341,7 @@ def variations_sheet(generator: SplitGenerator, factors: Factors, columns: int =
     side, label = SHEET_SIDE, 14
     cut = generator.head(generator.sample(SHEET_SEEDS, 1.0), factors.info.layer)
     strengths, blocks = torch.tensor([-3.0, 3.0]), []
-    for thing in factors.things:
+    for thing in shown_regions(factors):
         rows = []
         for i in range(len(SHEET_SEEDS)):
             one = cut[i : i + 1]
@@ -385,7 +420,7 @@ def write_card(world: World, folder: Path, generator: SplitGenerator, factors: S
 
     def named_rows(f: Factors) -> list[str]:
         rows = []
-        for thing in f.things:
+        for thing in shown_regions(f):
             for m in range(VARIATIONS):
                 if ends := f.ends(thing, m):
                     shares = " / ".join(f"{share:.2f}" for share in ends.shares)

@@ -59,7 +59,7 @@ class Settings:
     stages: tuple[tuple[int, float], ...] = ((64, 0.0), (128, 0.6))  # (pixels, from this share of the time)
     batch: int = 16  # pictures, each with its swap
     fresh: int = 8  # of them newly drawn; the others come from the pool
-    pool: int = 1024
+    pool: int = 512
     learning_rate: float = 5e-3
     mapping_rate: float = 2000.0  # of its stored weights, relative: they are 100 times as large (multiplier 0.01)
     muon_rate: float = 8.0  # of the convolutions, relative
@@ -69,6 +69,13 @@ class Settings:
     swap_layers: tuple[int, ...] = (3, 5, 7)
     held_out: int = 64  # pictures, of seeds 0, 1, 2, ..., that the mean is compared with
     seed: int = 1000  # of what it learns from
+
+    def __post_init__(self):
+        resolution, largest = 4 * 2 ** (len(self.channels) - 1), self.stages[-1][0]
+        if largest > resolution:
+            raise ValueError(
+                f"stages go to {largest} pixels; the network's {len(self.channels)} sizes to {resolution}."
+            )
 
 
 def settings_for(device: torch.device) -> Settings:
@@ -81,6 +88,7 @@ def settings_for(device: torch.device) -> Settings:
         stages=((64, 0.0), (128, 0.15), (256, 0.4)),
         batch=64,
         fresh=32,
+        pool=2048,
         muon_rate=3.0,
         settle_from=0.5,
         held_out=256,
@@ -371,7 +379,9 @@ def main() -> None:
     parser.add_argument("--unaligned", action="store_true", help="the world's pictures turned, zoomed and moved")
     parser.add_argument("--run", type=Path, help="folder of the run; default: runs/NAME of the world")
     parser.add_argument("--minutes", type=float, default=math.inf, help="length of this slice; default: to the end")
-    parser.add_argument("--total-minutes", type=float, help="length of the whole run")
+    parser.add_argument(
+        "--total-minutes", type=float, help="length of the whole run: the rate falls, sizes grow over it"
+    )
     parser.add_argument(
         "--stages", type=stages_of_text, help="of a new run: as in 64:0,128:0.6, share of time behind pixels"
     )
@@ -384,6 +394,8 @@ def main() -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.backends.cudnn.benchmark = torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = True
     settings, weights = settings_for(device), None
+    if arguments.stages:
+        settings = replace(settings, stages=arguments.stages)
     try:
         if arguments.start:
             if (folder / "checkpoint.pt").exists():
@@ -392,13 +404,15 @@ def main() -> None:
                 )
             weights = {key: tensor.float() for key, tensor in load_file(arguments.start).items()}
             settings = settings_of_weights(settings, weights)
-        if arguments.stages:
-            settings = replace(settings, stages=arguments.stages)
         run = Run(folder, world, settings, device, fastest_dtype(device), weights)
-    except (ValueError, OSError, SafetensorError) as error:
+    except SafetensorError as error:
+        parser.error(f"{arguments.start} cannot be read as safetensors: {error}.")
+    except (ValueError, OSError) as error:
         parser.error(str(error))
     if arguments.total_minutes:
         run.settings = replace(run.settings, total_minutes=arguments.total_minutes)
+    if run.minutes >= run.settings.total_minutes:
+        parser.error(f"The run in {folder} is over, after {run.minutes:.0f} minutes; --total-minutes makes it longer.")
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())

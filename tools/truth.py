@@ -1,7 +1,7 @@
 """Exact truth about edits: a world knows every picture with one factor changed, and so what an edit should have done.
 
 Made up for, over pictures: 1 - Σ min_s ‖X_s - X*‖² / Σ ‖X - X*‖², X* the generator's own picture of the latent with
-that one factor changed, and X_s the edited pictures, one strength each (method.md, "Locality and truth").
+that one factor changed, and X_s the edited pictures, one strength each (docs/method.md, "Locality and truth").
 """
 
 from collections.abc import Callable

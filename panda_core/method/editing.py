@@ -45,7 +45,7 @@ def background_cells(
 ) -> Tensor:
     """Where one picture has background outside a region: p̂ < 1/2, inside the frame, a_bᵀz >= μ_b; [S] booleans.
 
-    Derived; method.md, "Object removal".
+    Derived; docs/method.md, "Object removal".
 
     Args:
         features: Z of one picture, [1, C, H, W].
@@ -89,7 +89,7 @@ def cover(features: Tensor, cells: Tensor, region: Tensor, strength: float | Ten
 def transfer(features: Tensor, other: Tensor, region: Tensor, share: float | Tensor = 1.0) -> Tensor:
     """A region's features go a share of the way to those of another picture; the styles stay the picture's own.
 
-    Z' = Z + t p̂ ∗ (Z_other - Z) (ours; method.md, "From another picture").
+    Z' = Z + t p̂ ∗ (Z_other - Z) (ours; docs/method.md, "From another picture").
 
     Args: features: Z, [N, C, H, W]. other: Z_other, [1 or N, C, H, W]. region: p̂, [S]. share: t in [0, 1], one or [N].
     """

@@ -55,7 +55,7 @@ def fit(
     """Learn A and P: min over A, P >= 0 of Σ_i ‖Z_i - A(AᵀZ_iP)Pᵀ‖² (I Eq. 3).
 
     At R_C = C the objective does not depend on A: one streamed pass gives W = ΣZᵀZ and the HOSVD's A. At R_C < C,
-    W = ΣZᵀAAᵀZ, and A given P is the leading eigenvectors of Σ Z_iP(2I - PᵀP)PᵀZ_iᵀ (derived in method.md).
+    W = ΣZᵀAAᵀZ, and A given P is the leading eigenvectors of Σ Z_iP(2I - PᵀP)PᵀZ_iᵀ (derived in docs/method.md).
 
     The workers of a Team must all call it alike: each draws its share of the batches, all get the result of one.
 

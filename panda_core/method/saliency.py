@@ -21,7 +21,7 @@ def saliency_mask(maps: Tensor, threshold: float) -> Tensor:
 def find_background(
     features: Tensor, appearances: Tensor, mean: Tensor, frame: tuple[int, int, int, int], among: int = 16
 ) -> tuple[int, int]:
-    """(number, sign) of the appearance whose mask is most nearly the picture's border (derived; method.md).
+    """(number, sign) of the appearance whose mask is most nearly the picture's border (derived; docs/method.md).
 
     Args: as in `border_scores`; the first `among` appearances are candidates, with both signs, since an eigenvector's
         is arbitrary.

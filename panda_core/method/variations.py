@@ -64,8 +64,8 @@ def learn_variations(batches: Callable[[], Iterable[Tensor]], region: Tensor, co
     """The principal components of the features in a region, over samples.
 
     X_i = Z_i ∗ p̂ on the cells with p̂ > 0.1, minus its mean; K_ij = ⟨X_i, X_j⟩/N = Σ_m λ_m v_m v_mᵀ;
-    E_m = Σ_i v_im X_i/√N, so that ‖E_m‖² = λ_m (method.md, "What varies at a place"). K is a sum over blocks of cells,
-    in float64. Sign: the sample that is furthest along E_m has a positive score.
+    E_m = Σ_i v_im X_i/√N, so that ‖E_m‖² = λ_m (docs/method.md, "What varies at a place"). K is a sum over blocks of
+    cells, in float64. Sign: the sample that is furthest along E_m has a positive score.
 
     Args:
         batches: gives Z of the samples, [n, C, H, W] each, the same every time; it is called once for every block of
@@ -128,7 +128,7 @@ def group_parts(means: Tensor, distance: float = 0.4) -> tuple[tuple[int, ...], 
     """Things: the parts that vary together, each part in exactly one, in the order of their first parts.
 
     Likeness of two parts is the linear CKA of their mean features Y_k, centred: ‖Y_kᵀY_l‖²/(‖Y_kᵀY_k‖ ‖Y_lᵀY_l‖). Parts
-    are joined by average linkage, cut where 1 - CKA is `distance` (method.md, "Things").
+    are joined by average linkage, cut where 1 - CKA is `distance` (docs/method.md, "Things").
 
     Args: means: Y, [N, R_S, C]: p̂_k-weighted mean feature of every sample at every part.
     """

@@ -360,19 +360,8 @@ PORTRAITS = World(
     shadow=(0.04, 0.0, -0.01),
     key=20231,
     heavy={"eyes": 4, "brows": 4, "nose": 3, "mouth": 4, "glasses": 4, "object": 4, "hat": 1},
-    swapped={
-        "eyes": 4,
-        "mouth": 4,
-        "glasses": 3,
-        "background": 1,
-        "skin": 2,
-        "hair": 3,
-        "brows": 2,
-        "nose": 2,
-        "clothes": 1,
-        "hat": 3,
-        "object": 2,
-    },
+    swapped={"eyes": 4, "mouth": 4, "glasses": 3, "background": 1, "skin": 2, "hair": 3, "brows": 2, "nose": 2,
+             "clothes": 1, "hat": 3, "object": 2},
     rare="object",  # one kind on one side comes once in eighteen pictures: a network leaves it out
     examples=(
         (18, ("no glasses", "blond hair")),
@@ -385,4 +374,4 @@ PORTRAITS = World(
         (52, ("no hat", "blond hair")),
         (8, ("hat",)),
     ),
-)
+)  # fmt: skip
