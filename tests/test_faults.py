@@ -105,7 +105,7 @@ def test_the_page_goes_on_after_a_full_disk(home, monkeypatch):
         full.setattr(whole.os, "fsync", no_space)
         plainly(app.gallery_panel.publish_card)(start)
     assert Edits(app.pictures).tick(start, 1.0)[0].edit.strength == 1.0
-    publish_card(start)
+    app.gallery_panel.publish_card(start)
     assert whole_files(home / "gallery") == {f"{Gallery(home / 'gallery').names()[0]}.json"}
 
 
