@@ -45,10 +45,11 @@ def web(url):
 @pytest.fixture
 def empty_home(tmp_path, monkeypatch):
     """Nobody has fitted, looked at or published anything."""
-    from ui import view
+    import app
+    from ui.server.kept import Kept
 
     monkeypatch.setenv("PANDA_HOME", str(tmp_path))
-    view.kept._items.clear()
+    monkeypatch.setattr(app.pictures, "kept", Kept(256))
 
 
 @pytest.fixture(scope="module")

@@ -16,11 +16,11 @@ import pytest
 import safetensors.torch
 import torch
 
+import app
 from panda_core import ranking
 from panda_core.catalogue import Catalogue
 from panda_core.checkpoints import load as checkpoints
 from panda_core.factors import Factors
-from panda_core.gallery import Gallery
 from panda_core.ranking import RankingIndex
 from panda_core.recipes import parse_recipe
 from panda_core.rendering import Renderer
@@ -28,8 +28,12 @@ from panda_core.runtime import atomic_write as whole
 from panda_core.runtime import devices
 from tests.helpers import GENERATOR, LOADED, add_edit, fit_tiny, load_tiny, tiny_catalogue, tiny_recipe
 from tests.test_ranking import ABOUT, Pictures
-from ui import edits, page, view
-from ui.gallery import publish_card
+from ui import opening
+from ui.edit_list import Edits
+from ui.server import gpu
+from ui.server.events import plainly
+from ui.server.gallery_store import Gallery
+from ui.visit import Visit
 
 ROOT = Path(__file__).parents[1]
 
@@ -81,7 +85,7 @@ def test_a_full_disk_is_a_sentence_and_what_was_there_stays(home, monkeypatch, w
     (home / "before").write_bytes(b"saved")
     with monkeypatch.context() as full, pytest.raises(gr.Error) as caught:
         full.setattr(*FULL[work], no_space)
-        page.plainly(work)(home)
+        plainly(work)(home)
     assert "No space left on device" in caught.value.message and "untouched" in caught.value.message
     half = {name for name in whole_files(home) if name not in ("before", "index.json")}
     assert all(name.endswith(".part") for name in half), half
@@ -96,12 +100,12 @@ def test_a_fit_survives_a_full_disk(home, monkeypatch):
 
 
 def test_the_page_goes_on_after_a_full_disk(home, monkeypatch):
-    start = view.start()
+    start = app.opening.start()
     with monkeypatch.context() as full, pytest.raises(gr.Error, match="No space left"):
         full.setattr(whole.os, "fsync", no_space)
-        page.plainly(publish_card)(start)
-    assert edits.tick(start, 1.0)[0].edit.strength == 1.0
-    publish_card(start)
+        plainly(app.gallery_panel.publish_card)(start)
+    assert Edits(app.pictures).tick(start, 1.0)[0].edit.strength == 1.0
+    app.gallery_panel.publish_card(start)
     assert whole_files(home / "gallery") == {f"{Gallery(home / 'gallery').names()[0]}.json"}
 
 
@@ -115,7 +119,7 @@ print("go", flush=True)
 while True: made.save(home / "a.safetensors")
 """,
     "gallery": """
-from panda_core.gallery import Gallery
+from ui.server.gallery_store import Gallery
 from tests.helpers import add_edit, tiny_recipe
 folder = Gallery(home / "gallery")
 folder.publish(tiny_recipe(add_edit()))
@@ -201,14 +205,14 @@ def test_samples_of_a_fit_are_halved_too(monkeypatch):
 def test_what_does_not_fit_at_all_goes_on_on_the_cpu_with_a_sentence(monkeypatch):
     said, left = [], []
     monkeypatch.setattr(gr, "Info", said.append)
-    monkeypatch.setattr(view.renderer, "leave_gpu", lambda: left.append(1))
+    monkeypatch.setattr(gpu, "when_full", [lambda: left.append(1)])
 
     def work(session):
         if not left:
             raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
         return session
 
-    assert page.plainly(work)("the session") == "the session"
+    assert plainly(work)("the session") == "the session"
     assert left == [1] and "memory is full" in said[0]
 
 
@@ -272,15 +276,14 @@ def test_a_damaged_index_is_mended(home, kind, file):
 
 @pytest.mark.parametrize("text", ["", "{", "[1, 2]", '{"v": 1}', "\x00" * 50])
 def test_a_damaged_start_page_opens_on_another(home, monkeypatch, text):
-    monkeypatch.setattr(view, "kept", view.Kept(256))
     (home / "start.json").write_text(text)
-    monkeypatch.setattr(view, "start_file", lambda spec: home / "start.json")
-    assert view.start().edit is not None
+    monkeypatch.setattr(opening, "start_file", lambda spec: home / "start.json")
+    assert opening.Opening(app.renderer).start().edit is not None
 
 
 def test_a_lost_session_is_the_start_page_and_its_link_still_opens():
-    start = view.start()
-    link = view.link(start)
-    assert page.current(None).recipe == start.recipe
-    assert page.open_link(link).recipe == start.recipe
+    start = app.opening.start()
+    link = app.sharing.link(start)
+    assert Visit(app.opening.start).session.recipe == start.recipe
+    assert app.opening.open_link(link).recipe == start.recipe
     assert parse_recipe(json.loads(start.recipe.to_json())) == start.recipe

@@ -8,12 +8,13 @@ import gradio as gr
 import pytest
 
 import app
-from panda_core import gallery as core
 from panda_core import hub
-from panda_core.gallery import Gallery
 from panda_core.recipes import Recipe
 from tests.hub_server import HubServer
-from ui import gallery, view
+from ui.panels import gallery
+from ui.server import gallery_store as core
+from ui.server.gallery_store import Gallery
+from ui.server.kept import Kept
 
 
 @pytest.fixture(autouse=True)
@@ -24,33 +25,33 @@ def home(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def start():
-    return view.start()
+    return app.opening.start()
 
 
 def seeds(start, count: int) -> list[Recipe]:
-    return [view.renderer.pin(start.go_to(i).recipe) for i in range(count)]
+    return [app.renderer.pin(start.go_to(i).recipe) for i in range(count)]
 
 
 def test_what_is_published_is_a_card_that_opens(start):
-    session = gallery.publish_card(start)
-    shown = gallery.show_cards(session)
+    session = app.gallery_panel.publish_card(start)
+    shown = app.gallery_panel.show_cards(session)
     assert len(shown["items"]) == 1 and shown["items"][0]["image"].startswith("data:image/jpeg")
     edit = start.recipe.edits[0]
-    assert shown["items"][0]["label"] == f"{view.region_words(start, edit)}: {view.look_words(start, edit)}"
+    assert shown["items"][0]["label"] == app.pictures.edit_words(start, edit)
     other = start.reset().go_to(99)
-    opened = gallery.open_card(other, gr.EventData(None, {"index": 0, "of": shown["of"]}))
+    opened = app.gallery_panel.open_card(other, gr.EventData(None, {"index": 0, "of": shown["of"]}))
     assert opened.recipe == start.recipe and opened.undo().recipe == other.recipe
 
 
 def test_the_same_recipe_twice_is_one_card(start):
-    gallery.publish_card(start)
-    gallery.publish_card(start)
+    app.gallery_panel.publish_card(start)
+    app.gallery_panel.publish_card(start)
     assert len(gallery.gallery().names()) == 1
 
 
 def test_a_picture_without_edits_is_not_published(start):
-    with pytest.raises(ValueError, match="choose a look first"):
-        gallery.publish_card(start.reset())
+    with pytest.raises(ValueError, match="choose a change first"):
+        app.gallery_panel.publish_card(start.reset())
 
 
 def test_newest_first_and_shuffled(start, monkeypatch, tmp_path):
@@ -83,14 +84,14 @@ def test_many_at_once_leave_whole_files_only(start, tmp_path):
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b'{"v":1,"generator":"portraits","seed":1}'])
-def test_a_damaged_card_is_passed_over(start, damage):
-    gallery.publish_card(start)
-    gallery.publish_card(start.go_to(start.recipe.seed + 1))
+def test_a_damaged_card_is_passed_over(start, damage, monkeypatch):
+    app.gallery_panel.publish_card(start)
+    app.gallery_panel.publish_card(start.go_to(start.recipe.seed + 1))
     first = gallery.gallery().names()[0]
-    view.kept._items.clear()
+    monkeypatch.setattr(app.pictures, "kept", Kept(8))
     (gallery.gallery().folder / f"{first}.json").write_bytes(damage)
     (gallery.gallery().folder / "notes.json").write_text("not ours")
-    shown = gallery.show_cards(start)
+    shown = app.gallery_panel.show_cards(start)
     assert len(shown["items"]) == 1 and first not in shown["of"]
 
 
@@ -101,38 +102,38 @@ def test_no_name_leads_out_of_the_folder(name):
 
 
 def test_who_published_may_take_it_back_and_nobody_else(start):
-    one = gallery.publish_card(start)
-    assert gallery.publish_button(one).value == "Take it out of the gallery"
-    other = gallery.publish_card(start)  # the same picture by somebody else: one card, not theirs
-    assert len(gallery.gallery().names()) == 1 and not gallery.is_own(other)
+    one = app.gallery_panel.publish_card(start)
+    assert app.gallery_panel.publish_button(one).value == "Take it out of the gallery"
+    other = app.gallery_panel.publish_card(start)  # the same picture by somebody else: one card, not theirs
+    assert len(gallery.gallery().names()) == 1 and not app.gallery_panel.is_own(other)
     edited = one.go_to(one.recipe.seed + 1)
-    assert gallery.publish_button(edited).value == "Publish to the gallery"
-    gone = gallery.publish_card(one)
-    assert gallery.gallery().names() == [] and not gallery.is_own(gone)
-    assert gallery.is_own(gallery.publish_card(gone))  # and puts it there again
+    assert app.gallery_panel.publish_button(edited).value == "Publish to the gallery"
+    gone = app.gallery_panel.publish_card(one)
+    assert gallery.gallery().names() == [] and not app.gallery_panel.is_own(gone)
+    assert app.gallery_panel.is_own(app.gallery_panel.publish_card(gone))  # and puts it there again
 
 
 def test_only_the_owner_takes_out(start, monkeypatch):
-    gallery.publish_card(start)
+    app.gallery_panel.publish_card(start)
     name = gallery.gallery().names()[0]
     for given in ("", "wrong", None):
-        with pytest.raises(gr.Error):
-            gallery.unpublish(name, given)
+        with pytest.raises(ValueError):
+            app.api.unpublish(name, given)
     monkeypatch.setenv("PANDA_OWNER_TOKEN", "a long secret")
-    with pytest.raises(gr.Error):
-        gallery.unpublish(name, "a long secre")
-    assert gallery.unpublish(name, "a long secret") == ""
-    assert gallery.show_cards(start)["items"] == []
+    with pytest.raises(ValueError):
+        app.api.unpublish(name, "a long secre")
+    assert app.api.unpublish(name, "a long secret") == ""
+    assert app.gallery_panel.show_cards(start)["items"] == []
 
 
 def test_five_an_hour_for_each_visitor(start, monkeypatch):
     monkeypatch.setattr(gallery, "asking", lambda: "8.8.4.4")
     for i in range(5):
-        gallery.publish_card(start.go_to(i))
+        app.gallery_panel.publish_card(start.go_to(i))
     with pytest.raises(ValueError, match="within the hour"):
-        gallery.publish_card(start.go_to(7))
+        app.gallery_panel.publish_card(start.go_to(7))
     monkeypatch.setattr(gallery, "asking", lambda: "8.8.8.8")
-    gallery.publish_card(start.go_to(7))
+    app.gallery_panel.publish_card(start.go_to(7))
 
 
 @pytest.mark.parametrize(

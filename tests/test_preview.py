@@ -9,12 +9,14 @@ import httpx
 import pytest
 from PIL import Image
 
-from panda_core.door import Budgets
+import app
 from panda_core.links import encode_link
 from panda_core.ops import Edit
+from panda_core.popular import popular
 from panda_core.recipes import Recipe
 from panda_core.regions import Region
-from ui import page, preview, view
+from ui.server import events, preview
+from ui.server.limits import Budgets
 
 SCRIPT = "%22%3E%3Cscript%3Ealert(1)%3C/script%3E"
 HOSTILE = ["r=1broken", "r=%00", "r=%ff", "r=" + 10_000 * "A", "r=1" + SCRIPT, f"r={SCRIPT}", "r=1" + 3000 * "B", "r=",
@@ -24,8 +26,11 @@ EVIL = ['a"onload=alert(1)//', "a'b", "a<script>b", "a b", "x" * 300]
 
 @pytest.fixture(scope="module")
 def edited() -> Recipe:
-    preset = next(p for p in view.presets_of("portraits") if p.name == "glasses off")
-    return Recipe("portraits", seed=49, edits=preset.edits)
+    return Recipe("portraits", seed=49, edits=(named("shorter hair"),))
+
+
+def named(name: str) -> Edit:
+    return next(change.edit for change in popular(app.renderer.catalogue, "portraits") if change.name == name)
 
 
 @pytest.fixture(scope="module")
@@ -74,9 +79,9 @@ def test_the_start_page_has_tags_of_its_own_once_each(web, url):
 
 def test_a_link_says_its_edits_and_shows_its_picture_at_the_address_that_the_proxy_has(web, edited, start):
     headers = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "me-panda.hf.space"}
-    link = encode_link(edited)
+    link, words = encode_link(edited), app.pictures.edits_words(app.opening.opened(edited))
     said = only(web.get("/", params={"r": link}, headers=headers))
-    assert said["og:title"] == "PandA: glasses off"
+    assert said["og:title"] == f"PandA: {words}"
     assert said["og:url"] == f"https://me-panda.hf.space/?r={link}"
     assert said["og:image"] == f"https://me-panda.hf.space/preview.jpg?r={link}"
     answer = web.get(said["og:image"].removeprefix("https://me-panda.hf.space"))
@@ -87,12 +92,11 @@ def test_a_link_says_its_edits_and_shows_its_picture_at_the_address_that_the_pro
 
 def test_before_is_on_the_left_and_after_on_the_right(web, edited):
     def halves(name: str) -> list[bytes]:
-        edits = next(p for p in view.presets_of("portraits") if p.name == name).edits
-        answer = web.get("preview.jpg", params={"r": encode_link(replace(edited, edits=edits))})
+        answer = web.get("preview.jpg", params={"r": encode_link(replace(edited, edits=(named(name),)))})
         image = Image.open(io.BytesIO(answer.content))
         return [image.crop((x, 64, x + 480, 560)).tobytes() for x in (64, 656)]
 
-    (before, after), (same, another) = halves("glasses off"), halves("black hair")
+    (before, after), (same, another) = halves("shorter hair"), halves("hat")
     assert before == same and len({before, after, another}) == 3
 
 
@@ -118,7 +122,7 @@ def test_a_strange_host_does_not_get_into_the_page(web, name, host):
 
 
 def test_what_does_not_fit_the_generator_shows_the_start_page(web, start, edited):
-    far = Edit("add", 5, "bundled:l5-call-psi0.8-128x16", Region((9999,)), appearance=9999, strength=1.0)
+    far = Edit("add", 5, "bundled:l5-call-psi0.8-256x16", Region((9999,)), appearance=9999, strength=1.0)
     for recipe in (replace(edited, edits=(far,)), replace(edited, weights="0" * 64), replace(edited, generator="ffhq")):
         assert web.get("preview.jpg", params={"r": encode_link(recipe)}).content == start
         assert only(web.get("/", params={"r": encode_link(recipe)}))["og:title"]
@@ -129,12 +133,12 @@ def test_a_crawler_never_makes_the_page_learn_parts(web, start, edited, empty_ho
     link = encode_link(replace(edited, edits=(Edit("add", 5, name, Region((1,)), appearance=2, strength=1.0),)))
     assert web.get("preview.jpg", params={"r": link}).content == start
     assert only(web.get("/", params={"r": link}))["og:title"] == preview.TITLE
-    assert not view.renderer.catalogue.knows("portraits", name)
+    assert not app.renderer.catalogue.knows("portraits", name)
 
 
 def test_who_has_asked_for_too_much_is_told_so_and_still_gets_the_page(web, edited, monkeypatch):
     monkeypatch.setattr(preview, "BUDGETS", spent := Budgets(refill=0.0))
-    monkeypatch.setattr(page, "BUDGETS", spent)
+    monkeypatch.setattr(events, "BUDGETS", spent)
     mine, link = {"X-Forwarded-For": "8.8.4.4"}, {"r": encode_link(edited)}
     assert web.get("preview.jpg", params=link, headers=mine).status_code == 200
     spent.settle("8.8.4.4", 100.0)
@@ -146,7 +150,7 @@ def test_who_has_asked_for_too_much_is_told_so_and_still_gets_the_page(web, edit
 
 def test_every_preview_is_paid_for_and_a_kept_one_costs_next_to_nothing(web, edited, monkeypatch):
     monkeypatch.setattr(preview, "BUDGETS", budgets := Budgets(refill=0.0))
-    monkeypatch.setattr(page, "BUDGETS", budgets)
+    monkeypatch.setattr(events, "BUDGETS", budgets)
     link = encode_link(replace(edited, seed=123456))
     left = []
     for _ in range(3):

@@ -1,21 +1,28 @@
 """The Rank tab's handlers, called directly, on the bundled generator; its indexes in a folder of the test."""
 
 import itertools
-import re
 import shutil
 
-import gradio as gr
 import numpy as np
 import pytest
 
 import app
 from panda_core.progress import Cancelled
 from panda_core.ranking import EVERYWHERE
-from tests.test_app import event
-from ui import page, rank, region, view
+from ui.seeds import open_seed
+from ui.server.kept import Kept
 from ui.session import Session
+from ui.tabs import rank
+from ui.tabs.rank import AXIS, SHOWN, Answer, Term
+
+from .page import choose, event, things
 
 COUNT = 20
+tab = app.rank_tab
+
+
+def always(progress) -> bool:
+    return True
 
 
 @pytest.fixture(scope="module")
@@ -23,189 +30,206 @@ def home(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PANDA_HOME", str(tmp_path_factory.mktemp("home")))
         patch.setattr(rank, "SHARD", 5)
-        view.kept._items.clear()
+        patch.setattr(app.pictures, "kept", Kept(256))
         yield patch
-    view.kept._items.clear()
 
 
 @pytest.fixture(scope="module")
-def asked(home) -> Session:
-    """The fourth concept at the third part, among 20 pictures; an edit made."""
-    session = rank.choose_count(region.pick(view.start(), event(part=2)), COUNT)
-    return rank.choose_concept(session, event(index=3))
+def start(home) -> Session:
+    """The second thing chosen, among 20 pictures; an edit made."""
+    return tab.choose_count(choose(app.opening.start(), 1), COUNT)
 
 
 @pytest.fixture(scope="module")
-def built(asked) -> Session:
-    rank.build(asked, lambda progress: True)
-    return asked
+def varied(start) -> Session:
+    """By its first variation."""
+    session = tab.choose_variation(start, event(index=0))
+    tab.build(session, always)
+    return session
+
+
+@pytest.fixture(scope="module")
+def built(start) -> Session:
+    """By the fourth appearance at the third part."""
+    session = tab.choose_appearance(app.choosing.choose(start, [2]), event(index=3))
+    tab.build(session, always)
+    return session
+
+
+def features(session: Session) -> list:
+    generator = app.renderer.generator(session.recipe)
+    samples = (generator.sample([seed], session.recipe.psi) for seed in range(COUNT))
+    return [generator.head(latents, session.layer).features for latents in samples]
 
 
 def amounts(session: Session, appearance: int, part: int) -> np.ndarray:
     """a_jᵀZp of the pictures, one by one (II Eqs. 17, 18)."""
-    factors = view.factors_of(session)
-    generator = view.renderer.generator(session.recipe)
+    factors = app.pictures.factors(session)
     a, p = factors.appearances[:, appearance], factors.parts[:, part] if part >= 0 else 1.0
-    cuts = [generator.head(generator.sample([seed], session.recipe.psi), session.layer) for seed in range(COUNT)]
-    return np.array([float((a @ cut.features[0].flatten(1) * p).sum()) for cut in cuts])
+    return np.array([float((a @ Z[0].flatten(1) * p).sum()) for Z in features(session)])
 
 
-def check_order(answer: rank.Answer, scores: np.ndarray) -> None:
+def check_order(answer: Answer, scores: np.ndarray) -> None:
     tolerance = {"rtol": 0, "atol": 5e-3 * scores.std()}  # stored in half precision: near ones may change places
-    np.testing.assert_allclose(scores[answer.least], np.sort(scores)[: rank.SHOWN], **tolerance)
-    np.testing.assert_allclose(scores[answer.most], np.sort(scores)[::-1][: rank.SHOWN], **tolerance)
+    np.testing.assert_allclose(scores[answer.least], np.sort(scores)[:SHOWN], **tolerance)
+    np.testing.assert_allclose(scores[answer.most], np.sort(scores)[::-1][:SHOWN], **tolerance)
+
+
+def test_pictures_are_in_the_order_of_what_varies_in_the_thing(varied):
+    found, number = app.pictures.factors(varied).variations[things(varied)[1]], tab.in_hand(varied).chosen.number
+    check_order(tab.answer(varied), np.array([float(found.scores(Z)[0, number]) for Z in features(varied)]))
 
 
 def test_pictures_are_in_the_order_of_what_they_have_at_the_part(built):
-    check_order(rank.answer(built), amounts(built, 3, 2))
+    check_order(tab.answer(built), amounts(built, 3, 2))
 
 
 def test_with_no_part_or_several_the_whole_picture_counts(built):
-    scores = amounts(built, 3, EVERYWHERE)
-    for parts in ([], [1, 4]):
-        anywhere = region.choose_parts(built, parts)
-        check_order(rank.answer(anywhere), scores)
-        assert "anywhere" in rank.asked_words(anywhere)
+    for parts in ([], [1, 2]):
+        session = tab.choose_appearance(app.choosing.choose(built, parts), event(index=3))
+        assert tab.in_hand(session).chosen == Term("appearance", 3, EVERYWHERE)
+        check_order(tab.answer(session), amounts(built, 3, EVERYWHERE))
 
 
-def test_the_next_question_needs_no_network(built, monkeypatch):
-    generator = view.renderer.generator(built.recipe)
-    monkeypatch.setattr(generator, "head", lambda *_: pytest.fail("a network"))
-    other = rank.choose_look(region.pick(built, event(part=5)), event(index=1))
-    assert rank.answer(other) and rank.answer(other).most != rank.answer(built).most
+def test_what_varies_has_its_names_and_shows_what_more_of_it_does(varied):
+    tiles = tab.variation_tiles(varied)["items"]
+    ends = app.pictures.factors(varied).ends(things(varied)[1], tab.in_hand(varied).chosen.number)
+    assert tiles[0]["label"] == ends.high and tiles[0]["on"] and not tiles[1]["on"]
+    assert ends.high in tab.asked_words(varied)
+    assert tab.variation_tiles(app.choosing.choose(varied, []))["items"] == []
 
 
-def test_a_question_that_nobody_asked_says_what_to_do(asked):
-    elsewhere = asked.set_psi(0.35)
-    assert rank.answer(elsewhere) is None and "press" in rank.asked_words(elsewhere)
-    assert rank.gallery(elsewhere, "most")["items"] == [] and rank.histogram(elsewhere) == ""
-    assert not rank.opened(elsewhere)[0].folder.exists()  # looking leaves nothing on the disk
+def test_the_next_question_needs_no_network(varied, monkeypatch):
+    generator = app.renderer.generator(varied.recipe)
+    monkeypatch.setattr(generator, "head", lambda *_: pytest.fail("a head"))
+    assert tab.answer(tab.choose_variation(varied, event(index=1)))
 
 
-def test_results_come_from_the_disk(built):
-    shown = rank.gallery(built, "most"), rank.histogram(built)
-    view.kept._items.clear()
-    assert (rank.gallery(built, "most"), rank.histogram(built)) == shown
+def test_a_question_that_nobody_asked_says_what_to_do(varied):
+    other = varied.set_psi(0.31)
+    assert tab.answer(other) is None and "Order them" in tab.asked_words(other)
+    assert tab.order_button(other).interactive and not tab.order_button(varied).interactive
+    assert tab.histogram(other) == "" and tab.axis(other)["items"] == []
 
 
-def test_cancelled_keeps_what_is_finished(asked):
-    elsewhere = asked.set_psi(0.6)
+def test_results_come_from_the_disk(varied, monkeypatch):
+    shown = tab.gallery(varied, "most"), tab.histogram(varied), tab.axis(varied)
+    monkeypatch.setattr(app.pictures, "kept", Kept(8))
+    assert (tab.gallery(varied, "most"), tab.histogram(varied), tab.axis(varied)) == shown
+
+
+def test_the_axis_goes_from_the_least_to_the_most(varied):
+    seeds, answer = [item["seed"] for item in tab.axis(varied)["items"]], tab.answer(varied)
+    assert len(seeds) == AXIS and (seeds[0], seeds[-1]) == (answer.least[0], answer.most[0])
+    assert (np.diff(answer.scores[seeds]) >= 0).all()
+
+
+def test_the_marker_says_how_many_have_less(varied):
+    top = varied.go_to(tab.answer(varied).most[0])
+    assert "95 of 100 have less" in tab.histogram(top)  # 19 of 20
+
+
+def test_a_click_opens_a_picture_and_the_edits_stay(varied):
+    tile = tab.gallery(varied, "least")["items"][0]
+    opened = open_seed(varied, event(seed=tile["seed"]))
+    assert opened.recipe.seed == tile["seed"] and opened.recipe.edits == varied.recipe.edits
+
+
+def test_cancelled_keeps_what_is_finished(varied):
+    elsewhere = varied.set_psi(0.6)
     with pytest.raises(Cancelled):
-        rank.build(elsewhere, lambda progress: progress.done <= 10)
-    assert len(rank.opened(elsewhere)[0]) == 10
-    assert rank.answer(elsewhere) is None
+        tab.build(elsewhere, lambda progress: progress.done <= 10)
+    assert len(tab.opened(elsewhere)[0]) == 10
+    assert tab.answer(elsewhere) is None
     told = []
-    rank.build(elsewhere, lambda progress: told.append((progress.done, progress.total)) or True)
+    tab.build(elsewhere, lambda progress: told.append((progress.done, progress.total)) or True)
     assert told == [(5, 10), (10, 10)]
-    assert rank.answer(elsewhere)
+    assert tab.answer(elsewhere)
 
 
-def test_indexes_do_not_pile_up(asked, home):
+def test_indexes_do_not_pile_up(varied, home):
     home.setattr(rank, "INDEXES", 2)
     for psi in (0.41, 0.42, 0.43, 0.44):
-        rank.build(rank.choose_count(asked.set_psi(psi), 1), lambda progress: True)
-    folder = rank.opened(asked)[0].folder.parent
+        tab.build(tab.choose_count(varied.set_psi(psi), 1), always)
+    folder = tab.opened(varied)[0].folder.parent
     assert len(list(folder.iterdir())) == 3  # two, and the one that was built after making room
     home.setattr(rank, "INDEXES", 200)
-    rank.build(asked, lambda progress: True)
+    tab.build(varied, always)
 
 
-def test_an_answer_whose_index_was_dropped_is_asked_for_again(asked):
-    elsewhere = rank.choose_count(asked.set_psi(0.5), 5)
-    rank.build(elsewhere, lambda progress: True)
-    shutil.rmtree(rank.answer(elsewhere).folder)
-    assert rank.answer(elsewhere) is None and rank.histogram(elsewhere) == ""
+def test_an_answer_whose_index_was_dropped_is_asked_for_again(varied):
+    elsewhere = tab.choose_count(varied.set_psi(0.5), 5)
+    tab.build(elsewhere, always)
+    shutil.rmtree(tab.answer(elsewhere).folder)
+    assert tab.answer(elsewhere) is None and tab.histogram(elsewhere) == ""
 
 
-def test_a_click_opens_a_picture_and_the_edits_stay(built):
-    tiles = rank.gallery(built, "least")
-    opened = page.open_seed(built, event(seed=tiles["items"][4]["seed"]))
-    assert opened.recipe.seed == rank.answer(built).least[4] and opened.recipe.edits == built.recipe.edits
-    assert rank.gallery(opened, "least")["items"][4]["on"]
-    assert opened.undo().recipe == built.recipe
-
-
-def test_a_click_on_what_is_about_to_be_replaced_does_nothing(built):
-    looks = rank.look_tiles(built)["of"]
-    moved = region.pick(built, event(part=4))
-    assert rank.choose_look(moved, event(index=0, of=looks)) is None
-
-
-def test_the_marker_says_how_many_have_less(built):
-    seeds, scores = range(COUNT), amounts(built, 3, 2)
-    for seed in seeds[:4]:
-        less = int(re.search(r"(\d+) of 100 have less", rank.histogram(page.go_to_seed(built, seed)))[1])
-        assert less == pytest.approx(100 * float((scores < scores[seed]).mean()), abs=100 / COUNT)  # one near neighbour
-
-
-def test_the_looks_of_a_part_are_those_that_vary_most_there(built):
-    sigma = view.factors_of(built).sigma[: rank.INDEXED, 2]
-    numbers = rank.part_looks(built)
-    assert float(sigma[numbers].min()) == pytest.approx(float(sigma.sort(descending=True).values[rank.LOOKS - 1]))
-    assert len(rank.look_tiles(built)["items"]) == rank.LOOKS
-    assert rank.look_tiles(region.choose_parts(built, []))["note"].endswith(".")
-
-
-def test_a_sum_of_concepts(built):
-    both = rank.add_term(rank.choose_concept(rank.add_term(built, 1.0), event(index=7)), -0.5)
+def test_a_sum_of_appearances(built):
+    tab.build(built, always)
+    both = tab.add_term(tab.choose_appearance(tab.add_term(built, 1.0), event(index=7)), -0.5)
     one, other = (amounts(built, j, 2) for j in (3, 7))
     total = (one - one.mean()) / one.std() - 0.5 * (other - other.mean()) / other.std()
-    check_order(rank.answer(both), total)
-    np.testing.assert_allclose(rank.answer(both).scores, total, atol=5e-3)  # stored in half precision
-    assert rank.answer(rank.keep_terms(both, [])).most == rank.answer(rank.choose_concept(built, event(index=7))).most
+    check_order(tab.answer(both), total)
+    np.testing.assert_allclose(tab.answer(both).scores, total, atol=5e-3)  # stored in half precision
 
 
-def test_terms_come_and_go(built):
-    session = rank.add_term(rank.add_term(built, 1.0), -0.3)
-    (row,) = rank.term_words(session)
-    assert row.startswith("-0.3 × ")  # the same concept again has the new weight
-    two = rank.add_term(rank.choose_concept(session, event(index=5)), 0.7)
-    dropped = rank.keep_terms(two, [words for words in rank.term_words(two) if words != row] + ["no term"])
-    assert [term[2] for term in rank.in_hand(dropped).terms] == [0.7]
-    assert rank.show_sum(dropped).value == rank.term_words(dropped)
+def test_a_sum_of_what_varies(varied):
+    both = tab.add_term(tab.choose_variation(tab.add_term(varied, 1.0), event(index=1)), 0.5)
+    assert [term[:3] for term in tab.in_hand(both).terms] == [term[:3] for term, _ in tab.variations(varied)[:2]]
+    assert tab.answer(both)
 
 
-def test_what_was_chosen_among_other_concepts_waits(built):
-    summed = rank.add_term(built, 1.0)
-    elsewhere = app.set_layer(summed, next(layer for layer in summed.layers if layer != summed.layer))
-    assert rank.terms_of(elsewhere) == ()
-    back = app.set_layer(elsewhere, summed.layer)
-    assert rank.in_hand(back) == rank.in_hand(summed)
+def test_terms_come_and_go(varied):
+    session = tab.add_term(tab.add_term(varied, 1.0), -0.3)
+    (row,) = tab.term_words(session)
+    assert row.startswith("-0.3 × ")  # the same again has the new weight
+    two = tab.add_term(tab.choose_variation(session, event(index=1)), 0.7)
+    dropped = tab.keep_terms(two, [words for words in tab.term_words(two) if words != row] + ["no term"])
+    assert [term.weight for term in tab.in_hand(dropped).terms] == [0.7]
+    assert tab.show_sum(dropped).value == tab.term_words(dropped)
+
+
+def test_what_was_chosen_of_other_factors_waits(varied):
+    summed = tab.add_term(varied, 1.0)
+    elsewhere = summed.choose_layer(next(layer for layer in summed.layers if layer != summed.layer))
+    assert tab.terms_of(elsewhere) == ()
+    assert tab.in_hand(elsewhere.choose_layer(summed.layer)) == tab.in_hand(summed)
 
 
 def nine_terms(session: Session) -> Session:
     for j in range(9):
-        session = rank.add_term(rank.choose_concept(session, event(index=j)), 1.0)
+        session = tab.add_term(tab.choose_appearance(session, event(index=j)), 1.0)
     return session
 
 
 MISTAKES = {
-    "concept": lambda s: rank.choose_concept(s, event(index=24)),
-    "look": lambda s: rank.choose_look(s, event(index=rank.LOOKS)),
-    "look kind": lambda s: rank.choose_look(s, event(index=True)),
-    "count": lambda s: rank.choose_count(s, 10**6),
-    "count kind": lambda s: rank.choose_count(s, "100"),
-    "weight": lambda s: rank.add_term(s, 0),
-    "weight too large": lambda s: rank.add_term(s, 1.5),
-    "weight not a number": lambda s: rank.add_term(s, float("nan")),
-    "weight kind": lambda s: rank.add_term(s, "1"),
-    "nothing to add": lambda s: rank.add_term(rank.keep(s, concept=None), 1.0),
-    "nothing to order by": lambda s: rank.build(rank.keep(s, concept=None), lambda progress: True),
+    "variation": lambda s: tab.choose_variation(s, event(index=24)),
+    "variation kind": lambda s: tab.choose_variation(s, event(index=True)),
+    "appearance": lambda s: tab.choose_appearance(s, event(index=24)),
+    "count": lambda s: tab.choose_count(s, 10**6),
+    "count kind": lambda s: tab.choose_count(s, "100"),
+    "weight": lambda s: tab.add_term(s, 0),
+    "weight too large": lambda s: tab.add_term(s, 1.5),
+    "weight not a number": lambda s: tab.add_term(s, float("nan")),
+    "weight kind": lambda s: tab.add_term(s, "1"),
+    "nothing to add": lambda s: tab.add_term(tab.keep(s, chosen=None), 1.0),
+    "nothing to order by": lambda s: tab.build(tab.keep(s, chosen=None), always),
     "too many": nine_terms,
+    "both kinds": lambda s: tab.add_term(tab.choose_appearance(tab.add_term(s, 1.0), event(index=1)), 1.0),
 }
 
 
 @pytest.mark.parametrize("kind", MISTAKES)
-def test_a_mistake_is_one_sentence(built, kind):
+def test_a_mistake_is_one_sentence(varied, kind):
     with pytest.raises(ValueError) as caught:
-        MISTAKES[kind](built)
+        MISTAKES[kind](varied)
     assert 10 < len(str(caught.value)) < 200 and "\n" not in str(caught.value)
 
 
-def test_the_endpoint_returns_both_ends(built):
-    *waiting, ends = app.rank(built.recipe.to_json(), 3.0, 2.0, float(COUNT))
-    assert ends == {"most": rank.answer(built).most, "least": rank.answer(built).least}
-    assert set(waiting) <= {None}
+def test_the_endpoint_gives_both_ends(built):
+    tab.build(built, always)
+    found = app.api.order_seeds(built.recipe.to_json(), 3.0, 2.0, float(COUNT), always)
+    assert found == {"most": tab.answer(built).most, "least": tab.answer(built).least}
 
 
 BAD = [(None, 0, 20), (0.5, 0, 20), (64, 0, 20), (0, 16, 20), (0, -2, 20), (0, 0, 0), (0, 0, 10_001), (0, 0, None)]
@@ -213,20 +237,20 @@ BAD = [(None, 0, 20), (0.5, 0, 20), (64, 0, 20), (0, 16, 20), (0, -2, 20), (0, 0
 
 @pytest.mark.parametrize("values", BAD)
 def test_the_endpoint_refuses_before_it_works(built, values, monkeypatch):
-    monkeypatch.setattr(rank, "build", lambda *_, **__: pytest.fail("work"))
-    with pytest.raises(gr.Error):
-        list(app.rank(built.recipe.to_json(), *values))
+    monkeypatch.setattr(tab, "build", lambda *_, **__: pytest.fail("work"))
+    with pytest.raises(ValueError):
+        app.api.order_seeds(built.recipe.to_json(), *values, always)
 
 
-def test_two_builders_share_the_work(asked):
-    """One builds while the other does, in turns; nothing is broken, and what both see in the end is whole."""
-    elsewhere = asked.set_psi(0.25)
+def test_two_builders_share_the_work(varied):
+    """One builds while the other does, in turns; what both see in the end is whole."""
+    elsewhere = varied.set_psi(0.25)
     begun = itertools.count()
 
     def report(progress) -> bool:
         if next(begun) == 0:
-            rank.build(elsewhere, lambda progress: True)
+            tab.build(elsewhere, always)
         return True
 
-    rank.build(elsewhere, report)
-    assert rank.opened(elsewhere)[0].verify() == [] and rank.answer(elsewhere)
+    tab.build(elsewhere, report)
+    assert len(tab.opened(elsewhere)[0]) == COUNT and tab.answer(elsewhere)

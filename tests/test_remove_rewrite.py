@@ -1,224 +1,136 @@
-"""The handlers of the Remove and Rewrite tabs, called directly, on the bundled generator."""
+"""The Remove and Rewrite tabs, called directly, on the bundled generator."""
 
-import gradio as gr
-import numpy as np
 import pytest
 import torch
 
-from panda_core.images import to_pil
-from panda_core.recipes import parse_recipe
-from panda_core.regions import Region
-from ui import concepts, edit, edits, region, remove, rewrite, view
+import app
 from ui.session import Session
+from ui.tabs.rewrite import choose_here, keep
 
+from .page import bare, choose, event, picture, things
 
-def event(**data) -> gr.EventData:
-    return gr.EventData(None, data)
+remove, rewrite = app.remove_tab, app.rewrite_tab
 
 
 @pytest.fixture(scope="module")
 def chosen() -> Session:
-    """No edits, the second part chosen."""
-    return region.pick(view.start().reset(), event(part=1))
+    return bare()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def removed(chosen) -> Session:
-    return remove.cover(chosen, remove.find_cover(chosen))
+    return remove.after_pick(chosen)
 
 
-@pytest.fixture
-def two(chosen) -> Session:
-    """Concepts 2 and 5 chosen."""
-    return rewrite.choose_target(rewrite.choose_source(chosen, event(index=2)), event(index=5))
+def test_what_is_clicked_goes_at_once_the_best_way(chosen):
+    part = things(chosen)[1][0]
+    session = app.choosing.pick(app.choosing.choose(chosen, []).open_tab("Remove"), event(part=part))
+    assert session.recipe.edits == (remove.ways(session)[0],)
+    assert app.choosing.pick(session.open_tab("Edit"), event(part=things(chosen)[0][0])).recipe == session.recipe
 
 
-def size(session: Session) -> float:
-    return view.strength_of(session, session.edit)
+def test_every_way_can_be_seen_and_is_a_picture_of_its_own(chosen):
+    tiles = remove.tiles(chosen)["items"]
+    assert len(tiles) > 1 and len({tile["image"] for tile in tiles}) == len(tiles)
+    assert {way.op for way in remove.ways(chosen)} <= {"remove", "vary"}
 
 
-def test_removing_appends_the_edit_that_the_core_finds(chosen, removed):
-    found = view.renderer.removal(chosen.recipe, chosen.layer, chosen.factors_id, chosen.region())
-    assert removed.recipe.edits == found and len(found) == 8
-    assert removed.undo().recipe == chosen.recipe
+def test_another_way_takes_the_place_of_the_first_and_a_second_click_brings_it_back(chosen, removed):
+    second = remove.choose(removed, event(index=1))
+    assert [e.op for e in second.recipe.edits] == [remove.ways(chosen)[1].op] and len(second.recipe.edits) == 1
+    assert remove.choose(second, event(index=1)).recipe == chosen.recipe
 
 
-def test_a_removal_is_one_line_with_one_strength_also_from_a_link(removed):
-    (line,) = view.edit_rows(removed)["rows"]
-    assert line["title"] == "Cover" and line["active"]
-    half = removed.set_strength(0.5)
-    assert [e.alpha for e in half.recipe.edits] == pytest.approx([e.alpha / 2 for e in removed.recipe.edits], abs=1e-5)
-    assert len(half.rows) == 1 and len(view.opened(half.recipe).rows) == 1
-    assert remove.cover(half, remove.find_cover(half)).recipe == removed.recipe  # again: in its place
+def test_a_thing_that_is_gone_is_not_removed_twice(removed):
+    assert remove.after_pick(removed).recipe == removed.recipe
 
 
-def test_two_removals_are_two_lines(removed):
-    other = region.pick(removed, event(part=3))
-    both = remove.cover(other, remove.find_cover(other))
-    assert [(row.start, row.stop) for row in both.rows] == [(0, 8), (8, 16)]
-    assert [(row.start, row.stop) for row in view.opened(both.recipe).rows] == [(0, 8), (8, 16)]
+def test_another_thing_is_a_line_of_its_own(removed):
+    both = remove.after_pick(choose(removed, 0))
+    assert len(both.recipe.edits) == 2 or remove.ways(choose(removed, 0)) == []
 
 
-def test_where_little_changed_the_tab_says_so_and_what_to_do(removed):
-    words = "Little changed"
-    faint = removed.set_strength(0.01)
-    assert words in remove.before_and_after(faint) and "With a click" in remove.before_and_after(faint)
-    strong = next(s for s in (removed.set_strength(x) for x in (1.0, 1.5, 2.0)) if words not in shown(s))
-    assert "<img" in shown(strong)
-    looked = edit.choose_look(removed.reset(), event(index=0)).set_strength(0.1)
-    assert "<img" in shown(looked) and words not in shown(looked)  # no cover: nothing was to go
+def test_where_nothing_else_is_background_the_tab_says_what_to_do(chosen):
+    everywhere = chosen.restrict("all", None)
+    assert remove.tiles(everywhere)["items"] == [] and remove.tiles(everywhere)["note"]
+    assert remove.after_pick(everywhere) == everywhere
+    nothing = app.choosing.choose(chosen, [])
+    assert remove.ways(nothing) == [] and "Nothing is chosen" in remove.place_words(nothing)
 
 
-def shown(session: Session) -> str:
-    return remove.before_and_after(session)
-
-
-def test_without_background_other_covers_are_offered(chosen, monkeypatch):
-    def none(*args):
-        raise ValueError("Nothing outside the region counts as background.")
-
-    monkeypatch.setattr(view.renderer, "removal", none)
-    view.kept.clear()
-    said = remove.cover(chosen, remove.find_cover(chosen))
-    items = remove.cover_tiles(said)["items"]
-    view.kept.clear()
-    assert said.recipe == chosen.recipe and said.notice and len(items) == 6
-
-
-def test_another_cover_replaces_the_first_also_after_the_slider(removed):
-    tiles = remove.cover_tiles(removed)
-    assert [item["on"] for item in tiles["items"]] == [True] + [False] * (len(tiles["items"]) - 1)
-    moved, *_ = edits.tick(removed, 0.5)
-    other = remove.choose_cover(moved, event(index=2, of=tiles["of"]))
-    assert other.recipe.edits == remove.coverings(removed)[2]
-    assert [item["on"] for item in remove.cover_tiles(other)["items"]].index(True) == 2
-    moved, *_ = edits.tick(other, 0.5 * size(other))
-    assert remove.choose_cover(moved, event(index=0, of=tiles["of"])).recipe == removed.recipe
-
-
-def test_removing_leaves_a_look_at_the_same_part_alone(chosen):
-    covers = [way[0].appearance for way in remove.coverings(chosen)]
-    index = next(i for i, e in enumerate(view.looks(chosen)) if e.appearance in covers)
-    looked = edit.choose_look(chosen, event(index=index))
-    assert remove.cover(looked, remove.find_cover(looked)).recipe.edits[0] == looked.edit
-
-
-def test_every_cover_shows_a_picture_of_its_own(removed):
-    items = remove.cover_tiles(removed)["items"]
-    assert len(items) == 6 == len({item["image"] for item in items})
-    assert items[0]["label"] == "background, several looks"
-
-
-def test_a_click_on_outdated_covers_chooses_nothing(removed):
-    of = remove.cover_tiles(removed)["of"]
-    moved = removed.go_to(5)
-    assert remove.choose_cover(moved, event(index=1, of=of)) is None
-
-
-def test_before_and_after_stand_side_by_side(chosen, removed):
-    assert remove.before_and_after(chosen) == ""
-    shown = remove.before_and_after(removed)
-    assert shown.count("<img") == 2 and len(set(shown.split('"'))) > 8
-
-
-def test_without_a_region_the_tab_says_what_to_do(chosen):
-    none = region.choose_parts(chosen, [])
-    assert "Choose what to remove" in remove.hint_words(none)
-    assert remove.cover_tiles(none)["items"] == []
-
-
-MISTAKES = {
-    "nothing chosen": lambda s: remove.find_cover(region.choose_parts(s, [])),
-    "nothing outside": lambda s: remove.find_cover(region.choose_where(s, "all")),
-    "cover": lambda s: remove.choose_cover(s, event(index=99)),
-    "cover kind": lambda s: remove.choose_cover(s, event(index="0")),
-    "no concepts": lambda s: rewrite.do_rewrite(s),
-    "one concept": lambda s: rewrite.do_rewrite(rewrite.choose_source(s, event(index=1))),
-    "same concept": lambda s: rewrite.do_rewrite(both(s, 3, 3)),
-    "concept": lambda s: rewrite.choose_source(s, event(index=24)),
-    "concept kind": lambda s: rewrite.choose_target(s, event(index=True)),
-}
-
-
-def both(session: Session, source: int, target: int) -> Session:
-    return rewrite.choose_target(rewrite.choose_source(session, event(index=source)), event(index=target))
-
-
-@pytest.mark.parametrize("kind", MISTAKES)
-def test_a_mistake_is_one_sentence(chosen, kind):
-    with pytest.raises(ValueError) as caught:
-        MISTAKES[kind](chosen)
-    assert 10 < len(str(caught.value)) < 300 and str(caught.value).endswith(".")
+def test_the_slider_of_a_cover_goes_from_none_to_twice(chosen):
+    index = next(i for i, way in enumerate(remove.ways(chosen)) if way.op == "remove")
+    session = remove.choose(chosen, event(index=index))
+    assert torch.allclose(picture(session.set_strength(0.0)), picture(chosen), atol=1e-4)
+    assert not torch.equal(picture(session.set_strength(2.0)), picture(session))
 
 
 # rewriting
 
 
-def test_a_rewrite_goes_everywhere_or_only_here(chosen, two):
-    everywhere = rewrite.do_rewrite(two).edit
-    assert (everywhere.op, everywhere.source, everywhere.target) == ("rewrite", 2, 5)
-    assert everywhere.region == Region(all=True) and everywhere.strength == 1.0
-    assert rewrite.do_rewrite(rewrite.choose_here(two, True)).edit.region == chosen.region()
+def test_the_source_is_what_the_place_shows_most_of(chosen):
+    sources = rewrite.sources(chosen)
+    assert rewrite.source(chosen) == sources[0] and len(set(sources)) == len(sources) > 1
+    other = rewrite.choose_source(chosen, event(index=1))
+    assert rewrite.source(other) == sources[1]
+    assert [tile["on"] for tile in rewrite.source_tiles(other)["items"]].index(True) == 1
 
 
-def test_a_rewrite_is_said_with_the_names_of_its_concepts(two):
-    done = rewrite.do_rewrite(two)
-    words = f"{concepts.concept_name(two, 2)} becomes {concepts.concept_name(two, 5)}"
-    assert view.edit_rows(done)["rows"][0]["look"].startswith(words)
-    assert rewrite.what(two).lower().startswith(words.lower())
+def test_targets_are_results_that_change_most_first(chosen):
+    found = rewrite.targets(chosen)
+    changes = [change for _, change in app.pictures.results(chosen, [edit for edit, _ in found], quick=True)]
+    assert changes == sorted(changes, reverse=True) and changes[-1] > 0
+    assert {edit.source for edit, _ in found} == {rewrite.source(chosen)}
 
 
-def test_rewrites_are_chained_and_the_same_one_is_not_listed_twice(two):
-    once = rewrite.do_rewrite(two)
-    assert rewrite.do_rewrite(once).recipe == once.recipe
-    chain = rewrite.do_rewrite(both(once, 5, 7))
-    assert [(e.source, e.target) for e in chain.recipe.edits] == [(2, 5), (5, 7)]
-    assert not torch.equal(view.renderer.image(chain.recipe), view.renderer.image(once.recipe))
+def test_a_rewrite_goes_everywhere_or_only_here(chosen):
+    everywhere = rewrite.choose_target(chosen, event(index=0))
+    assert everywhere.edit.op == "rewrite" and everywhere.edit.region.all
+    here = rewrite.choose_target(choose_here(chosen, True), event(index=0))
+    assert here.edit.region == chosen.region()
 
 
-def test_the_slider_of_a_rewrite_begins_at_none(two):
-    done = rewrite.do_rewrite(two)
-    slider = edits.slider(done)
-    assert (slider.minimum, slider.value, slider.maximum) == (0, 1.0, 4.0)
+def test_another_target_takes_the_place_of_the_first_and_a_second_click_takes_it_away(chosen):
+    one = rewrite.choose_target(chosen, event(index=0))
+    assert one.parts == chosen.parts and rewrite.source(one) == rewrite.source(chosen)
+    targets = [edit for edit, _ in rewrite.targets(one)]
+    same = next(i for i, edit in enumerate(targets) if one.has(edit))
+    two = rewrite.choose_target(one, event(index=1 - min(same, 1)))
+    assert len(two.recipe.edits) == 1 and two.edit.target != one.edit.target
+    assert rewrite.choose_target(one, event(index=same)).recipe == chosen.recipe
 
 
-def test_a_look_leaves_the_rewrite_in_hand_what_it_is(two):
-    done = rewrite.do_rewrite(two)
-    both = edit.choose_look(done, event(index=0))
-    assert [e.op for e in both.recipe.edits] == ["rewrite", "add"]
-    assert len(view.sheet(done)["items"]) > 0
+def test_a_click_on_the_place_goes_on_from_what_it_has_become(chosen):
+    one = rewrite.choose_target(chosen, event(index=0)).choose(chosen.parts)
+    assert rewrite.source(one) != rewrite.source(chosen)
+    assert len(rewrite.choose_target(one, event(index=0)).recipe.edits) == 2
 
 
-def test_other_factors_have_other_concepts(two):
-    other = two.choose_layer(next(layer for layer in two.layers if layer != two.layer))
-    assert rewrite.chosen(other).source is None
-    assert rewrite.chosen(other.choose_layer(two.layer)).source == 2
+def test_a_source_of_another_place_is_not_kept(chosen):
+    strange = keep(chosen, source=10**6)
+    assert rewrite.source(strange) == rewrite.sources(chosen)[0]
 
 
-# endpoints
+def test_nothing_chosen_asks_for_a_click(chosen):
+    nothing = app.choosing.choose(chosen, [])
+    assert rewrite.source_tiles(nothing)["note"] and rewrite.targets(nothing) == []
 
 
-@pytest.mark.parametrize(
-    "call, expected",
-    [
-        (lambda text: remove.remove(text, 1.0), [("add", None)] * 8),
-        (lambda text: rewrite.rewrite(text, 2.0, 5.0, 0.5), [("rewrite", 0.5)]),
-    ],
-)
-def test_an_endpoint_adds_its_edits(chosen, call, expected):
-    image, recipe = call(chosen.recipe.to_json())
-    made = parse_recipe(recipe)
-    assert [(e.op, e.strength) for e in made.edits] == expected
-    assert np.array_equal(np.asarray(image), np.asarray(to_pil(view.renderer.image(made))[0]))
+MISTAKES = {
+    "way": lambda s: remove.choose(s, event(index=99)),
+    "way kind": lambda s: remove.choose(s, event(index=True)),
+    "source": lambda s: rewrite.choose_source(s, event(index=99)),
+    "target": lambda s: rewrite.choose_target(s, event(index="0")),
+}
 
 
-@pytest.mark.parametrize("part", [None, 0.5, 999, float("nan"), -1])
-def test_remove_refuses_what_is_no_part(chosen, part):
-    with pytest.raises(gr.Error):
-        remove.remove(chosen.recipe.to_json(), part)
+@pytest.mark.parametrize("kind", MISTAKES)
+def test_a_mistake_is_one_sentence(chosen, kind):
+    with pytest.raises(ValueError, match="are offered here"):
+        MISTAKES[kind](chosen)
 
 
-@pytest.mark.parametrize("values", [(1, 1, 1), (None, 1, 1), (0, 10**9, 1), (0, 1, float("nan")), (0.5, 1, 1)])
-def test_rewrite_refuses_what_the_validator_refuses(chosen, values):
-    with pytest.raises(gr.Error):
-        rewrite.rewrite(chosen.recipe.to_json(), *values)
+def test_a_click_on_tiles_that_have_gone_chooses_nothing(chosen):
+    other = choose(chosen, 0)
+    assert remove.choose(other, event(index=0, of=remove.tiles(chosen)["of"])) is None
+    assert rewrite.choose_target(other, event(index=0, of=rewrite.target_tiles(chosen)["of"])) is None

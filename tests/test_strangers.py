@@ -16,11 +16,12 @@ from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
 import app
-from panda_core import door
 from panda_core.images import RECIPE_KEY
 from panda_core.links import decode_link, encode_link
 from panda_core.recipes import Recipe, parse_recipe
-from ui import page, view
+from ui.server import limits
+from ui.server.events import plainly
+from ui.visit import Visit
 
 UNEXPECTED = "Something went wrong"
 WITHOUT_CLOCK = settings(deadline=None, max_examples=25, suppress_health_check=list(HealthCheck))
@@ -41,12 +42,12 @@ SCRIPTED = [name for name in OURS if "evt" in inspect.signature(HANDLERS[name].f
 
 @pytest.fixture(scope="module")
 def start():
-    return view.start()
+    return app.opening.start()
 
 
 def call(name: str, session, values: list):
     """A handler with these values of its inputs, or of its event's data."""
-    block, visit = HANDLERS[name], page.Visit()
+    block, visit = HANDLERS[name], Visit(app.opening.start)
     visit.session = session
     with_visit = bool(block.inputs) and isinstance(block.inputs[0], gr.State)
     takes = inspect.signature(block.fn).parameters.values()
@@ -75,7 +76,7 @@ def test_a_handler_takes_a_value_or_refuses_it_in_a_sentence(start, name, values
 @WITHOUT_CLOCK
 @given(value=hostile, other=hostile)
 def test_what_a_script_sends_is_checked(start, name, value, other):
-    data = {key: value for key in ("part", "rle", "index", "seed")}
+    data = {key: value for key in ("part", "parts", "where", "rle", "index", "seed", "from", "to", "strength")}
     data |= {"action": other, "several": other, "of": other}
     try:
         call(name, start, [data])
@@ -103,10 +104,14 @@ def mutated(fields: dict, path: list[int], value, kind: int) -> dict:
         return fields
 
 
-RECIPE = {"v": 1, "generator": "portraits", "weights": None, "class": None, "seed": 5, "psi": 0.8, "edits": [
-    {"op": "add", "layer": 5, "factors": "bundled:l5-call-psi0.8-128x16", "region": {"parts": [1], "refine": "graph",
+RECIPE = {"v": 2, "generator": "portraits", "weights": None, "class": None, "seed": 5, "psi": 0.8, "edits": [
+    {"op": "add", "layer": 5, "factors": "bundled:l5-call-psi0.8-256x16", "region": {"parts": [1], "refine": "graph",
      "k": 4, "keep": {"size": [16, 16], "rle": "0,256"}}, "appearance": 2, "strength": 1.0, "on": True},
-    {"op": "rewrite", "layer": 3, "factors": "bundled:l3-call-psi0.8-192x12", "region": {"all": True}, "source": 1,
+    {"op": "vary", "layer": 3, "factors": "bundled:l3-call-psi0.8-256x12", "region": {"parts": [9]}, "variation": 4,
+     "strength": -2.0},
+    {"op": "transfer", "layer": 3, "factors": "bundled:l3-call-psi0.8-256x12", "region": {"parts": [0]}, "seed": 6,
+     "share": 0.5},
+    {"op": "rewrite", "layer": 3, "factors": "bundled:l3-call-psi0.8-256x12", "region": {"all": True}, "source": 1,
      "target": 2, "alpha": 0.5}]}  # fmt: skip
 steps = st.lists(st.integers(0, 20), min_size=1, max_size=5)
 
@@ -120,8 +125,8 @@ def test_a_mutated_recipe_is_drawn_or_refused(path, value, kind):
     except TypeError:  # bytes are not JSON
         return
     try:
-        image, recipe = app.generate(text)
-        assert image.size == (64, 64) and parse_recipe(recipe)
+        image, recipe = plainly(app.api.generate)(text)
+        assert image.size == (256, 256) and parse_recipe(recipe)
     except gr.Error as error:
         assert UNEXPECTED not in error.message, (text, error.__cause__)
 
@@ -149,7 +154,7 @@ def test_bombs_in_pictures_are_refused(start):
     text = RECIPE_KEY.encode() + b"\0\1\0\0\0" + zlib.compress(b" " * 200_000_000, 9)
     for data in (png(8, 8, text), png(2**31 - 1, 2**31 - 1, b"x"), png(60_000, 60_000, text[:50])):
         with pytest.raises(gr.Error) as caught:
-            call("app.open_file", start, [data])
+            call("sharing.open_file", start, [data])
         assert UNEXPECTED not in caught.value.message
 
 
@@ -163,7 +168,7 @@ def test_a_picture_with_a_strange_recipe_is_refused(start):
         info.add_itxt(RECIPE_KEY, recipe, zip=True)
         Image.new("RGB", (8, 8)).save(out, "PNG", pnginfo=info)
         with pytest.raises(gr.Error) as caught:
-            call("app.open_file", start, [out.getvalue()])
+            call("sharing.open_file", start, [out.getvalue()])
         assert UNEXPECTED not in caught.value.message
 
 
@@ -172,8 +177,8 @@ def test_a_picture_with_a_strange_recipe_is_refused(start):
 
 def test_a_budget_runs_out_comes_back_and_is_each_visitors_own():
     now = [0.0]
-    budgets = door.Budgets(most=3, clock=lambda: now[0])
-    assert sum(budgets.spend("a", 1.0) for _ in range(100)) == door.BURST
+    budgets = limits.Budgets(most=3, clock=lambda: now[0])
+    assert sum(budgets.spend("a", 1.0) for _ in range(100)) == limits.BURST
     assert budgets.spend("b", 1.0) and not budgets.spend("a", 1.0)
     now[0] += 2.5
     assert [budgets.spend("a", 1.0) for _ in range(3)] == [True, True, False]
@@ -183,18 +188,18 @@ def test_a_budget_runs_out_comes_back_and_is_each_visitors_own():
 
 
 def test_what_was_not_needed_comes_back_and_more_is_never_owed_than_all():
-    budgets = door.Budgets(clock=lambda: 0.0)
+    budgets = limits.Budgets(clock=lambda: 0.0)
     for _ in range(1000):
-        assert budgets.spend("a", door.FIRST)
+        assert budgets.spend("a", limits.FIRST)
         budgets.settle("a", 0.005)
         if _ % 100 == 0:
-            budgets.settle("a", -door.FIRST)  # as time would
+            budgets.settle("a", -limits.FIRST)  # as time would
     budgets.settle("a", 600.0)
-    assert not budgets.spend("a", door.FIRST) and budgets.spend("a", 0.0)
+    assert not budgets.spend("a", limits.FIRST) and budgets.spend("a", 0.0)
 
 
 def test_one_long_piece_of_work_at_a_time():
-    budgets = door.Budgets()
+    budgets = limits.Budgets()
     with budgets.one_job("a"), budgets.one_job("b"), budgets.one_job(None), budgets.one_job(None):
         second = budgets.one_job("a")
         with pytest.raises(ValueError, match="One long piece"):
@@ -217,7 +222,7 @@ def test_one_long_piece_of_work_at_a_time():
     ],
 )
 def test_a_visitor_is_the_address_that_our_own_proxy_saw(peer, forwarded, who):
-    assert door.visitor(peer, forwarded) == who
+    assert limits.visitor(peer, forwarded) == who
 
 
 # ---- over HTTP ----
@@ -235,7 +240,7 @@ def test_status_says_how_it_goes_and_nothing_personal(web):
 
 def test_gradio_keeps_no_table_of_what_happened(web):
     """It would be made anew after each event, from thousands of them: half the server's work within ten minutes."""
-    generate, queue = HANDLERS["app.generate"]._id, app.demo._queue
+    generate, queue = HANDLERS["api.generate"]._id, app.demo._queue
     for seed in range(3):
         data = [json.dumps({"v": 1, "generator": "portraits", "seed": seed})]
         assert join(web, "8.8.8.9", fn_index=generate, data=data).status_code == 200
@@ -249,7 +254,7 @@ def test_gradio_keeps_no_table_of_what_happened(web):
 def test_who_asks_too_much_is_told_so_at_once_and_others_go_on(web):
     answers = [join(web, "8.8.4.4", fn_index=10**6) for _ in range(40)]
     assert [a.status_code for a in answers].count(429) >= 5
-    assert answers[-1].json()["detail"] == door.BUSY
+    assert answers[-1].json()["detail"] == limits.BUSY
     assert join(web, "8.8.8.8", fn_index=10**6).status_code != 429
 
 

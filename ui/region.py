@@ -1,63 +1,69 @@
-"""Where the next change goes: parts picked in the picture or by name, a painted area, everywhere."""
+"""Where the next change goes: a thing or a part of it, several, a painted area, everywhere."""
+
+from collections.abc import Callable, Mapping
 
 import gradio as gr
 
-from . import view
-from .page import Page, sent
-from .session import WHERE, Session
-from .widgets import Picture
+from panda_core.regions import Mask, parse_region
 
-SEVERAL = "A click in the picture chooses that part alone; for several, tick more here or press “Several”."
-PLACES = list(zip(("Chosen parts", "Painted piece of them", "Painted area", "Everywhere"), WHERE))
-
-
-def region_panel(page: Page, picture: Picture) -> None:
-    parts = gr.CheckboxGroup([], label="Chosen parts", info=SEVERAL, elem_id="parts", interactive=True)
-    where = gr.Radio(PLACES, label="Where it goes", value="parts", visible=False, elem_id="where", interactive=True)
-
-    page.field(parts, lambda s: gr.CheckboxGroup(choices=part_choices(s), value=view.chosen_parts(s)), choose_parts)
-    page.field(where, show_where, choose_where)
-    page.on(picture.pick, pick)
-    page.on(picture.paint, paint)
+from .binding import Page
+from .components.picture import Picture
+from .given import sent
+from .pictures import Pictures
+from .session import Session
 
 
-def show_where(session: Session):
-    empty = session.where in ("painted", "piece") and session.mask is None
-    info = "Nothing is painted yet: take the brush, and paint in the picture." if empty else ""
-    return gr.Radio(value=session.where, visible=session.mask is not None or session.where != "parts", info=info)
+class Choosing:
+    """What clicks and strokes on the picture choose. after: tab -> what it does with a choice made while it is open."""
 
+    def __init__(self, pictures: Pictures, after: Mapping[str, Callable[[Session], Session]] | None = None):
+        self.pictures, self.after = pictures, after or {}
 
-def part_choices(session: Session) -> list[tuple[str, int]]:
-    factors = view.factors_of(session)
-    return [(factors.part_name(k), k) for k in range(factors.parts.shape[1])]
+    def lay_out(self, page: Page, picture: Picture) -> None:
+        page.on(picture.pick, self.pick)
+        page.on(picture.paint, self.paint)
+        page.on(picture.place, self.place)
 
+    def pick(self, session: Session, evt: gr.EventData) -> Session:
+        """A click on a part chooses its thing, a second one the part, a third the thing again; with Shift the thing
+        joins those chosen, or leaves them."""
+        part = sent(evt, "part")
+        self.check_parts(session, [part])
+        thing = self.pictures.factors(session).thing_of(part)
+        if sent(evt, "several") and session.where == "parts":
+            chosen = set(session.parts)
+            return self.choose(session, sorted(chosen - set(thing) if chosen >= set(thing) else chosen | set(thing)))
+        narrow = len(thing) > 1 and session.where == "parts" and session.parts == thing
+        chosen = self.choose(session, [part] if narrow else list(thing))
+        return self.after.get(session.tab, lambda chosen: chosen)(chosen)
 
-def pick(session: Session, evt: gr.EventData) -> Session:
-    """A click on a part; with Shift it joins those chosen, or leaves them."""
-    part = sent(evt, "part")
-    if not sent(evt, "several") or session.where != "parts":
-        return choose_parts(session, [part])
-    chosen = [k for k in session.parts if k != part]
-    return choose_parts(session, chosen if part in session.parts else [*session.parts, part])
+    def choose(self, session: Session, parts: list[int]) -> Session:
+        self.check_parts(session, parts)
+        return session.choose(tuple(dict.fromkeys(parts)))
 
+    def check_parts(self, session: Session, parts: list[int]) -> None:
+        """Raises: ValueError if these factors have no such parts."""
+        known = self.pictures.factors(session).parts.shape[1]
+        if not isinstance(parts, list):
+            raise ValueError(f"parts is {parts!r:.20}; it must be a list of part numbers.")
+        for part in parts:
+            if type(part) is not int or not 0 <= part < known:
+                raise ValueError(f"part is {part!r:.20}; this layer has parts 0 to {known - 1}.")
 
-def choose_parts(session: Session, parts: list[int]) -> Session:
-    known = view.factors_of(session).parts.shape[1]
-    if not isinstance(parts, list):
-        raise ValueError(f"parts is {parts!r:.20}; it must be a list of part numbers.")
-    for part in parts:
-        if type(part) is not int or not 0 <= part < known:
-            raise ValueError(f"part is {part!r:.20}; this layer has parts 0 to {known - 1}.")
-    return session.choose(tuple(dict.fromkeys(parts)))
+    def place(self, session: Session, evt: gr.EventData) -> Session:
+        """A button under the picture: a thing or a part by name, the painted area or piece, everywhere."""
+        parts = sent(evt, "parts")
+        return self.choose(session, parts) if parts is not None else session.restrict(sent(evt, "where"), session.mask)
 
+    def paint(self, session: Session, evt: gr.EventData) -> Session:
+        """A stroke ended: the painted edit in hand follows it; after anything else it begins a region of its own."""
+        mask = self.read_mask(sent(evt, "rle"), session)
+        if session.where not in ("painted", "piece"):
+            session = session.let_go()
+        return session.restrict("piece" if session.where == "piece" else "painted", mask)
 
-def paint(session: Session, evt: gr.EventData) -> Session:
-    """A stroke ended: the painted edit in hand follows it; after anything else it begins a region of its own."""
-    mask = view.read_mask(sent(evt, "rle"), session)
-    if session.where not in ("painted", "piece"):
-        session = session.let_go()
-    return session.restrict("piece" if session.where == "piece" else "painted", mask)
-
-
-def choose_where(session: Session, where: str) -> Session:
-    return session.restrict(where, session.mask)
+    def read_mask(self, given, session: Session) -> Mask | None:
+        """A drawing that came from the page, checked as the recipe's validator checks it; None where it is empty."""
+        H, W = self.pictures.renderer.generator(session.recipe).layers[session.layer][1:]
+        mask = parse_region({"mask": {"size": [H, W], "rle": given}}).mask
+        return mask if "," in mask.rle else None

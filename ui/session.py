@@ -1,18 +1,16 @@
 """What one visitor has in hand, as a value: the recipe, what is chosen, undo. Knows nothing of Gradio or pictures."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Self, TypeVar
 
-from panda_core.presets import Preset
-from panda_core.recipes import Edit, Mask, Recipe, Region, parse_recipe
-
-from .rows import LEAST, MOST, Row, rows_of
+from panda_core.ops import Edit
+from panda_core.recipes import Recipe, parse_recipe
+from panda_core.regions import Mask, Region
 
 UNDO_STEPS = 60
 SEEDS_KEPT = 8
-OPEN_FOLDS = frozenset({"Named edits"})  # accordions that are open when the page is
+OPEN_FOLDS: frozenset[str] = frozenset()  # accordions that are open when the page is
 WHERE = ("parts", "piece", "painted", "all")  # the chosen parts, the painted piece of them, what is painted, everywhere
 T = TypeVar("T")
 
@@ -21,17 +19,16 @@ T = TypeVar("T")
 class Session:
     """Every method returns a new session; a wrong value raises ValueError and nothing has changed.
 
-    layer: where new edits go. factors: all known, (generator, layer, id), those in use last. presets: the named edits
-    known. tab, folds: those that are open. where, parts, mask, refine, k: the region chosen for the next look. active:
-    an edit of the line that the slider moves. tag: what the last change was, so that one drag is one step of undo.
-    seeds: visited, newest first. notice: one sentence to show until the next change. moved_at: when the slider last
-    moved, on the server's clock. asides: what single tabs keep. results: what each kind of long work made last.
+    layer: where new edits go. factors: all known, (generator, layer, id), those in use last. tab, folds: those that are
+    open. where, parts, mask, refine, k: the region chosen for the next edit. active: number of the edit that the slider
+    moves. tag: what the last change was, so that one drag is one step of undo. seeds: visited, newest first. notice:
+    one sentence to show until the next change. moved_at: when the slider last moved, on the server's clock. asides:
+    what single tabs keep. results: what each kind of long work (work_name) made last.
     """
 
     recipe: Recipe
     layer: int
     factors: tuple[tuple[str, int, str], ...]
-    presets: tuple[Preset, ...] = ()
     tab: str = "Edit"
     folds: frozenset[str] = OPEN_FOLDS
     where: str = "parts"
@@ -47,13 +44,13 @@ class Session:
     notice: str = ""
     moved_at: float = 0.0
     asides: tuple[tuple[str, object], ...] = ()
-    results: tuple[tuple[Callable, object], ...] = ()
+    results: tuple[tuple[str, object], ...] = ()
 
     @classmethod
-    def opened(cls, recipe: Recipe, layer: int, factors: dict[int, str], presets: tuple[Preset, ...]) -> Self:
+    def opened(cls, recipe: Recipe, layer: int, factors: dict[int, str]) -> Self:
         """A session that begins with this recipe, its last edit in hand. factors: layer -> id, of its generator."""
         known = tuple((recipe.generator, number, factors_id) for number, factors_id in factors.items())
-        fresh = cls(recipe, layer, known, presets, seeds=(recipe.seed,))
+        fresh = cls(recipe, layer, known, seeds=(recipe.seed,))
         return fresh.take_up(len(recipe.edits) - 1) if recipe.edits else fresh
 
     @property
@@ -66,24 +63,10 @@ class Session:
     def factors_id(self) -> str:
         return self.layers[self.layer]
 
-    @cached_property
-    def rows(self) -> tuple[Row, ...]:
-        """The list of edits, line by line."""
-        return rows_of(self.recipe.edits, self.presets)
-
-    @property
-    def row(self) -> Row | None:
-        """The line that the slider moves."""
-        return self.row_of(self.active)
-
-    def row_of(self, index: int | None) -> Row | None:
-        """The line that edit `index` is on."""
-        return next((row for row in self.rows if index in range(row.start, row.stop)), None)
-
     @property
     def edit(self) -> Edit | None:
-        """The edit in hand; None where that is nothing, or a named edit, which stays as it is."""
-        return self.recipe.edits[self.active] if self.row and self.row.is_one else None
+        """The edit in hand."""
+        return None if self.active is None else self.recipe.edits[self.active]
 
     def region(self) -> Region | None:
         """The region chosen, or None where there is nothing in it yet."""
@@ -121,27 +104,20 @@ class Session:
 
     def find_edit(self) -> Self:
         wanted = (self.layer, self.factors_id, self.region())
-        single = [(row.start, self.recipe.edits[row.start]) for row in self.rows if row.is_one]
-        same = [i for i, e in single if (e.layer, e.factors, e.region) == wanted]
+        same = [i for i, e in enumerate(self.recipe.edits) if (e.layer, e.factors, e.region) == wanted]
         return replace(self, active=same[-1] if same else None)
 
     def take_up(self, index: int) -> Self:
-        """Edit `index` comes into hand, with its layer and region, which a named edit leaves as they are."""
+        """Edit `index` comes into hand, with its layer and region."""
         edit = self.recipe.edits[self.check_index(index)]
-        if not self.row_of(index).is_one:
-            return replace(self, active=index, tag="")
         region = edit.region
         where = "all" if region.all else "painted" if region.mask else "piece" if region.keep else "parts"
         there = self.use_factors(edit.layer, edit.factors)
         there = replace(there, parts=region.parts, mask=region.mask or region.keep, where=where, active=index, tag="")
         return replace(there, refine=region.refine, k=region.k) if region.parts else there
 
-    def beside_named(self) -> Self:
-        """With a named edit in hand, a look is for the edit of the region chosen, if that has one."""
-        return self if self.edit or self.row is None else self.find_edit()
-
     def let_go(self) -> Self:
-        """The next look becomes an edit of its own."""
+        """The next change becomes an edit of its own."""
         return replace(self, active=None, tag="")
 
     def open_tab(self, tab: str) -> Self:
@@ -160,10 +136,10 @@ class Session:
 
     def made(self, work: Callable) -> object:
         """What this work (a function) made last for the visitor; None if it has not been done."""
-        return dict(self.results).get(work)
+        return dict(self.results).get(work_name(work))
 
     def keep_made(self, work: Callable, result: object) -> Self:
-        return replace(self, results=tuple((dict(self.results) | {work: result}).items()))
+        return replace(self, results=tuple((dict(self.results) | {work_name(work): result}).items()))
 
     def restrict(self, where: str, mask: Mask | None) -> Self:
         """Another kind of region or another drawing; the edit in hand follows."""
@@ -178,6 +154,8 @@ class Session:
     def restrict_edit(self) -> Self:
         """The edit in hand gets the region chosen, if it can."""
         region = self.region()
+        if region and self.edit and self.edit.op == "vary":
+            region = replace(region, refine="none", k=32)  # variations are those of parts as learned
         if self.edit is None or region in (None, self.edit.region) or self.edit.layer != self.layer:
             return replace(self, tag="")
         return self.put(self.active, replace(self.edit, region=region), f"region {self.active}")
@@ -196,53 +174,65 @@ class Session:
         return self.change(self.recipe.with_edit(self.check_index(index), edit), tag)
 
     def add(self, edit: Edit) -> Self:
-        """A look: in place of the one in hand, or as a new edit. A rewrite in hand stays what it is."""
+        """In place of the edit in hand, if that is of the same kind, or as a new one."""
         return self.put(self.active, edit) if self.edit is not None and self.edit.op == edit.op else self.append(edit)
 
-    def append(self, *edits: Edit) -> Self:
-        """New edits at the end of the list, in one step of undo; the first of them comes into hand."""
-        added = self.change(replace(self.recipe, edits=(*self.recipe.edits, *edits)))
+    def append(self, edit: Edit) -> Self:
+        """A new edit at the end of the list, which comes into hand."""
+        added = self.change(replace(self.recipe, edits=(*self.recipe.edits, edit)))
         return added.take_up(len(self.recipe.edits))
 
+    def find_like(self, edit: Edit) -> int | None:
+        """Number of the last edit that does this here too, however strong, from or to whichever other, on or off."""
+        same = [i for i, e in enumerate(self.recipe.edits) if what_and_where(e) == what_and_where(edit)]
+        return same[-1] if same else None
+
+    def has(self, edit: Edit) -> bool:
+        """Whether an edit like this is on: to the same side, from the same picture, to the same appearance."""
+        like = self.find_like(edit)
+        if like is None or not self.recipe.edits[like].on:
+            return False
+        there = self.recipe.edits[like]
+        from_to = [(e.seed, e.picture, e.target) for e in (there, edit)]
+        return there.size * edit.size > 0 and from_to[0] == from_to[1]
+
+    def toggle(self, edit: Edit) -> Self:
+        """An edit that is there goes; one like it becomes this one; else it is new."""
+        like = self.find_like(edit)
+        if like is None:
+            return self.append(edit)
+        return self.remove(like) if self.has(edit) else self.put(like, edit).take_up(like)
+
     def set_strength(self, strength: float) -> Self:
+        """Of the edit in hand, whatever its op calls it."""
         if type(strength) not in (int, float) or strength != strength:
             raise ValueError(f"strength is {strength!r:.20}; it must be a number.")
-        if self.row is None:
-            raise ValueError("There is no edit to make stronger yet; choose a look first.")
-        tag = f"strength {self.active}"
-        if self.row.is_one:
-            return self.put(self.active, self.edit.with_strength(strength), tag)
-        if not 0 <= strength <= MOST:
-            raise ValueError(f"strength is {strength:.10g}; a named edit takes 0 to {MOST:g} times its own.")
-        return self.replace_row(self.row, [e.scaled(max(strength, LEAST)) for e in self.row.preset.edits], tag)
+        if self.edit is None:
+            raise ValueError("There is no edit to make stronger yet; choose a change first.")
+        return self.put(self.active, self.edit.with_size(strength), f"strength {self.active}")
 
-    def switch(self, number: int) -> Self:
-        """A line of the list on or off."""
-        row = self.check_row(number)
-        return self.replace_row(row, [replace(e, on=not e.on) for e in self.recipe.edits[row.start : row.stop]])
+    def switch(self, index: int) -> Self:
+        """An edit on or off."""
+        edit = self.recipe.edits[self.check_index(index)]
+        return self.put(index, replace(edit, on=not edit.on))
 
-    def replace_row(self, row: Row, edits: Sequence[Edit], tag: str = "") -> Self:
-        before = self.recipe.edits
-        return self.change(replace(self.recipe, edits=(*before[: row.start], *edits, *before[row.stop :])), tag)
+    def move(self, index: int, steps: int) -> Self:
+        """An edit up or down the list; at its end it stays."""
+        order = list(range(len(self.recipe.edits)))
+        order.remove(self.check_index(index))
+        order.insert(max(index + steps, 0), index)
+        return self._arranged(order)
 
-    def move(self, number: int, steps: int) -> Self:
-        """A line up or down the list; at its end it stays."""
-        rows = list(self.rows)
-        rows.remove(row := self.check_row(number))
-        rows.insert(max(number + steps, 0), row)
-        return self._arranged(rows)
-
-    def remove(self, number: int) -> Self:
-        gone = self.check_row(number)
-        return self._arranged([row for row in self.rows if row is not gone])
+    def remove(self, index: int) -> Self:
+        self.check_index(index)
+        return self._arranged([i for i in range(len(self.recipe.edits)) if i != index])
 
     def reset(self) -> Self:
         """No edits; the same picture."""
         return self._arranged([])
 
-    def _arranged(self, rows: list[Row]) -> Self:
-        """Those lines only, in that order; what is in hand stays so, if it is there."""
-        order = [i for row in rows for i in range(row.start, row.stop)]
+    def _arranged(self, order: list[int]) -> Self:
+        """Those edits only, in that order; what is in hand stays so, if it is there."""
         changed = self.change(replace(self.recipe, edits=tuple(self.recipe.edits[i] for i in order)))
         return replace(changed, active=order.index(self.active) if self.active in order else None)
 
@@ -255,14 +245,15 @@ class Session:
     def set_psi(self, psi: float) -> Self:
         return self.change(replace(self.recipe, psi=psi), "psi")
 
+    def set_class(self, class_index: int) -> Self:
+        return self.change(replace(self.recipe, class_index=class_index))
+
     def after(self, other: Self) -> Self:
         """This session with the past, the tab and the seeds of another: a recipe opened from a file can be undone."""
         past = (*other.past, other.recipe)[-UNDO_STEPS:]
         seeds = tuple(dict.fromkeys((*self.seeds, *other.seeds)))[:SEEDS_KEPT]
         factors = (*(known for known in other.factors if known not in self.factors), *self.factors)
-        presets = tuple(dict.fromkeys((*self.presets, *other.presets)))
-        known = {"factors": factors, "presets": presets}
-        return replace(self, past=past, seeds=seeds, tab=other.tab, folds=other.folds, **known)
+        return replace(self, past=past, seeds=seeds, tab=other.tab, folds=other.folds, factors=factors)
 
     def undo(self) -> Self:
         if not self.past:
@@ -291,7 +282,12 @@ class Session:
             raise ValueError(f"edit is {index!r:.20}; the list has {len(self.recipe.edits)} edits.")
         return index
 
-    def check_row(self, number: int) -> Row:
-        if type(number) is not int or not 0 <= number < len(self.rows):
-            raise ValueError(f"line is {number!r:.20}; the list of edits has {len(self.rows)}.")
-        return self.rows[number]
+
+def work_name(work: Callable) -> str:
+    """By which a piece of long work is known, also in another process."""
+    return f"{work.__module__}.{work.__qualname__}"
+
+
+def what_and_where(edit: Edit) -> Edit:
+    """What stays of an edit when its slider moves it, it is switched, or it takes from or becomes something else."""
+    return replace(edit, strength=None, alpha=None, share=None, seed=None, picture=None, target=None, on=True)

@@ -1,0 +1,39 @@
+"""What the tests of the page share: event data, and sessions on the bundled generator."""
+
+import gradio as gr
+
+import app
+from ui.session import Session
+
+
+def event(**data) -> gr.EventData:
+    """What a component's script sent."""
+    return gr.EventData(None, data)
+
+
+def picture(session: Session):
+    return app.renderer.image(session.recipe)
+
+
+def things(session: Session) -> tuple:
+    return app.pictures.factors(session).things
+
+
+def choose(session: Session, thing: int) -> Session:
+    return app.choosing.choose(session, list(things(session)[thing]))
+
+
+def bare() -> Session:
+    """The start page's picture without edits, its second thing chosen."""
+    return choose(app.opening.start().reset(), 1)
+
+
+def edited() -> Session:
+    """The first end of what varies there in hand."""
+    return app.edit_tab.choose_end(bare(), event(index=0))
+
+
+def painted(session: Session) -> str:
+    """The upper half of the grid."""
+    _, H, W = app.renderer.generator(session.recipe).layers[session.layer]
+    return f"0,{H // 2 * W},{(H - H // 2) * W}"

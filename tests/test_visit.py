@@ -1,0 +1,96 @@
+"""Events of one visit: which move counts, what is sent, what is shown at the end."""
+
+import copy
+import math
+
+import gradio as gr
+import pytest
+
+import app
+from ui.components.picture import Picture
+from ui.given import number
+from ui.visit import Visit, changing, reading
+
+
+@pytest.fixture
+def visit() -> Visit:
+    return copy.deepcopy(Visit(app.opening.start))
+
+
+def go(session, *seed):
+    return (session.go_to(number("Seed", *seed, 0, 99, whole=True)),) if seed else None
+
+
+def test_a_visit_begins_on_the_start_page(visit):
+    assert visit.session == app.opening.start()
+    other = copy.deepcopy(visit)
+    changing(go)(visit, 7)
+    assert (visit.session.recipe.seed, other.session.recipe) == (7, app.opening.start().recipe)
+
+
+def test_of_a_work_s_result_and_its_cancel_button_the_first_one_counts(visit):
+    handler = changing(go, work="fit")
+    visit.begin("fit")
+    assert handler(visit, 7)[0].session.recipe.seed == 7
+    assert not visit.take("fit")  # cancelled too late
+    visit.begin("fit")
+    assert visit.take("fit")  # cancelled in time
+    assert handler(visit, 8) == gr.skip() and visit.session.recipe.seed == 7
+
+
+def test_a_move_of_a_slider_that_was_overtaken_changes_nothing(visit):
+    handler = changing(go, slider="seed")
+    for sent, seed in (([3, 10.0], 3), ([4, 20.0], 4), ([5, 15.0], 4), ([6, 20.0], 4), (7, 7), ([8, "x"], 8)):
+        handler(visit, sent)
+        assert visit.session.recipe.seed == seed
+    for wrong in ([], [1], [None, 30.0], [[1], 40.0], [math.nan, 45.0], None):
+        with pytest.raises(gr.Error, match="Seed"):
+            handler(visit, wrong)
+    handler(visit, [9, math.nan])
+    assert visit.session.recipe.seed == 8
+    handler(visit, [9, 50.0])
+    assert visit.session.recipe.seed == 9
+    changing(lambda session, x: (session,), slider="another")(visit, [0, 1.0])  # each has its own order
+
+
+def test_what_comes_after_the_picture_is_of_the_session_at_its_end(visit):
+    seen = []
+
+    def show(session):
+        seen.append(session.recipe.seed)
+        if len(seen) == 1:  # another event's answer comes first
+            visit.session = visit.session.go_to(4)
+        return session.recipe.seed
+
+    assert reading(show)(visit) == 4 and len(seen) == 2
+
+
+def test_a_notice_is_for_one_event(visit):
+    changing(lambda session: (app.opening.open_link("1broken"),))(visit)
+    assert visit.session.notice == ""
+
+
+def test_only_what_differs_from_what_was_sent_is_sent(visit):
+    words, button, field, picture = gr.HTML(), gr.Button("x"), gr.Number(), Picture()
+    shown = [words, button, field, picture]
+
+    def values(text, on, scene):
+        return [text, gr.Button(interactive=on), 3, {"scene": scene, "frame": [1, 2]}]
+
+    first = visit.news(shown, values("a", True, "s"))
+    assert first[0] == "a" and first[1].constructor_args == {"interactive": True} and first[3]["scene"] == "s"
+    again = visit.news(shown, values("a", True, "s"))
+    assert again == [gr.skip(), gr.skip(), 3, gr.skip()]  # what is in a field only the visitor knows
+    some = visit.news(shown, values("b", True, "t"))
+    assert some == ["b", gr.skip(), 3, {"scene": "t"}]
+    assert visit.news([words], [gr.skip()]) == [gr.skip()]
+    visit.forget([words])
+    assert visit.news(shown, values("b", True, "t"))[0] == "b"
+
+
+def test_an_answer_that_goes_another_way_is_sent_whole(visit):
+    words = gr.HTML()
+    changing(lambda session: (session, "a"), shown=[words])(visit)
+    handler = changing(lambda session: (session, "a"), shown=[words], anew=True)
+    assert handler(visit)[1] == "a"
+    assert changing(lambda session: (session, "a"), shown=[words])(visit)[1] == "a"

@@ -1,0 +1,252 @@
+"""What programs and assistants call; nothing of it is seen on the page. Numbers are those that the page shows."""
+
+import hmac
+import inspect
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Literal, get_args, get_origin
+
+import gradio as gr
+from PIL import Image
+
+from panda_core.fitting import fit_id
+from panda_core.images import cut_out, mask_image, overlay_map, overlay_parts, to_pil
+from panda_core.masks import REACH, ConceptMask
+from panda_core.ops import Edit
+from panda_core.popular import popular
+from panda_core.progress import Cancelled
+from panda_core.recipes import Recipe, parse_recipe
+from panda_core.regions import Region
+
+from .given import whole
+from .opening import Opening, until
+from .panels.factors import FactorsPanel
+from .panels.gallery import gallery, take_out
+from .panels.refine import refined
+from .server import gpu
+from .server.events import BUDGETS, JOBS, asking, counted, plainly
+from .tabs.rank import ENDS, RankTab
+
+LONGEST_FIT = 120.0  # seconds that a program may ask for
+FIT = {"concurrency_id": "fit", "concurrency_limit": 1}
+
+
+class Api:
+    """The first argument of each endpoint is a recipe as JSON text; where there is a picture, it comes first, and then
+    the new recipe."""
+
+    def __init__(self, opening: Opening, factors: FactorsPanel, ranking: RankTab):
+        self.opening, self.renderer, self.factors, self.ranking = opening, opening.renderer, factors, ranking
+        self._seeds_in_order = gpu.job(self.order_seeds)
+
+    def lay_out(self) -> None:
+        for function in (self.generate, self.named, self.edit, self.vary, self.transfer, self.remove, self.rewrite,
+                         self.refine, self.saliency):  # fmt: skip
+            with_picture(function)
+        gr.api(plainly(self.fit), api_name="fit", **FIT)
+        gr.api(self.rank, api_name="rank", **JOBS)
+        gr.api(plainly(self.unpublish), api_name="unpublish", api_visibility="undocumented")
+
+    # ---- pictures ----
+
+    def generate(self, recipe: str) -> tuple[Image.Image, str]:
+        """The picture of a recipe: JSON text such as {"v": 2, "generator": "portraits", "seed": 7}, perhaps with edits.
+
+        Returns the picture and the recipe with its weights.
+        """
+        return self.answer(self.read(recipe))
+
+    def named(self, recipe: str, name: str) -> tuple[Image.Image, str]:
+        """The recipe (JSON text) with one of its generator's popular changes more, such as "no glasses".
+
+        An unknown name is answered with the names that there are. Returns the picture and the new recipe.
+        """
+        made = parse_recipe(recipe)
+        found = {change.name: change.edit for change in popular(self.renderer.catalogue, made.generator)}
+        if name not in found:
+            raise ValueError(f"There is no popular change {name!r:.60}; there are: {', '.join(found) or 'none'}.")
+        return self.answer_with(made, found[name])
+
+    def edit(self, recipe: str, part: float, appearance: float, strength: float) -> tuple[Image.Image, str]:
+        """The recipe (JSON text) with one more edit: an appearance at a part of its generator's default layer.
+
+        Both are numbers from 0; strength is about -4 to 4. Returns the picture and the new recipe.
+        """
+        numbers = {"appearance": whole(appearance), "strength": strength}
+        return self.one_more(recipe, "add", [part], **numbers)
+
+    def vary(self, recipe: str, part: float, variation: float, strength: float) -> tuple[Image.Image, str]:
+        """The recipe (JSON text) with one more edit: the thing that a part belongs to, along one of its variations.
+
+        Both are numbers from 0, of its generator's default layer; strength, in standard deviations, is about -4 to 4.
+        Returns the picture and the new recipe.
+        """
+        return self.one_more(recipe, "vary", self.thing(recipe, part), variation=whole(variation), strength=strength)
+
+    def transfer(self, recipe: str, part: float, seed: float, share: float = 1.0) -> tuple[Image.Image, str]:
+        """The recipe (JSON text) with one more edit: the thing that a part (a number from 0) belongs to, from the
+        picture of another seed; share: how much of the way, 0 to 1. Returns the picture and the new recipe.
+        """
+        return self.one_more(recipe, "transfer", self.thing(recipe, part), seed=whole(seed), share=share)
+
+    def remove(self, recipe: str, part: float) -> tuple[Image.Image, str]:
+        """The recipe (JSON text) with one more edit, which covers a part of its default layer with background.
+
+        Returns the picture and the new recipe.
+        """
+        return self.one_more(recipe, "remove", [part], strength=1.0)
+
+    def rewrite(self, recipe: str, source: float, target: float, strength: float) -> tuple[Image.Image, str]:
+        """The recipe (JSON text) with one more edit: everywhere, appearance `source` of its generator's default layer
+        replaced by appearance `target`; strength is how much of the new for one of the old (0 only takes away).
+
+        Returns the picture and the new recipe.
+        """
+        made = parse_recipe(recipe)
+        numbers = {"source": whole(source), "target": whole(target), "strength": strength}
+        return self.answer_with(made, Edit("rewrite", *self.opening.default(made), Region(all=True), **numbers))
+
+    def refine(self, recipe: str, layer: float | None, method: str, k: float = 32) -> tuple[Image.Image, str]:
+        """Parts refined to the picture of a recipe (JSON text): method "none", "dense" or "graph" with k neighbours.
+
+        layer: null for the generator's own choice. Returns the picture tinted with its parts as refined, and the recipe
+        with the edits of this layer that act on parts acting on the refined ones; variations stay as they are.
+        """
+        made = self.read(recipe)
+        known = self.renderer.catalogue.available(made.generator)
+        number = self.opening.default(made)[0] if layer is None else layer
+        if number not in known:
+            raise ValueError(f"layer is {layer!r:.20}; this generator has parts at {', '.join(map(str, known))}.")
+        number, mine = int(number), [e.factors for e in made.edits if e.layer == number]
+        region = refined(method, k)
+        maps = self.renderer.part_maps(made, number, mine[-1] if mine else known[number], method, region.k)
+
+        def follow(edit: Edit) -> Edit:
+            if edit.layer != number or not edit.region.parts or edit.op == "vary":
+                return edit
+            return replace(edit, region=replace(edit.region, refine=method, k=region.k))
+
+        picture = overlay_parts(self.renderer.base(made), maps)
+        return picture, self.renderer.pin(replace(made, edits=tuple(map(follow, made.edits)))).to_json()
+
+    def saliency(
+        self,
+        recipe: str,
+        appearance: float,
+        threshold: float = 0.0,
+        sign: Literal["more", "less"] = "more",
+        result: Literal["heat map", "mask", "cut-out", "rest"] = "cut-out",
+    ) -> tuple[Image.Image, str]:
+        """Where an appearance of the default layer is in a recipe's picture with its edits; and the recipe.
+
+        The mask is where there is `sign` ("more" or "less") of it, from `threshold` standard deviations above its mean
+        on. result: "heat map" over the picture, "mask" (white is in it), "cut-out" with transparency, or the "rest".
+        """
+        if sign not in ("more", "less") or result not in ("heat map", "mask", "cut-out", "rest"):
+            raise ValueError("sign must be more or less; result one of heat map, mask, cut-out, rest.")
+        made = self.read(recipe)
+        (layer, factors_id), image = self.opening.default(made), self.renderer.image(made)
+        chosen = ConceptMask(whole(appearance), 1 if sign == "more" else -1, threshold, result == "rest")
+        above = chosen.above(self.renderer, made, layer, factors_id)
+        above = self.renderer.to_image_size(made, layer, above)[0]
+        mask = chosen.of(above)
+        if result == "heat map":
+            shown = overlay_map(to_pil(image)[0], above + chosen.offset, REACH, mask)
+        else:
+            shown = mask_image(mask) if result == "mask" else cut_out(image, mask)
+        return shown, self.renderer.pin(made).to_json()
+
+    # ---- numbers ----
+
+    def fit(
+        self, recipe: str, layer: float, parts: float = 8, appearances: float = 0, samples: float = 0, seed: float = 0
+    ) -> tuple[str, dict]:
+        """Learn parts and appearances of one layer of a recipe's generator, at the recipe's ψ and class.
+
+        recipe: JSON text. parts: 1 to 64. appearances, samples: 0 is as many as there are, and as many as needed (at
+        most 4,096). Returns the factors id for the edits of a recipe, and what was measured: samples, energy (the share
+        explained), bound (what no P of this rank exceeds), stability (|cos| of every part with that of other samples).
+        """
+        made = parse_recipe(recipe)
+        self.opening.check(made)
+        try:
+            factors = self.factors.fitted(made, layer, parts, appearances, samples, seed, until(LONGEST_FIT))
+        except Cancelled as error:
+            raise ValueError(
+                f"The fit took more than {LONGEST_FIT:.0f} seconds; ask for fewer parts or samples."
+            ) from error
+        info = factors.info
+        measured = {"layer": info.layer, "samples": info.samples, "loss": info.loss, "energy": info.energy}
+        return fit_id(factors), measured | {"bound": info.bound, "stability": list(info.stability)}
+
+    def rank(self, recipe: str, appearance: float, part: float, count: float) -> Iterator[dict | None]:
+        """The seeds, of 0 to count - 1, of the pictures with the most and the least of an appearance, twelve of each.
+
+        {"most": [...], "least": [...]}, the most extreme first. recipe: JSON text; its ψ and class count, its edits do
+        not. appearance: 0 to 63, of its generator's default layer. part: a number, or -1 for anywhere. count: 1 to
+        10,000; those that nobody has asked about before are looked at first, which takes seconds to minutes.
+        """
+        with counted("rank"), BUDGETS.one_job(asking()):
+            for _, found in self._seeds_in_order(recipe, appearance, part, count):
+                yield found  # here gradio notices a caller who has left
+
+    def order_seeds(self, recipe: str, appearance: float, part: float, count: float, report) -> dict:
+        session = self.opening.opened(parse_recipe(recipe))
+        found = self.ranking.of_numbers(session, whole(appearance), whole(part), whole(count), report)
+        return {end: getattr(found, end) for end in ENDS}
+
+    def unpublish(self, name: str, token: str) -> str:
+        """Take a picture out of the gallery; for the owner, who has set PANDA_OWNER_TOKEN. Returns those that stay."""
+        owner = os.environ.get("PANDA_OWNER_TOKEN", "")
+        if not owner or not isinstance(token, str) or not hmac.compare_digest(token.encode(), owner.encode()):
+            raise ValueError("That is not the owner's token; nothing was taken out.")
+        take_out(name)
+        return " ".join(gallery().names())
+
+    # ---- recipes ----
+
+    def read(self, text: str) -> Recipe:
+        """The recipe of an endpoint's first argument, with factors that this page has."""
+        made = parse_recipe(text)
+        self.opening.check(made)
+        return replace(made, weights=None)
+
+    def answer(self, recipe: Recipe) -> tuple[Image.Image, str]:
+        """What an endpoint gives back: the picture, and the recipe with its weights."""
+        return to_pil(self.renderer.image(recipe))[0], self.renderer.pin(recipe).to_json()
+
+    def answer_with(self, recipe: Recipe, edit: Edit) -> tuple[Image.Image, str]:
+        """As `answer`, with one more edit: a stranger's recipe and numbers, checked as one recipe."""
+        return self.answer(self.read(replace(recipe, edits=(*recipe.edits, edit)).to_json()))
+
+    def one_more(self, recipe: str, op: str, parts: list, **numbers) -> tuple[Image.Image, str]:
+        made = parse_recipe(recipe)
+        return self.answer_with(
+            made, Edit(op, *self.opening.default(made), Region(tuple(map(whole, parts))), **numbers)
+        )
+
+    def thing(self, recipe: str, part: float) -> list[int]:
+        """The parts of the thing that a part of the default layer belongs to."""
+        made = parse_recipe(recipe)
+        factors = self.renderer.catalogue.factors(made.generator, self.opening.default(made)[1])
+        number = whole(part)
+        if type(number) is not int:
+            raise ValueError(f"part is {part!r:.20}; it must be a whole number.")
+        return list(factors.thing_of(number))
+
+
+def with_picture(function: Callable) -> None:
+    """An endpoint whose first result is a picture, which gr.api has no type for: hidden components say the types."""
+    inputs = []
+    for parameter in inspect.signature(function).parameters.values():
+        label, kind = parameter.name, parameter.annotation
+        value = None if parameter.default is parameter.empty else parameter.default
+        if get_origin(kind) is Literal:
+            inputs.append(gr.Radio(get_args(kind), value=value, visible=False, label=label))
+        else:
+            field = gr.Textbox if kind is str else gr.Number
+            inputs.append(field(value, visible=False, label=label))
+    image = gr.Image(visible=False, format="png", type="pil", label="picture")
+    recipe = gr.Textbox(visible=False, label="recipe")
+    gr.Button(visible=False).click(plainly(function), inputs, [image, recipe], api_name=function.__name__)

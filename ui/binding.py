@@ -1,0 +1,237 @@
+"""How the page hangs together: what on it follows the visitor's session, and which events change it."""
+
+import functools
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import gradio as gr
+
+from .components.html import sentence
+from .components.tiles import Tiles
+from .server import gpu
+from .server.events import BUDGETS, JOBS, asking, counted
+from .session import OPEN_FOLDS, Session, work_name
+from .visit import Visit, changing, reading
+
+QUIET = {"show_progress": "hidden", "api_visibility": "private"}
+SAVE_JS = """(text) => { const f = JSON.parse(text), a = document.createElement('a');
+  const bytes = Uint8Array.from(atob(f.data), c => c.charCodeAt(0));
+  a.href = URL.createObjectURL(new Blob([bytes])); a.download = f.name; a.click();
+  setTimeout(() => URL.revokeObjectURL(a.href), 10000); }"""
+
+
+class Follower(NamedTuple):
+    """A component and what it shows of a session. tabs, fold: only while one of those, and that, are open."""
+
+    component: Any
+    value: Callable[[Session], Any]
+    tabs: tuple[str, ...]
+    fold: str | None
+
+    def shown(self, session: Session) -> Any:
+        is_open = (not self.tabs or session.tab in self.tabs) and self.fold in (None, *session.folds)
+        return self.value(session) if is_open else gr.skip()
+
+
+class Page:
+    """Collects what follows the session and what changes it while the tabs lay themselves out; `wire` connects all.
+
+    A component follows the session through a function Session -> value. An event changes it through a function
+    (session, *values of its inputs) -> session, or None where nothing changes. So a tab knows nothing of the others.
+    """
+
+    def __init__(self, start: Callable[[], Session]) -> None:
+        self.visit = gr.State(Visit(start))
+        self._tabs: tuple[str, ...] = ()
+        self._fold: str | None = None
+        self._now: list[Follower] = []
+        self._later: list[Follower] = []  # after the picture
+        self._events: list[tuple[Any, Callable, list, dict]] = []
+        self._failures: list = []  # events with fields, after which the page shows what is, not what was typed
+
+    @contextmanager
+    def tab(self, name: str) -> Iterator[None]:
+        """What is laid out inside is on this tab, and follows the session only while it is open."""
+        with gr.Tab(name, elem_id=f"tab-{name.lower()}") as tab:
+            self._tabs = (name,)
+            yield
+            self._tabs = ()
+
+        # gradio also tells of the tab that a page opens with, perhaps before the page's own session is there
+        def open_tab(session: Session) -> Session | None:
+            return None if session.tab == name else session.open_tab(name)
+
+        self.on(tab.select, open_tab, trigger_mode="multiple")
+
+    @contextmanager
+    def beside(self, *tabs: str) -> Iterator[None]:
+        """What is laid out inside is under the tabs, seen with these; it follows the session only while one is open."""
+        with gr.Column(elem_classes=["beside", *(f"with-{tab.lower()}" for tab in tabs)]):
+            self._tabs = tabs
+            yield
+            self._tabs = ()
+
+    @contextmanager
+    def fold(self, name: str, **more) -> Iterator[None]:
+        """What is laid out inside is in an accordion, and follows the session only while that is open."""
+        with gr.Accordion(name, open=name in OPEN_FOLDS, **more) as fold:
+            self._fold = name
+            yield
+            self._fold = None
+        self.on(fold.expand, lambda session: session.unfold(name, True), trigger_mode="multiple")
+        self.on(fold.collapse, lambda session: session.unfold(name, False), trigger_mode="multiple")
+
+    def follow(self, component, value: Callable[[Session], Any], later: bool = False) -> None:
+        """`component` shows value(session) after every change; later: in a second step, once the picture is there."""
+        (self._later if later else self._now).append(Follower(component, value, self._tabs, self._fold))
+
+    def tiles(self, group: str, value: Callable[[Session], dict], choose: Callable, later=True, **more) -> Tiles:
+        """Picture buttons that show value(session); with a click on one the session becomes choose(session, event)."""
+        tiles = Tiles(group=group, **more)
+        self.follow(tiles, value, later)
+        self.on(tiles.choose, choose)
+        return tiles
+
+    def button(self, words: str, change: Callable, *inputs, when: Callable[[Session], Any] | None = None,
+               each: bool = False, **more) -> gr.Button:  # fmt: skip
+        """A button: the session becomes change(session, *inputs); it can be pressed where when(session) is true.
+
+        each: of quick presses each counts.
+        """
+        button = gr.Button(words, size="sm", **more)
+        if when:
+            self.follow(button, lambda s: gr.Button(interactive=bool(when(s))))
+        self.on(button.click, change, *inputs, **({"trigger_mode": "multiple"} if each else {}))
+        return button
+
+    def field(self, field, value: Callable[[Session], Any], change: Callable) -> None:
+        """`field` shows value(session); with what a visitor enters the session becomes change(session, entered)."""
+        self.follow(field, value)
+        each = {"slider": field} if isinstance(field, gr.Slider) else {"trigger_mode": "multiple"}
+        self.on(field.input, change, field, **each)
+
+    def live(self, slider: gr.Slider, tick: Callable, *shown) -> None:
+        """While `slider` moves, nothing but `shown` follows: tick(session, value) -> (session, *what they show)."""
+
+        @functools.wraps(tick)
+        def moved(session: Session, *value):
+            return tick(session, *value) if value else None
+
+        options = {"queue": False, "trigger_mode": "always_last", "js": entered(slider)} | QUIET
+        handler = changing(moved, slider=slider.elem_id, shown=shown, anew=True)
+        slider.input(handler, [self.visit, slider], [self.visit, *shown], **options)
+
+    def quick(self, event, change: Callable, *shown) -> None:
+        """When `event` happens, nothing but `shown` follows: change(session, event) -> (session, *what they show)."""
+        handler = changing(change, shown=shown, anew=True)
+        event(handler, self.visit, [self.visit, *shown], queue=False, trigger_mode="multiple", **QUIET)
+
+    def on(self, event, change: Callable, *inputs, **options) -> None:
+        """When `event` happens, the session becomes change(session, *inputs).
+
+        options: gradio's, `changing`'s work, and slider: the one whose event this is.
+        """
+        self._events.append((event, change, list(inputs), options))
+
+    def job(self, event, work: Callable, *inputs, done: Callable[[Session, Any], Session] | None = None, picture=None):
+        """A long piece of work, with a line of progress and a Cancel button where this is called.
+
+        work(session, *inputs, report) runs beside everything else; report(Progress) is False once it should stop.
+        done(session, result) -> session, with the session as it is by then: the visitor may have gone on meanwhile.
+        Without one the session keeps the result: session.made(work).
+        picture(session, *inputs, progress) -> HTML of what there is so far, with the session as it was.
+        """
+        with gr.Row(visible=False, equal_height=True, elem_classes="job") as row:
+            line = gr.HTML(elem_classes="progress")
+            cancel = gr.Button("Cancel", size="sm", min_width=80, scale=0)
+        result, steps = gr.State(None), gpu.job(work, picture)
+        done = done or (lambda session, value: session.keep_made(work, value))
+        name = work_name(work)
+
+        def begin(visit: Visit) -> tuple:
+            visit.begin(name)
+            return sentence("Waiting for a free place …"), gr.Row(visible=True)
+
+        def run(visit: Visit, *values) -> Iterator:
+            try:
+                with counted(work.__name__), BUDGETS.one_job(asking()):
+                    for words, value in steps(visit.session, *values):
+                        yield gr.skip() if value is None else value, words, gr.skip()
+            except gr.Error:
+                yield gr.skip(), "", gr.Row(visible=False)
+                raise
+
+        run.__name__, run.__module__ = work.__name__, work.__module__
+        begun = event(begin, self.visit, [line, row], queue=False, **QUIET)
+        # "multiple": what was begun again right after Cancel is not taken for the one that is just ending
+        ran = begun.then(run, [self.visit, *inputs], [result, line, row], trigger_mode="multiple", **QUIET, **JOBS)
+        self.on(ran.success, done, result, work=name)
+        ran.success(lambda: ("", gr.Row(visible=False)), None, [line, row], queue=False, **QUIET)
+        if inputs:
+            self._failures.append(ran.failure)
+
+        def stopped(visit: Visit) -> tuple:
+            with visit.lock:
+                in_time = visit.take(name)
+            if in_time:
+                gr.Info("Cancelled. The picture is as it was.", title="Stopped")
+            else:
+                gr.Info("It had just finished; what it found is there.", title="Not cancelled")
+            return "", gr.Row(visible=False)
+
+        # in the queue: else nobody sees its words
+        cancel.click(stopped, self.visit, [line, row], cancels=[ran], **QUIET)
+
+    def save(self, event, make: Callable[..., str], *inputs) -> None:
+        """When `event` happens, the browser saves a file: make(session, *inputs), as `sharing.as_file` writes it."""
+        given = gr.Textbox(visible="hidden")
+        event(reading(make), [self.visit, *inputs], given, **QUIET).success(None, given, None, js=SAVE_JS)
+
+    def wire(self, demo: gr.Blocks, open_page: Callable) -> None:
+        """open_page(session, request) -> the session that the page opens with."""
+        for event, change, inputs, options in self._events:
+            self._connect(event, change, [self.visit, *inputs], options)
+        self._connect(demo.load, open_page, [self.visit], {"anew": True})
+
+        def show_now(session: Session) -> list:
+            return [f.shown(session) for f in self._now]
+
+        shown = [f.component for f in self._now]
+        for failure in self._failures:  # a field with a wrong number shows the right one again
+            failure(reading(show_now, shown), self.visit, shown, **QUIET)
+
+    def _connect(self, event, change: Callable, inputs: list, options: dict) -> None:
+        slider = options.pop("slider", None)
+
+        @functools.wraps(change)
+        def first(session: Session, *given):
+            session = change(session, *given) if given or not slider else session
+            return session and (session, *(f.shown(session) for f in self._now))
+
+        # "always_last": while one runs, the latest waits, and reads its fields then; a click's own data would be that
+        # of the click which ran, so that those are "multiple": each counts, one after the other
+        has_data = any(p.annotation is gr.EventData for p in inspect.signature(change).parameters.values())
+        options = {"trigger_mode": "multiple" if has_data else "always_last", "concurrency_limit": 1} | options
+        if slider:
+            options["js"] = entered(slider)
+        shown, work, anew = [f.component for f in self._now], options.pop("work", None), options.pop("anew", False)
+        handler = changing(first, work, slider and slider.elem_id, shown, anew)
+        done = event(handler, inputs, [self.visit, *shown], **QUIET, **options)
+
+        if len(inputs) > 1:  # more than the visit: fields, which may hold something wrong now
+            self._failures.append(done.failure)
+
+        def show_later(session: Session) -> list:
+            return [f.shown(session) for f in self._later]
+
+        # of clicks that come while this runs the last one counts; without "always_last" gradio drops it
+        outputs = [f.component for f in self._later]
+        later = reading(show_later, outputs)
+        done.success(later, self.visit, outputs, trigger_mode="always_last", **QUIET)
+
+
+def entered(slider: gr.Slider) -> str:
+    """A script: what a visitor entered last, and when, in place of what the slider says."""
+    return f"(visit, value) => window.entered('{slider.elem_id}', visit, value)"

@@ -1,0 +1,43 @@
+"""What a visitor or a program gave, checked: event data of our components, clicks on tiles, numbers."""
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import gradio as gr
+
+T = TypeVar("T")
+
+
+def sent(event: gr.EventData, name: str) -> Any:
+    """What a component's script sent under this name, unchecked; None where there is nothing."""
+    return event._data.get(name) if isinstance(event._data, dict) else None
+
+
+def clicked(event: gr.EventData, what: str, choices: Sequence[T], of: str | None = None) -> T | None:
+    """The choice that the tile clicked stands for; None for a tile of other Tiles than those that are there now (`of`),
+    and a word to the visitor, who saw no others yet.
+
+    Raises: ValueError if there is no such tile.
+    """
+    index = sent(event, "index")
+    if sent(event, "of") not in (None, of):
+        gr.Info("What is offered here has just changed; choose again.", title="Not yet")
+        return None
+    if type(index) is not int or not 0 <= index < len(choices):
+        raise ValueError(f"{what} is {index!r:.20}; {len(choices)} are offered here.")
+    return choices[index]
+
+
+def number(what: str, given, low: float, high: float, whole: bool = False) -> float:
+    """A visitor's number. Raises: ValueError if it is none, or out of range; NaN is in no range."""
+    fits = type(given) in (int, float) and low <= given <= high and (not whole or given == int(given))
+    if not fits:
+        kind = "whole number" if whole else "number"
+        found = "empty" if given is None else f"{given!r:.20}"
+        raise ValueError(f"{what} is {found}; it must be a {kind} from {low:.10g} to {high:.10g}.")
+    return int(given) if whole else float(given)
+
+
+def whole(number: float):
+    """A JSON number that is whole as an int, anything else as it is, for the validator to refuse."""
+    return int(number) if isinstance(number, float) and number.is_integer() else number

@@ -1,0 +1,59 @@
+"""Examples under the tabs: pictures with their edits, to open and go on with."""
+
+import json
+from contextlib import suppress
+
+import gradio as gr
+import torch
+
+from panda_core.generators.registry import GENERATORS
+from panda_core.recipes import Recipe, parse_recipe
+
+from ..binding import Page
+from ..components.html import heading
+from ..given import clicked
+from ..jpegs import small
+from ..opening import Opening
+from ..pictures import Pictures
+from ..session import Session
+
+
+class ExamplesPanel:
+    def __init__(self, pictures: Pictures, opening: Opening):
+        self.pictures, self.renderer, self.opening = pictures, pictures.renderer, opening
+
+    def lay_out(self, page: Page) -> None:
+        page.follow(gr.HTML(), lambda s: heading("Examples") if self.recipes(s) else "")
+        page.tiles("Examples", self.tiles, self.open, elem_id="examples")
+
+    def recipes(self, session: Session) -> list[Recipe]:
+        """What examples.json beside the generator's weights holds, as far as it fits these."""
+        name = session.recipe.generator
+        path = GENERATORS[name].folder() / "examples.json" if name in GENERATORS else None
+        if path is None or not path.is_file():
+            return []
+        return self.pictures.kept.get(("examples", name), lambda: self.read(path.read_bytes()))
+
+    def read(self, data: bytes) -> list[Recipe]:
+        found = []
+        with suppress(ValueError, TypeError):
+            for given in json.loads(data):
+                with suppress(ValueError):  # made for other weights
+                    found.append(self.opening.opened(parse_recipe(given)).recipe)
+        return found
+
+    def tiles(self, session: Session) -> dict:
+        """The value of Tiles; under the pointer each picture is as it was before."""
+        found = self.recipes(session)
+        drawn = self.pictures.kept.get(("example tiles", tuple(found)), lambda: [self.tile(r) for r in found])
+        items = [tile | {"on": session.recipe == recipe} for tile, recipe in zip(drawn, found)]
+        return {"items": items, "note": "", "of": session.recipe.generator}
+
+    def tile(self, recipe: Recipe) -> dict:
+        pair = small(torch.cat([self.renderer.base(recipe), self.renderer.image(recipe)]))
+        words = self.pictures.edits_words(self.opening.opened(recipe))
+        return {"before": pair[0], "image": pair[1], "label": words}
+
+    def open(self, session: Session, evt: gr.EventData) -> Session | None:
+        recipe = clicked(evt, "example", self.recipes(session), session.recipe.generator)
+        return recipe and self.opening.opened(recipe).after(session)

@@ -1,0 +1,136 @@
+"""The gallery under the tabs: what visitors published, as cards; the server draws them and makes their titles."""
+
+import os
+import random
+from dataclasses import dataclass
+from itertools import islice
+
+import gradio as gr
+
+from panda_core import hub
+from panda_core.recipes import Recipe
+
+from ..binding import Page
+from ..components.html import heading
+from ..given import clicked, sent
+from ..jpegs import small
+from ..opening import Opening
+from ..pictures import Pictures
+from ..server.events import asking
+from ..server.gallery_store import Gallery
+from ..server.limits import Budgets, log
+from ..session import Session
+
+CARDS = 16
+PUBLISHED = Budgets(burst=5.0, refill=1 / 720)  # cards: five an hour for each visitor
+
+
+@dataclass(frozen=True)
+class Order:
+    """shuffled: the seed of the order that a visitor sees; None is newest first."""
+
+    shuffled: int | None = None
+
+
+@dataclass(frozen=True)
+class Published:
+    """The card that this visit put there last, and what it was made of; nothing once it was taken out."""
+
+    name: str = ""
+    recipe: Recipe | None = None
+
+
+class GalleryPanel:
+    def __init__(self, pictures: Pictures, opening: Opening):
+        self.pictures, self.renderer, self.opening = pictures, pictures.renderer, opening
+
+    def lay_out(self, page: Page) -> None:
+        if repo := os.environ.get("PANDA_GALLERY_DATASET"):
+            try:
+                hub.keep_folder(repo, gallery().folder)
+            except ValueError as error:  # the gallery is this machine's alone then
+                log.warning("%s", error)
+        gr.HTML(heading("Gallery"))
+        page.tiles("Gallery", self.show_cards, self.open_card, elem_id="gallery")
+        with gr.Row(elem_classes="actions"):
+            publish = gr.Button("Publish to the gallery", size="sm", min_width=160, scale=0, elem_id="publish")
+            page.button("Newest", show_newest, min_width=90, scale=0)
+            page.button("Shuffle", show_shuffled, min_width=90, scale=0)
+        page.follow(publish, self.publish_button)
+        page.on(publish.click, self.publish_card, trigger_mode="once")  # the second click of two takes nothing back
+
+    def show_cards(self, session: Session) -> dict:
+        """The value of Tiles: the first cards that can be drawn here."""
+        names = gallery().names((session.aside(Order) or Order()).shuffled)
+        drawn = (
+            (name, self.pictures.kept.get(("card", name), lambda name=name: self.make_card(name))) for name in names
+        )
+        cards = dict(islice((pair for pair in drawn if pair[1]), CARDS))
+        note = "" if cards else "Nothing here yet. What you publish is seen by everybody who opens this page."
+        return {"items": list(cards.values()), "note": note, "of": " ".join(cards)}
+
+    def make_card(self, name: str) -> dict | bool:
+        """A thumbnail and a title ; False for what cannot be drawn here."""
+        try:
+            recipe = gallery().recipe(name)
+            if recipe.generator not in self.opening.offered().values():
+                return False
+            opened = self.opening.opened(recipe)
+        except ValueError:
+            return False
+        image = small(self.renderer.image(opened.recipe))[0]
+        return {"image": image, "label": self.pictures.edits_words(opened)[:120], "on": False}
+
+    def open_card(self, session: Session, evt: gr.EventData) -> Session:
+        of = sent(evt, "of")
+        names = of.split() if isinstance(of, str) and len(of) < 2000 else []  # the cards that were there for the click
+        return self.opening.opened(gallery().recipe(clicked(evt, "card", names, of))).after(session)
+
+    def is_own(self, session: Session) -> bool:
+        """Whether the picture in hand is the card that this visit put there last."""
+        own = session.aside(Published)
+        return bool(own) and own.recipe == session.recipe
+
+    def publish_button(self, session: Session):
+        words = "Take it out of the gallery" if self.is_own(session) else "Publish to the gallery"
+        return gr.Button(words, interactive=bool(session.recipe.ordered()))
+
+    def publish_card(self, session: Session) -> Session:
+        """The picture in hand becomes a card; the card that it is already, by this visit, goes."""
+        if self.is_own(session):
+            take_out(session.aside(Published).name)
+            gr.Info("Your picture is out of the gallery again.", title="Taken out")
+            return session.put_aside(Published())
+        if not PUBLISHED.spend(asking(), 1.0):
+            raise ValueError("You have published five pictures within the hour; wait a while before the next.")
+        there = gallery().names()
+        name = gallery().publish(self.renderer.pin(session.recipe))
+        session = session.put_aside(Order())
+        if name in there:
+            gr.Info("This very picture was in the gallery before.", title="Published")
+            return session
+        gr.Info("Everybody who opens this page can see your picture below now.", title="Published")
+        return session.put_aside(Published(name, session.recipe))
+
+
+def enabled() -> bool:
+    """On a public Space only if its owner says so."""
+    return os.environ.get("PANDA_GALLERY", "0" if os.environ.get("SPACE_ID") else "1") == "1"
+
+
+def gallery() -> Gallery:
+    return Gallery(hub.user_folder() / "gallery")
+
+
+def show_newest(session: Session) -> Session:
+    return session.put_aside(Order())
+
+
+def show_shuffled(session: Session) -> Session:
+    return session.put_aside(Order(random.randrange(2**31)))
+
+
+def take_out(name: str) -> None:
+    gallery().delete(name)
+    if repo := os.environ.get("PANDA_GALLERY_DATASET"):
+        hub.delete_file(repo, f"gallery/{name}.json")

@@ -1,0 +1,71 @@
+"""The papers' own edits: one appearance at one part, more of it and less, ranked by what they do here (I 3.3)."""
+
+import gradio as gr
+
+from panda_core.ops import Edit
+from panda_core.regions import Region
+
+from ..binding import Page
+from ..components.html import heading
+from ..given import clicked, number
+from ..pictures import Pictures, leading_part, sheet_of
+from ..session import Session
+from ..words import SEEN
+
+TRIED, PAIRS, STRENGTH = 24, 6, 3.0  # appearances suggested for a part that are tried; of them shown; units
+
+
+class PapersPanel:
+    def __init__(self, pictures: Pictures):
+        self.pictures = pictures
+
+    def lay_out(self, page: Page) -> None:
+        gr.HTML(heading("The papers' appearances here, less and more of each"))
+        page.tiles("Appearances", self.tiles, self.choose, elem_id="appearances")
+        with gr.Row(equal_height=True):
+            chosen = gr.Number(label="By number", precision=0, min_width=120, elem_id="appearance", interactive=True)
+            page.button("Change the whole picture instead", everywhere, min_width=200, elem_id="everywhere")
+        page.follow(chosen, lambda s: s.edit.appearance if s.edit and s.edit.op == "add" else None)
+        page.on(chosen.submit, self.choose_number, chosen)
+
+    def found(self, session: Session) -> list[tuple[Edit, str]]:
+        """Less and more of the appearances that change most here, pair by pair, strongest first, with what they
+        would make of the picture."""
+        region = session.region()
+        if region is None:
+            return []
+        factors = self.pictures.factors(session)
+        tried = factors.offered(leading_part(factors, region), TRIED)
+        pairs = [[self.edit(session, region, j, sign * STRENGTH) for sign in (-1, 1)] for j in tried]
+        results = self.pictures.results(session, [edit for pair in pairs for edit in pair], quick=True)
+        changes = [max(results[2 * i][1], results[2 * i + 1][1]) for i in range(len(pairs))]
+        ranked = sorted((i for i in range(len(pairs)) if changes[i] >= SEEN), key=lambda i: -changes[i])
+        return [(pairs[i][side], results[2 * i + side][0]) for i in ranked[:PAIRS] for side in (0, 1)]
+
+    def edit(self, session: Session, region: Region, appearance: int, strength: float) -> Edit:
+        return Edit("add", session.layer, session.factors_id, region, appearance=appearance, strength=strength)
+
+    def tiles(self, session: Session) -> dict:
+        def words(edit: Edit) -> str:
+            return f"{'−' if edit.strength < 0 else '+'} {edit.appearance}"
+
+        return self.pictures.edit_tiles(session, self.found(session), words)
+
+    def choose(self, session: Session, evt: gr.EventData) -> Session | None:
+        edits = [edit for edit, _ in self.found(session)]
+        edit = clicked(evt, "appearance", edits, sheet_of(edits))
+        return edit and session.toggle(edit)
+
+    def choose_number(self, session: Session, given: float | None) -> Session:
+        """An appearance by its number, as programs say it: the first is 0."""
+        region = session.region()
+        if region is None:
+            raise ValueError("Choose something in the picture first.")
+        count = self.pictures.factors(session).sigma.shape[0]
+        chosen = number("appearance", given, 0, count - 1, whole=True)
+        return session.toggle(self.edit(session, region, chosen, STRENGTH))
+
+
+def everywhere(session: Session) -> Session:
+    """The next change is for the whole picture; the edit in hand stays where it is."""
+    return session.let_go().restrict("all", None)

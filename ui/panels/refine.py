@@ -1,0 +1,77 @@
+"""Parts refined to this picture (I Eq. 6, II Alg. 2), beside the parts as learned."""
+
+import gradio as gr
+import torch.nn.functional as F
+from torch import Tensor
+
+from panda_core.images import overlay_parts
+from panda_core.method.parts import scale_parts
+from panda_core.recipes import Recipe
+from panda_core.regions import Region, parse_region
+from panda_core.rendering import Renderer
+
+from ..binding import Page
+from ..components.html import figure, heading
+from ..components.slider import Slider
+from ..given import whole
+from ..jpegs import jpeg, resized
+from ..pictures import Pictures, origin
+from ..session import Session
+
+METHODS = [("As learned", "none"), ("Refined", "dense"), ("Refined among neighbours", "graph")]
+
+
+class RefinePanel:
+    def __init__(self, pictures: Pictures):
+        self.pictures, self.renderer = pictures, pictures.renderer
+
+    def lay_out(self, page: Page) -> None:
+        gr.HTML(heading("Parts refined to this picture"))
+        method = gr.Radio(METHODS, label="Outline of the parts", value="none", interactive=True, elem_id="method")
+        k = Slider(4, 128, 32, step=1, label="Neighbours (fewer follow the picture more closely)", visible=False,
+                   interactive=True, buttons=[], elem_id="neighbours")  # fmt: skip
+        page.follow(method, lambda s: s.refine)
+        page.follow(k, self.show_neighbours)
+        page.follow(gr.HTML(elem_classes="overlays"), self.overlays, later=True)
+        page.on(method.input, set_refine, method, k)
+        page.on(k.input, set_refine, method, k)
+
+    def show_neighbours(self, session: Session):
+        most = len(self.pictures.factors(session).parts) - 1
+        return gr.Slider(visible=session.refine == "graph", maximum=min(128, most), value=min(session.k, most))
+
+    def overlays(self, session: Session) -> str:
+        """The parts as learned and as refined; HTML. Nothing where they are not refined."""
+        if session.refine == "none":
+            return (
+                "<p>Refined parts follow the outlines of this very picture; an edit of an appearance follows them.</p>"
+            )
+        where = session.recipe, session.layer, session.factors_id
+
+        def overlay(method: str) -> str:
+            k = session.k if method == "graph" else 32
+            key = "overlay", origin(session.recipe), *where[1:], method, k
+            draw = lambda: parts_picture(self.renderer, *where[:2], self.renderer.parts(*where, method, k))  # noqa: E731
+            return self.pictures.kept.get(key, draw)
+
+        learned = figure(overlay("none"), "As learned, the same for every picture")
+        return learned + figure(overlay(session.refine), "Refined to this picture")
+
+
+def set_refine(session: Session, method: str, k: float) -> Session:
+    region = refined(method, k)
+    return session.set_refine(region.refine, region.k)
+
+
+def refined(method: str, k: float) -> Region:
+    """How the parts of a region are refined, checked as the recipe's validator does."""
+    return parse_region({"parts": [0], "refine": method} | ({"k": whole(k)} if method == "graph" else {}))
+
+
+def parts_picture(renderer: Renderer, recipe: Recipe, layer: int, parts: Tensor, side: int = 224) -> str:
+    """JPEG of the picture without edits, tinted with parts P [S, R_S], `side` pixels wide."""
+    generator = renderer.generator(recipe)
+    top, left, bottom, right = generator.frame(layer)
+    maps = scale_parts(parts.cpu()).t().reshape(-1, 1, *generator.layers[layer][1:])[:, :, top:bottom, left:right]
+    maps = F.interpolate(maps, (side, side), mode="bilinear", align_corners=False)[:, 0]
+    return jpeg(overlay_parts(resized(renderer.base(recipe), side), maps))

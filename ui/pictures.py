@@ -1,0 +1,209 @@
+"""What the page shows of a session: the picture with its parts, frames, tiles. Plain data; knows nothing of Gradio."""
+
+import base64
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from panda_core.factors import Factors
+from panda_core.images import PALETTE, difference, heat_map
+from panda_core.method.parts import scale_parts
+from panda_core.ops import OPS, Edit
+from panda_core.recipes import Recipe
+from panda_core.regions import Region
+from panda_core.rendering import Renderer
+
+from .jpegs import TILE_SIDE, cropped, jpeg, jpegs, large, resized
+from .server.kept import Kept
+from .session import Session
+from .words import change_words
+
+MAX_WHOLE = 256  # pixels of a picture whose tiles are drawn at full size; of a larger one at half
+
+
+@dataclass(frozen=True)
+class Names:
+    """What the visitor calls the parts and things of some factors: part -> name, region's key -> name."""
+
+    parts: dict[int, str]
+    things: dict[str, str]
+
+
+class Pictures:
+    """Made by one renderer, and kept for a while by what they depend on."""
+
+    def __init__(self, renderer: Renderer):
+        self.renderer, self.kept = renderer, Kept(256)
+
+    def factors(self, session: Session, edit: Edit | None = None) -> Factors:
+        """Those in use, or those of an edit, with the names that the visitor gave."""
+        if edit is None:
+            found = self.renderer.catalogue.factors(session.recipe.generator, session.factors_id)
+        else:
+            found = self.renderer.factors(session.recipe, edit)
+        names = session.aside(Names, session.factors_id if edit is None else edit.factors)
+        return found.with_info(part_names=names.parts, thing_names=names.things) if names else found
+
+    def edit_words(self, session: Session, edit: Edit) -> str:
+        """A line of the list: "hair: longer"."""
+        return OPS[edit.op].words(edit, self.factors(session, edit))
+
+    def edits_words(self, session: Session) -> str:
+        """All that is on, in words; empty where nothing is."""
+        return ", ".join(self.edit_words(session, edit) for edit in session.recipe.edits if edit.on)
+
+    # ---- the picture ----
+
+    def scene(self, session: Session) -> dict:
+        """What the Picture needs besides the frame: the picture before, the parts of this layer, what is chosen."""
+        recipe, factors = session.recipe, self.factors(session)
+        generator = self.renderer.generator(recipe)
+        top, left, bottom, right = generator.frame(session.layer)
+        H, W = generator.layers[session.layer][1:]
+        parts = self.renderer.parts(recipe, session.layer, session.factors_id, session.refine, session.k)
+        maps = scale_parts(parts).t().reshape(-1, H, W)[:, top:bottom, left:right]
+        larger = [parts for parts in factors.variations if len(parts) > 1 and parts not in factors.things]
+        return {
+            "before": self.kept.get(("before", origin(recipe)), lambda: large(self.renderer.base(recipe))),
+            "maps": base64.b64encode((maps * 255).round().to(torch.uint8).cpu().numpy().tobytes()).decode(),
+            "grid": [bottom - top, right - left],
+            "size": [H, W],
+            "frame": [top, left, bottom, right],
+            "parts": [factors.part_name(k) for k in range(len(maps))],
+            "things": [{"parts": list(thing), "name": factors.region_name(thing)} for thing in factors.things],
+            "larger": [{"parts": list(parts), "name": factors.region_name(parts)} for parts in larger],
+            "colours": [[int(c) for c in PALETTE[k % len(PALETTE)]] for k in range(len(factors.things))],
+            "chosen": list(session.parts) if session.where in ("parts", "piece") else [],
+            "painted": session.mask.rle if session.mask else "",
+            "where": session.where,
+        }
+
+    def frame(self, session: Session) -> dict:
+        """The edited picture, what changed, and how much in words. The only part that a slider's tick makes."""
+        key = "frame", origin(session.recipe), session.recipe.edits, session.active
+        return self.kept.get(key, lambda: self._frame(session))
+
+    def _frame(self, session: Session) -> dict:
+        recipe, image = session.recipe, self.picture(session)
+        change = difference(image, self.renderer.base(recipe))[0]
+        words = self.edits_words(session)
+        pulls = session.edit is not None and session.edit.op == "vary" and session.edit.on
+        return {
+            "image": large(image),
+            "difference": jpeg(heat_map(change, 0.0, max(0.6, float(change.max())))),
+            "words": change_words(session, words, change, self.changed_region(recipe)),
+            "alt": f"Generated picture, seed {recipe.seed}; {words or 'no edits'}.",
+            "edited": bool(recipe.ordered()),
+            "pull": session.edit.strength if pulls else None,  # what a drag on the picture moves
+        }
+
+    def picture(self, session: Session) -> Tensor:
+        """The edited picture, [1, 3, h, w]; what comes before the edit in hand is kept for its next strength."""
+        if session.active is None:
+            return self.renderer.image(session.recipe)
+        return self.renderer.finish(
+            self.renderer.prepare(session.recipe, session.active), session.recipe, session.active
+        )
+
+    def changed_region(self, recipe: Recipe) -> Tensor:
+        """The regions of all edits that are on, at image size, [h, w] in [0, 1]."""
+        on = [recipe.edits[i] for i in recipe.ordered()]
+        if not on:
+            return torch.zeros(1, 1)
+        key = "region", origin(recipe), tuple((e.layer, e.factors, e.region) for e in on)
+        return self.kept.get(key, lambda: torch.stack([self.renderer.region_map(recipe, e) for e in on]).amax(dim=0))
+
+    # ---- tiles ----
+
+    def results(self, session: Session, edits: Sequence[Edit], quick: bool = False) -> list[tuple[str, float]]:
+        """What each of several edits of one layer and region would make of the picture, in place of its like in the
+        list: (JPEG cropped to the region, mean change there against the picture as it is without it).
+
+        quick: drawn at half size, where many are tried and few shown.
+        """
+        if not edits:
+            return []
+        key = "results", origin(session.recipe), session.recipe.edits, tuple(edits)
+        return self.kept.get(key, lambda: self._results(session, edits, quick))
+
+    @torch.inference_mode()
+    def _results(self, session: Session, edits: Sequence[Edit], quick: bool) -> list[tuple[str, float]]:
+        where = self.renderer.region_map(session.recipe, edits[0])
+        made: list[tuple[Tensor, float]] = [None] * len(edits)  # type: ignore[list-item]
+        likes = [session.find_like(edit) for edit in edits]
+        for like in dict.fromkeys(likes):
+            numbers = [i for i, other in enumerate(likes) if other == like]
+            recipe, index = session.recipe, like
+            if index is None:
+                recipe, index = with_last(recipe, edits[numbers[0]]), len(recipe.edits)
+            trials = [replace(recipe.edits[index], on=False), *(replace(edits[i], on=True) for i in numbers)]
+            images = self.variants(recipe, index, trials, quick)
+            inside = resized(where[None, None], images.shape[-1])[0, 0] >= min(0.5, float(where.max()))
+            change = difference(images[1:], images[:1])
+            for i, image, one in zip(numbers, images[1:], change):
+                made[i] = image, float(one[inside].mean())
+        tiles = jpegs(cropped(torch.stack([image for image, _ in made]), where, TILE_SIDE))
+        return [(tile, change) for tile, (_, change) in zip(tiles, made)]
+
+    def variants(self, recipe: Recipe, index: int, edits: Sequence[Edit], quick: bool = False) -> Tensor:
+        """The picture with edit `index` replaced by each of `edits`, [n, 3, h, w]; quick, or if large, at half size."""
+        half = quick or self.renderer.generator(recipe).resolution > MAX_WHOLE
+        return self.renderer.variants(recipe, index, edits, half_size=half)
+
+    def edit_tiles(self, session: Session, made: Sequence[tuple[Edit, str]], words: Callable[[Edit], str]) -> dict:
+        """The value of Tiles. made: edits and the pictures that clicks would give; words(edit): a tile's name."""
+        items = [{"image": image, "label": words(edit), "on": session.has(edit)} for edit, image in made]
+        edits = [edit for edit, _ in made]
+        return {"items": items, "note": "", "of": sheet_of(edits)}
+
+    def history(self, session: Session) -> dict:
+        """Thumbnails of the seeds visited."""
+        # one picture for a seed, wherever the slider of ψ stands
+        usual = replace(session.recipe, psi=self.renderer.catalogue.spec(session.recipe.generator).default_psi)
+
+        def thumb(seed: int) -> str:
+            recipe = replace(usual, seed=seed)
+            return self.kept.get(("seed", origin(recipe)), lambda: jpegs(resized(self.renderer.base(recipe), 72))[0])
+
+        return seed_tiles(session, {seed: thumb(seed) for seed in session.seeds})
+
+
+def sheet_of(edits: Sequence[Edit]) -> str:
+    """Which tiles these are: a click on some that are about to go must not choose from the next."""
+    return sha256(repr(edits).encode()).hexdigest()[:12]
+
+
+def seed_tiles(session: Session, pictures: dict[int, str], note: str = "") -> dict:
+    """The value of Tiles whose pictures (seed -> JPEG) a click opens (given.open_seed)."""
+    now = session.recipe.seed
+    items: list[dict[str, Any]] = [
+        {"image": image, "label": f"Seed {s}", "seed": s, "on": s == now} for s, image in pictures.items()
+    ]
+    return {"items": items, "note": note}
+
+
+def leading_part(factors: Factors, region: Region) -> int:
+    """The part whose suggestions a region takes: its first one, or the one that a drawing covers best."""
+    if region.parts:
+        return region.parts[0]
+    if region.mask is None:
+        return 0
+    cells, parts = region.mask.tensor().flatten(), factors.scaled_parts
+    return int(((cells @ parts) / parts.sum(dim=0).clamp_min(1e-6).sqrt()).argmax())
+
+
+def seeds_from(first: int, count: int) -> list[int]:
+    """`count` seeds from this one on; after the last one comes 0."""
+    return [(first + i) % 2**32 for i in range(count)]
+
+
+def with_last(recipe: Recipe, edit: Edit) -> Recipe:
+    return replace(recipe, edits=(*recipe.edits, edit))
+
+
+def origin(recipe: Recipe) -> tuple:
+    return recipe.generator, recipe.class_index, recipe.seed, recipe.psi

@@ -1,0 +1,70 @@
+"""Published recipes: a folder with one small JSON file each, named by when it came and by what is in it."""
+
+import hashlib
+import random
+import re
+import time
+from pathlib import Path
+
+from panda_core.recipes import Recipe, parse_recipe
+from panda_core.runtime.atomic_write import atomic_write
+
+MAX_RECIPES = 500  # recipes; the oldest make room
+NAME = re.compile(r"\d{10}-[0-9a-f]{16}", re.ASCII)  # seconds since 1970, hash of the recipe
+
+
+class Gallery:
+    """A folder of recipes; safe between threads and processes, since every file appears whole or not at all."""
+
+    def __init__(self, folder: Path, most: int = MAX_RECIPES):
+        self.folder, self._most = folder, most
+
+    def publish(self, recipe: Recipe) -> str:
+        """Add a recipe with its weights' hash in it; its name. One that is there already keeps its place.
+
+        Raises: ValueError if it changes nothing, or nobody else could open it; OSError, with nothing written.
+        """
+        if not recipe.ordered():
+            raise ValueError("The picture has no edits; choose a change first, then publish it.")
+        if any(not edit.factors.startswith(("bundled:", "hub:")) for edit in recipe.edits):
+            raise ValueError("An edit uses parts learned here; cards are made with factors that everybody has.")
+        data = recipe.to_json().encode()
+        digest = hashlib.sha256(data).hexdigest()[:16]
+        there = [name for name in self.names() if name.endswith(digest)]
+        if there:
+            return there[0]
+        name = f"{int(time.time()):010}-{digest}"
+        with atomic_write(self._path(name)) as part:
+            part.write_bytes(data)
+        for old in self.names()[self._most :]:
+            self.delete(old)
+        return name
+
+    def names(self, shuffled: int | None = None) -> list[str]:
+        """All names, newest first, or in the order of a shuffle with this seed."""
+        found = [p.stem for p in self.folder.glob("*.json") if NAME.fullmatch(p.stem)] if self.folder.is_dir() else []
+        found.sort(reverse=True)
+        if shuffled is not None:
+            random.Random(shuffled).shuffle(found)
+        return found
+
+    def recipe(self, name: str) -> Recipe:
+        """What was published under a name, checked like a stranger's.
+
+        Raises: ValueError if it is not there (any more), or not what it was.
+        """
+        path = self._path(name)
+        if not path.is_file():
+            raise ValueError("That picture is no longer in the gallery; choose another.")
+        data = path.read_bytes()
+        if hashlib.sha256(data).hexdigest()[:16] != name[-16:]:
+            raise ValueError("That picture's file in the gallery is damaged; choose another.")
+        return parse_recipe(data)
+
+    def delete(self, name: str) -> None:
+        self._path(name).unlink(missing_ok=True)
+
+    def _path(self, name: str) -> Path:
+        if not isinstance(name, str) or not NAME.fullmatch(name):
+            raise ValueError(f"name is {name!r:.40}; a name in the gallery is ten digits, a dash and 16 hex digits.")
+        return self.folder / f"{name}.json"

@@ -1,0 +1,256 @@
+"""The Masks tab: what an appearance marks in this picture, what that cuts out, and whether it holds on others."""
+
+import shutil
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import gradio as gr
+import torch.nn.functional as F
+from gradio.utils import get_upload_folder
+from PIL import Image
+from torch import Tensor
+
+from panda_core.factors import Factors
+from panda_core.images import cut_out, mask_image, on_checkerboard, overlay_map, to_pil
+from panda_core.masks import REACH, ConceptMask, otsu_threshold, picture_masks, write_pairs
+from panda_core.recipes import Recipe
+from panda_core.regions import Mask
+
+from ..binding import Page
+from ..components.html import hint, pair, sentence
+from ..components.slider import Slider
+from ..given import clicked
+from ..jpegs import FRAME_SIDE, TILE_SIDE, at_least, jpeg, resized
+from ..pictures import Pictures, origin, seed_tiles, seeds_from
+from ..seeds import open_seed
+from ..server.kept import Kept
+from ..session import Session
+from ..sharing import Sharing
+
+SIDE = 384  # pixels of this picture
+UNNAMED, OTHERS = 12, 16  # masks offered where none has a name; other pictures
+MAX_PAIRS, MAX_PIXELS, MAX_ARCHIVES = 256, 2**25, 8  # in a zip, in all its pictures; zips on this machine
+
+
+class MasksTab:
+    def __init__(self, pictures: Pictures, sharing: Sharing):
+        self.pictures, self.renderer, self.sharing = pictures, pictures.renderer, sharing
+        self.held = Kept(32)  # pictures and sheets of them, which are larger than what Pictures keeps
+
+    def lay_out(self, page: Page) -> None:
+        hint("Cut out the person, the hair, a shirt: choose one, and move its threshold.")
+        page.tiles("Masks of this picture", self.tiles, self.choose, elem_id="masks")
+        shown, words = gr.HTML(elem_id="mask-view"), gr.HTML(elem_id="mask-words")
+        offset = Slider(-REACH, REACH, 0, step=0.1, label="Threshold, in standard deviations above the average",
+                        buttons=[], elem_id="mask-offset", interactive=True)  # fmt: skip
+        with gr.Row(elem_classes="actions"):
+            for words_of, kind in (("Cut-out", "cut-out"), ("The rest", "rest"), ("Mask", "mask")):
+                button = gr.Button(f"Download {words_of.lower()}", size="sm", min_width=120, elem_id=f"save-{kind}")
+                page.save(button.click, getattr(self, f"save_{kind.replace('-', '_')}"))
+            page.button("Edit inside the mask", self.edit_inside, min_width=120, elem_id="use-mask")
+        with page.fold("On other pictures", elem_id="mask-others"):
+            several = gr.Button(f"Try the mask on {OTHERS} other pictures", size="sm", elem_id="try-others")
+            page.job(several.click, self.try_mask)
+            sheet = page.tiles("The mask on other pictures", self.others, open_seed, elem_id="mask-sheet")
+            count = Slider(16, MAX_PAIRS, 32, step=16, label="Pictures in a zip, each with its mask", buttons=[],
+                           elem_id="pairs", interactive=True)  # fmt: skip
+            pack = gr.Button("Make the zip", size="sm", elem_id="pack")
+            page.job(pack.click, self.pack_pairs, count)
+            file = gr.DownloadButton("Download the zip", size="sm", visible=False, elem_id="save-zip")
+            page.follow(count, lambda s: gr.Slider(maximum=self.max_pairs(s.recipe)))
+            page.follow(file, self.archive)
+
+        page.follow(shown, self.figures)
+        page.follow(words, lambda s: sentence(self.status(s)))
+        page.follow(offset, lambda s: self.mask(s).offset)
+        page.live(offset, self.tick, shown, words, sheet)
+
+    # ---- what is chosen ----
+
+    def where(self, session: Session) -> tuple[int, str]:
+        """(layer, factors id) of the finest grid with parts: outlines are best there."""
+        layer = max(session.layers)
+        return layer, session.layers[layer]
+
+    def offered(self, session: Session) -> list[ConceptMask]:
+        """Masks with a name, first of all but the background; the leading appearances' where none has a name."""
+        factors, (background, sign) = self.factors(session), self.background(session)
+        named = [j for j in factors.info.appearance_names if j != background]
+        others = named or [j for j in range(min(UNNAMED, factors.appearances.shape[1])) if j != background]
+        return [ConceptMask(background, sign, rest=True), *(self.begin(session, j) for j in others)]
+
+    def factors(self, session: Session) -> Factors:
+        return self.renderer.catalogue.factors(session.recipe.generator, self.where(session)[1])
+
+    def background(self, session: Session) -> tuple[int, int]:
+        return self.renderer.background(session.recipe, *self.where(session))
+
+    def begin(self, session: Session, appearance: int) -> ConceptMask:
+        """A mask of what an appearance marks, cut where this picture's cells fall apart best: few mark all that lies
+        above their mean."""
+        _, sign = self.meaning(session, appearance)
+        mask = ConceptMask(appearance, sign)
+        above = mask.above(self.renderer, session.recipe, *self.where(session))
+        return replace(mask, offset=min(max(round(otsu_threshold(above), 1), -REACH), REACH))
+
+    def meaning(self, session: Session, appearance: int) -> tuple[str, int]:
+        """What an appearance marks, and the sign with which it does: "hair (-)" is hair where there is less of it."""
+        factors = self.factors(session)
+        number, sign = self.background(session)
+        if appearance == number:
+            return "background", sign
+        name = factors.appearance_name(appearance)
+        word = name.removesuffix(" (-)")
+        return word, 1 if word == name else -1
+
+    def name(self, session: Session, mask: ConceptMask) -> str:
+        word, _ = self.meaning(session, mask.appearance)
+        return f"without {word}" if mask.rest else word
+
+    def mask(self, session: Session) -> ConceptMask:
+        """The one in hand; with other factors it begins anew, as the picture without its background."""
+        kept = session.aside(ConceptMask, self.where(session)[1])
+        return kept or self.offered(session)[0]
+
+    def put(self, session: Session, mask: ConceptMask) -> Session:
+        return session.put_aside(mask, self.where(session)[1])
+
+    def tiles(self, session: Session) -> dict:
+        """The value of Tiles: every mask, at the threshold that it begins with, on this picture."""
+        chosen = self.mask(session)
+        key = "masks", origin(session.recipe), session.recipe.edits, self.where(session)
+        made = self.pictures.kept.get(key, lambda: [(m, self.tile(session, m)) for m in self.offered(session)])
+        items = [
+            {"image": image, "label": self.name(session, m), "on": m.appearance == chosen.appearance}
+            for m, image in made
+        ]
+        return {"items": items, "note": "", "of": self.where(session)[1]}
+
+    def tile(self, session: Session, mask: ConceptMask) -> str:
+        picture = to_pil(resized(self.renderer.image(session.recipe), TILE_SIDE))[0]
+        return jpeg(on_checkerboard(picture, mask.of(self.smooth(session, mask, TILE_SIDE))))
+
+    def choose(self, session: Session, evt: gr.EventData) -> Session | None:
+        mask = clicked(evt, "mask", self.offered(session), self.where(session)[1])
+        return mask and self.put(session, mask)
+
+    def tick(self, session: Session, offset: float):
+        """The slider moved: a new mask, and nothing else."""
+        session = self.put(session, replace(self.mask(session), offset=offset))
+        return session, self.figures(session), sentence(self.status(session)), self.others(session)
+
+    # ---- this picture ----
+
+    def above(self, session: Session, mask: ConceptMask) -> Tensor:
+        """How far every pixel is above the threshold, [h, w]."""
+        layer, factors_id = self.where(session)
+        cells = mask.above(self.renderer, session.recipe, layer, factors_id)
+        return self.renderer.to_image_size(session.recipe, layer, cells)[0]
+
+    def smooth(self, session: Session, mask: ConceptMask, side: int) -> Tensor:
+        """The same of a picture `side` wide, [side, side], with a smooth outline."""
+        grid = self.above(session, mask)[None, None]
+        return F.interpolate(grid, (side, side), mode="bilinear", antialias=True)[0, 0]
+
+    def figures(self, session: Session) -> str:
+        """HTML: the heat map over the picture with the mask's outline, and the cut-out on a checkerboard."""
+        recipe, mask = session.recipe, self.mask(session)
+        key = "picture", origin(recipe), recipe.edits
+        picture = self.held.get(key, lambda: to_pil(resized(self.renderer.image(recipe), SIDE))[0])
+        above, word = self.smooth(session, mask, SIDE), self.meaning(session, mask.appearance)[0]
+        shown = {
+            f"Where there is {word}": overlay_map(picture, above + mask.offset, REACH, mask.of(above)),
+            self.name(session, mask).capitalize(): on_checkerboard(picture, mask.of(above)),
+        }
+        return pair({caption: jpeg(image) for caption, image in shown.items()})
+
+    def status(self, session: Session) -> str:
+        """How much is kept, and what the mask does not know of."""
+        mask = self.mask(session)
+        said = [f"{float(mask.of(self.above(session, mask)).float().mean()):.0%} of the picture is kept."]
+        if any(e.on and e.layer > self.where(session)[0] for e in session.recipe.edits):
+            said.append("Edits of finer parts than these do not move the mask.")
+        return " ".join(said)
+
+    def edit_inside(self, session: Session) -> Session:
+        """The mask becomes the painted area, for the next change or removal."""
+        layer, factors_id = self.where(session)
+        H, W = self.renderer.generator(session.recipe).layers[layer][1:]
+        mask = self.mask(session)
+        cells = mask.of(mask.above(self.renderer, session.recipe, layer, factors_id))
+        grid = Mask.from_tensor(cells.float().reshape(H, W))
+        if "," not in grid.rle:
+            raise ValueError("Nothing is kept, so there is nowhere to edit; move the threshold first.")
+        notice = "The mask is the painted area now: what you choose in Edit or Remove goes there."
+        return replace(session.choose_layer(layer).restrict("painted", grid), notice=notice)
+
+    def cut(self, session: Session, mask: ConceptMask) -> Image.Image:
+        """As large as the page's PNG."""
+        image = at_least(self.renderer.image(session.recipe), FRAME_SIDE)
+        return cut_out(image, mask.of(self.smooth(session, mask, image.shape[-1])))
+
+    def save_cut_out(self, session: Session) -> str:
+        return self.sharing.saved(session.recipe, self.cut(session, self.mask(session)), "-cut-out")
+
+    def save_rest(self, session: Session) -> str:
+        mask = self.mask(session)
+        return self.sharing.saved(session.recipe, self.cut(session, replace(mask, rest=not mask.rest)), "-rest")
+
+    def save_mask(self, session: Session) -> str:
+        mask, side = self.mask(session), max(self.renderer.generator(session.recipe).resolution, FRAME_SIDE)
+        return self.sharing.saved(session.recipe, mask_image(mask.of(self.smooth(session, mask, side))), "-mask")
+
+    # ---- other pictures ----
+
+    def others_key(self, session: Session, after: int) -> tuple:
+        recipe = replace(session.recipe, seed=after)
+        return "others", origin(recipe), recipe.edits, self.where(session), self.mask(session).appearance
+
+    def try_mask(self, session: Session, report) -> int:
+        """Pictures and maps of the seeds after this one, held for `others`; returns this seed."""
+        after, plain = session.recipe.seed, ConceptMask(self.mask(session).appearance)
+        where = session.recipe, *self.where(session), seeds_from(after + 1, OTHERS)
+        made = picture_masks(plain, self.renderer, *where, report)
+        pictures = [(to_pil(resized(image, TILE_SIDE))[0], grid) for _, image, grid in made]
+        self.held.hold(self.others_key(session, after), pictures)
+        return after
+
+    def others(self, session: Session) -> dict:
+        """The value of Tiles: the mask in hand on the other pictures."""
+        after, mask = session.made(self.try_mask), self.mask(session)
+        made = after is not None and self.held.get(self.others_key(session, after))
+        if not made:
+            return {"items": [], "note": "" if after is None else "The edits or the mask have changed; try it again."}
+        images = []
+        for picture, grid in made:
+            above = self.renderer.to_image_size(session.recipe, self.where(session)[0], mask.sign * grid - mask.offset)
+            images.append(jpeg(on_checkerboard(picture, mask.of(above[0]))))
+        return seed_tiles(session, dict(zip(seeds_from(after + 1, OTHERS), images)))
+
+    def max_pairs(self, recipe: Recipe) -> int:
+        return min(MAX_PAIRS, max(16, MAX_PIXELS // self.renderer.generator(recipe).resolution ** 2))
+
+    def pack_pairs(self, session: Session, count: int, report) -> str:
+        """A zip of the pictures from this seed on and their masks; its path, where gradio serves and removes files."""
+        recipe, most, root = session.recipe, self.max_pairs(session.recipe), Path(get_upload_folder())
+        if not isinstance(count, int | float) or not 1 <= count <= most:
+            raise ValueError(f"The number of pictures is {count!r:.20}; a zip holds 1 to {most} here.")
+        for old in sorted(root.glob("panda-masks-*"), key=lambda p: p.stat().st_mtime)[: 1 - MAX_ARCHIVES]:
+            shutil.rmtree(old, ignore_errors=True)
+        root.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix="panda-masks-", dir=root))
+        path, where = folder / f"panda-{recipe.generator}-masks.zip", (recipe, *self.where(session))
+        try:
+            seeds = seeds_from(recipe.seed, int(count))
+            write_pairs(path, self.mask(session), self.renderer, *where, seeds, report)
+        except BaseException:
+            shutil.rmtree(folder)
+            raise
+        return str(path)
+
+    def archive(self, session: Session):
+        path = Path(session.made(self.pack_pairs) or "")
+        if not path.is_file():
+            return gr.DownloadButton(visible=False)
+        return gr.DownloadButton(f"Download the zip ({path.stat().st_size / 1e6:.1f} MB)", value=path, visible=True)

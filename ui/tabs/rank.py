@@ -1,0 +1,336 @@
+"""The Rank tab: pictures in the order of what varies in a thing (ours), or of an appearance, at a part or anywhere
+(II Sec. 5.6, Eqs. 17, 18).
+
+The pictures are the seeds 0, 1, 2, ... at the visitor's ψ. An index on disk holds what is asked of them, for everybody
+who looks at the same generator through the same factors; what it can answer needs no work.
+"""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import gradio as gr
+import numpy as np
+from torch import Tensor
+
+from panda_core.fitting import batch_for
+from panda_core.ops import Edit
+from panda_core.progress import Progress
+from panda_core.ranking import EVERYWHERE, RankingIndex, prune
+from panda_core.regions import Region
+
+from ..binding import Page
+from ..components.html import heading, hint, sentence
+from ..components.slider import Slider
+from ..given import clicked
+from ..jpegs import jpegs
+from ..pictures import Pictures, seed_tiles
+from ..seeds import open_seed
+from ..session import Session
+from .appearances import Appearances, sheet_of
+
+COUNTS, MAX_PICTURES = [("100", 100), ("1,000", 1000), ("10,000", 10_000)], 10_000
+MAX_TERMS = 8  # of a sum
+ENDS, SHOWN, AXIS = ("most", "least"), 12, 8  # pictures shown at either end, and along the axis
+SHARD = 100  # pictures that a cancelled job loses at most
+DISK, INDEXES = 10**9, 200  # bytes and folders that all indexes together may take
+BINS = 40
+
+
+class Term(NamedTuple):
+    """How far along a variation of a thing (its number among the regions) a picture is, or how much of an appearance it
+    has at a part, or EVERYWHERE."""
+
+    kind: str
+    number: int
+    where: int
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """What the tab keeps: what was chosen last, the sum, whose terms are of one kind, among how many pictures."""
+
+    chosen: Term | None = None
+    terms: tuple[Term, ...] = ()
+    count: int = 100
+
+    def __post_init__(self) -> None:
+        if type(self.count) is not int or not 1 <= self.count <= MAX_PICTURES:
+            raise ValueError(f"count is {self.count!r:.20}; it must be a whole number from 1 to {MAX_PICTURES}.")
+        if len(self.terms) > MAX_TERMS:
+            raise ValueError(f"The sum has {MAX_TERMS} terms, the most it can have; remove one first.")
+        if len({term.kind for term in self.terms}) > 1:
+            raise ValueError("A sum is of what varies or of appearances, not of both; take the other terms out first.")
+        for term in self.terms:
+            if not isinstance(term.weight, int | float) or not 0 < abs(term.weight) <= 1:
+                raise ValueError(f"weight is {term.weight!r:.20}; it must be from -1 to 1, and not 0.")
+
+
+class Answer(NamedTuple):
+    """Seeds with the most, highest first, and with the least, lowest first; the scores of all; where they are kept."""
+
+    most: list[int]
+    least: list[int]
+    scores: np.ndarray
+    folder: Path
+
+
+class RankTab:
+    def __init__(self, pictures: Pictures, appearances: Appearances):
+        self.pictures, self.renderer, self.appearances = pictures, pictures.renderer, appearances
+
+    def lay_out(self, page: Page) -> None:
+        hint("Which of many pictures have the longest hair, and which the shortest? Choose something in the picture.")
+        page.follow(gr.HTML(), lambda s: heading(self.what_varies(s)))
+        page.tiles("What varies", self.variation_tiles, self.choose_variation, elem_id="rank-variations")
+        with page.fold("By the papers' appearances, and sums", elem_id="rank-more"):
+            page.follow(gr.HTML(), lambda s: heading(f"An appearance {self.place_words(s, self.part_of(s))}"))
+            page.tiles("Appearances", self.appearance_tiles, self.choose_appearance, elem_id="rank-appearances")
+            with gr.Row(equal_height=True):
+                weight = Slider(-1, 1, 1, step=0.1, label="Weight of what is chosen", interactive=True, buttons=[])
+                page.button(
+                    "Add to the sum", self.add_term, weight, when=lambda s: self.in_hand(s).chosen, min_width=120
+                )
+            terms = gr.Dropdown([], label="The sum", multiselect=True, interactive=True, elem_id="rank-terms")
+            page.field(terms, self.show_sum, self.keep_terms)
+        page.follow(gr.HTML(elem_id="rank-asked"), lambda s: sentence(self.asked_words(s)))
+        with gr.Row(equal_height=True):
+            count = gr.Radio(COUNTS, label="How many pictures", value=100, interactive=True, scale=2, min_width=280)
+            order = gr.Button("Order them", variant="primary", min_width=120, elem_id="rank-order")
+        page.job(order.click, self.build, done=lambda session, _: session)
+        page.tiles("From the least to the most", self.axis, open_seed, elem_id="rank-axis")
+        page.follow(gr.HTML(elem_id="rank-spread"), self.histogram)
+        for end in ENDS:
+            page.follow(gr.HTML(), partial(self.end_words, end=end))
+            page.tiles(f"The {end}", partial(self.gallery, end=end), open_seed, elem_id=f"rank-{end}")
+        page.field(count, lambda s: self.in_hand(s).count, self.choose_count)
+        page.follow(order, self.order_button)
+
+    # ---- what is asked, and the answer ----
+
+    def in_hand(self, session: Session) -> Ranking:
+        """What is chosen of these factors; what was chosen of others waits until they are in use again."""
+        return session.aside(Ranking, sheet_of(session)) or Ranking()
+
+    def part_of(self, session: Session) -> int:
+        """The part that counts: the one chosen; with none, several or a painting the whole picture does."""
+        region = session.region()
+        return region.parts[0] if region and len(region.parts) == 1 and not region.keep else EVERYWHERE
+
+    def regions(self, session: Session) -> list[tuple[int, ...]]:
+        """The regions, as parts, of which it is known what varies there."""
+        return sorted(self.pictures.factors(session).variations)
+
+    def region_of(self, session: Session) -> int | None:
+        """The number of the region chosen, or of the thing that its first part is of; None where that is unknown."""
+        region, known = session.region(), self.regions(session)
+        if region is None or not region.parts:
+            return None
+        chosen = [tuple(sorted(region.parts)), self.pictures.factors(session).thing_of(region.parts[0])]
+        return next((known.index(parts) for parts in chosen if parts in known), None)
+
+    def terms_of(self, session: Session) -> tuple[Term, ...]:
+        """The sum, or what is chosen as a sum of its own; empty where there is neither."""
+        now = self.in_hand(session)
+        return now.terms or ((now.chosen,) if now.chosen else ())
+
+    def question(self, session: Session) -> tuple:
+        recipe = session.recipe
+        asked = self.terms_of(session), self.in_hand(session).count
+        return recipe.generator, recipe.class_index, recipe.psi, session.factors_id, *asked
+
+    def opened(self, session: Session) -> tuple[RankingIndex, Callable[[int, int], Tensor]]:
+        """The index that answers, as far as it has grown, and what it grows by."""
+        recipe, terms, factors = session.recipe, self.terms_of(session), self.pictures.factors(session)
+        varies = bool(terms) and terms[0].kind == "variation"
+        variations = [factors.variations[parts] for parts in self.regions(session)] if varies else None
+        where = recipe.generator, session.factors_id, recipe.psi, recipe.class_index
+        return self.renderer.catalogue.ranking(*where, variations)
+
+    def answer(self, session: Session) -> Answer | None:
+        """None where nothing is asked, or the index lacks pictures: only `build` looks at pictures."""
+        asked, terms, count = self.question(session), self.terms_of(session), self.in_hand(session).count
+        found = self.pictures.kept.get(("ranking", asked))
+        if found and not found.folder.exists():  # somebody needed the room
+            found = None
+        if found is None and terms and (index := self.opened(session)[0]).holds(count):
+            os.utime(index.folder)  # what was used last is dropped last
+            scores = index.weighted([term[1:] for term in terms], count)
+            most, least = index.extremes(scores, SHOWN)
+            found = Answer(most.tolist(), least.tolist(), scores, index.folder)
+            self.pictures.kept.hold(("ranking", asked), found)
+        return found
+
+    def build(self, session: Session, report: Callable[[Progress], bool]) -> Answer:
+        """Look at the pictures that the index lacks, together with whoever else builds it."""
+        if not self.terms_of(session):
+            raise ValueError("Choose what to order the pictures by.")
+        index, draw = self.opened(session)
+        prune(index.folder.parent, DISK, INDEXES)
+        batch = batch_for(self.renderer.generator(session.recipe).layers[session.layer])
+        index.grow(draw, self.in_hand(session).count, batch=batch, shard=SHARD, report=report, together=True)
+        return self.answer(session)
+
+    # ---- what is shown ----
+
+    def place_words(self, session: Session, part: int) -> str:
+        return "anywhere" if part == EVERYWHERE else f"at {self.pictures.factors(session).part_name(part)}"
+
+    def order_button(self, session: Session):
+        done = self.answer(session) is not None
+        return gr.Button(
+            "They are in order" if done else "Order them", interactive=bool(self.terms_of(session)) and not done
+        )
+
+    def what_varies(self, session: Session) -> str:
+        number = self.region_of(session)
+        if number is None:
+            return "By what varies in a thing: choose one"
+        return f"By what varies: {self.pictures.factors(session).region_name(self.regions(session)[number])}"
+
+    def term_name(self, session: Session, term: Term) -> str:
+        factors = self.pictures.factors(session)
+        if term.kind == "appearance":
+            return f"{factors.appearance_name(term.number)} {self.place_words(session, term.where)}"
+        parts = self.regions(session)[term.where]
+        return f"{factors.region_name(parts)}: {self.more_of(session, parts, term.number)}"
+
+    def more_of(self, session: Session, parts: tuple[int, ...], variation: int) -> str:
+        ends = self.pictures.factors(session).ends(parts, variation)
+        return ends.high if ends else f"variation {variation}"
+
+    def term_words(self, session: Session) -> list[str]:
+        return [f"{term.weight:+.1f} × {self.term_name(session, term)}" for term in self.in_hand(session).terms]
+
+    def variations(self, session: Session) -> list[tuple[Term, Edit]]:
+        """What can be asked of the chosen region, with the edit that shows more of it; what has a name, if anything."""
+        number = self.region_of(session)
+        if number is None:
+            return []
+        factors, parts = self.pictures.factors(session), self.regions(session)[number]
+        where = session.layer, session.factors_id, Region(parts)
+        numbers = range(min(len(factors.variations[parts]), SHOWN))
+        named = [m for m in numbers if factors.ends(parts, m)]
+        edit = Edit("vary", *where, strength=3.0)
+        return [(Term("variation", m, number), replace(edit, variation=m)) for m in named or numbers]
+
+    def variation_tiles(self, session: Session) -> dict:
+        """What more of each would do to this picture without its edits."""
+        found, plain = self.variations(session), session.reset()
+        images = self.pictures.results(plain, [edit for _, edit in found], quick=True)
+        chosen = self.in_hand(session).chosen
+        items = [
+            {"image": image, "label": self.more_of(session, edit.region.parts, term.number), "on": term == chosen}
+            for (term, edit), (image, _) in zip(found, images)
+        ]
+        return {"items": items, "note": "", "of": f"{sheet_of(session)} {self.region_of(session)}"}
+
+    def appearance_tiles(self, session: Session) -> dict:
+        chosen = self.in_hand(session).chosen
+        return self.appearances.tiles(session, chosen.number if chosen and chosen.kind == "appearance" else None)
+
+    def show_sum(self, session: Session):
+        rows = self.term_words(session)
+        info = "" if rows else "Nothing is in the sum: what is chosen counts alone."
+        return gr.Dropdown(choices=rows, value=rows, multiselect=True, interactive=bool(rows), info=info)
+
+    def asked_words(self, session: Session) -> str:
+        """What the pictures are, or will be, in order of; and what to do next."""
+        terms, now = self.terms_of(session), self.in_hand(session)
+        if not terms:
+            return ""
+        words = "the sum" if now.terms else f"“{self.term_name(session, terms[0])}”"
+        if self.answer(session) is None:
+            return f"To order by {words}, {now.count:,} pictures must be looked at first: press “Order them”."
+        return f"In order of {words}."
+
+    def axis(self, session: Session) -> dict:
+        """Pictures from the least to the most, at equal distances of rank."""
+        found = self.answer(session)
+        if found is None:
+            return seed_tiles(session, {})
+        ranked = np.argsort(found.scores, kind="stable")
+        seeds = ranked[np.linspace(0, len(ranked) - 1, min(AXIS, len(ranked))).round().astype(int)].tolist()
+        return seed_tiles(session, dict(zip(seeds, self.small(session, "axis", seeds))))
+
+    def small(self, session: Session, what: str, seeds: list[int]) -> list[str]:
+        key = "ranked", what, self.question(session)
+        return self.pictures.kept.get(key, lambda: jpegs(self.renderer.small_pictures(session.recipe, seeds)))
+
+    def histogram(self, session: Session) -> str:
+        """HTML: how the pictures are spread from the least to the most, and where this one stands."""
+        found, count = self.answer(session), self.in_hand(session).count
+        if found is None:
+            return ""
+        features = self.renderer.features(session.recipe, session.layer).features
+        index, _ = self.opened(session)
+        mine = index.weighted([term[1:] for term in self.terms_of(session)], count, features)[0]
+        counts, edges = index.histogram(found.scores, BINS)
+        tops = 100 - 100 * counts / counts.max()
+        bars = "".join(
+            f'<rect x="{i}" y="{top:.0f}" width=".8" height="{100 - top:.0f}"/>' for i, top in enumerate(tops)
+        )
+        at = 100 * np.clip((mine - edges[0]) / (edges[-1] - edges[0]), 0, 1)
+        words = f"This picture, without its edits: {100 * np.mean(found.scores < mine):.0f} of 100 have less."
+        return (
+            f'{sentence(words)}<div class="spread"><svg role="img" viewBox="0 0 {BINS} 100" preserveAspectRatio="none" '
+            f'aria-label="How {count:,} pictures are spread, from the least to the most. {words}">{bars}</svg>'
+            f'<i style="left:{at:.1f}%"></i></div>'
+            f'<p class="ends"><span>Less</span><span>{count:,} pictures</span><span>More</span></p>'
+        )
+
+    def end_words(self, session: Session, end: str) -> str:
+        return heading(f"The {end}") if self.answer(session) else ""
+
+    def gallery(self, session: Session, end: str) -> dict:
+        """The pictures at one end, without edits."""
+        found = self.answer(session)
+        if found is None:
+            return seed_tiles(session, {})
+        seeds = getattr(found, end)
+        return seed_tiles(session, dict(zip(seeds, self.small(session, end, seeds))))
+
+    # ---- what is done ----
+
+    def keep(self, session: Session, **changes) -> Session:
+        return session.put_aside(replace(self.in_hand(session), **changes), sheet_of(session))
+
+    def choose_variation(self, session: Session, evt: gr.EventData) -> Session | None:
+        terms = [term for term, _ in self.variations(session)]
+        term = clicked(evt, "variation", terms, f"{sheet_of(session)} {self.region_of(session)}")
+        return term and self.keep(session, chosen=term)
+
+    def choose_appearance(self, session: Session, evt: gr.EventData) -> Session | None:
+        number = self.appearances.clicked(session, evt)
+        return None if number is None else self.keep(session, chosen=Term("appearance", number, self.part_of(session)))
+
+    def choose_count(self, session: Session, count: int) -> Session:
+        return self.keep(session, count=count)
+
+    def add_term(self, session: Session, weight: float) -> Session:
+        """What is chosen joins the sum; what is in it already gets the new weight."""
+        now = self.in_hand(session)
+        if now.chosen is None:
+            raise ValueError("Choose what to add first.")
+        others = tuple(term for term in now.terms if term[:3] != now.chosen[:3])
+        return self.keep(session, terms=(*others, now.chosen._replace(weight=weight)))
+
+    def keep_terms(self, session: Session, rows: list[str]) -> Session:
+        """Only those terms stay whose words are still in the sum."""
+        stay = rows if isinstance(rows, list) else []
+        terms = zip(self.in_hand(session).terms, self.term_words(session))
+        return self.keep(session, terms=tuple(term for term, row in terms if row in stay))
+
+    # ---- for programs ----
+
+    def of_numbers(self, session: Session, appearance: int, part: int, count: int, report) -> Answer:
+        """As `build`, of one appearance at one part, or anywhere."""
+        if type(appearance) is not int or type(part) is not int:
+            raise ValueError(f"appearance is {appearance!r:.20} and part {part!r:.20}; they must be whole numbers.")
+        session = self.keep(session, terms=(Term("appearance", appearance, part),), count=count)
+        self.opened(session)[0].scores(appearance, part)  # what the index does not hold is refused before the work
+        return self.build(session, report)

@@ -1,0 +1,122 @@
+"""The Remove tab: what is chosen goes, and the ways it can go are results to choose from (I 4.1.1, and ours)."""
+
+from dataclasses import replace
+
+import gradio as gr
+
+from panda_core.ops import Edit
+from panda_core.regions import Region
+
+from ..binding import Page
+from ..components.html import heading, hint
+from ..given import clicked
+from ..pictures import Pictures, sheet_of
+from ..session import Session
+from ..words import SEEN, region_words
+
+ENDS, END, LEAVING = 12, 3.0, 0.85  # variations tried, their strength, and the distance to the background that is left
+SHOWN = 8
+
+
+class RemoveTab:
+    def __init__(self, pictures: Pictures):
+        self.pictures, self.renderer = pictures, pictures.renderer
+
+    def lay_out(self, page: Page) -> None:
+        hint("Click what should go. If it reaches further, press “Several” and click more, or paint over all of it.")
+        page.follow(gr.HTML(), lambda s: heading(self.place_words(s)))
+        page.tiles("Without it", self.tiles, self.choose, elem_id="removals")
+
+    def place_words(self, session: Session) -> str:
+        region = session.region()
+        if region is None:
+            return "Nothing is chosen yet"
+        return f"Without {region_words(self.pictures.factors(session), region)}"
+
+    def ways(self, session: Session) -> list[Edit]:
+        """Edits that take the chosen region away and can be seen to, the best first: variations named for it
+        ("no hat"), the picture's background over it, other variations that bring it nearer to the background."""
+        region = session.region()
+        if region is None or region.all:
+            return []
+        where = session.layer, session.factors_id, region
+        covers = [Edit("remove", *where, strength=1.0)]
+        try:
+            changes = [change for _, change in self.pictures.results(session, covers)]
+        except ValueError:  # nothing else in the picture is background
+            covers, changes = [], []
+        covers = [edit for edit, change in zip(covers, changes) if change >= SEEN]
+        named, nearer = self.leaving(session, replace(region, refine="none", k=32))
+        return [*named, *covers, *nearer][:SHOWN]
+
+    def leaving(self, session: Session, region: Region) -> tuple[list[Edit], list[Edit]]:
+        """Ends of the region's variations by whose name the thing goes, and those after which less of it is there.
+
+        The second are by ‖m(Z + sE) - b‖ / ‖m(Z) - b‖, m the mean of a region's features and b that of the picture's
+        background: our own measure, an order rather than a proof.
+        """
+        where = session.layer, session.factors_id, region
+        if not self.renderer.knows_variations(session.recipe, *where):
+            return [], []
+        found = self.renderer.variations(session.recipe, *where)
+        edits = [
+            Edit("vary", *where, variation=m, strength=s) for m in range(min(ENDS, len(found))) for s in (-END, END)
+        ]
+        shown = [
+            e for e, (_, change) in zip(edits, self.pictures.results(session, edits, quick=True)) if change >= SEEN
+        ]
+        named = [e for e in shown if self.end_name(session, e).startswith("no ")]
+        Z = self.renderer.features(session.recipe, session.layer).features.flatten(2)[0]  # [C, S]
+        p = self.renderer.region(session.recipe, session.layer, region, session.factors_id).to(Z)
+        try:
+            cells = self.renderer.background_cells(session.recipe, session.layer, session.factors_id, p)
+        except ValueError:
+            return named, []
+        background, mean = Z[:, cells].mean(dim=1), (Z @ p) / p.sum()
+
+        def left(edit: Edit) -> float:
+            E = found.direction(edit.variation).to(Z)
+            after = mean + edit.strength * (E @ p) / p.sum()
+            return float((after - background).norm() / (mean - background).norm().clamp_min(1e-6))
+
+        nearer = sorted((e for e in shown if e not in named and left(e) <= LEAVING), key=left)
+        return named, nearer
+
+    def end_name(self, session: Session, edit: Edit) -> str:
+        ends = self.pictures.factors(session, edit).ends(edit.region.parts, edit.variation)
+        return "" if ends is None else ends.low if edit.strength < 0 else ends.high
+
+    def words(self, session: Session, edit: Edit) -> str:
+        if edit.op == "remove":
+            return "covered with background"
+        return self.end_name(session, edit) or f"{'−' if edit.strength < 0 else '+'} {edit.variation}"
+
+    def tiles(self, session: Session) -> dict:
+        region = session.region()
+        if region is not None and region.all:
+            return {"items": [], "note": "Everything cannot go: choose a thing, a part, or paint."}
+        ways = self.ways(session)
+        if not ways:
+            note = "" if region is None else "Nothing here takes it away; choose more of it, or paint over all of it."
+            return {"items": [], "note": note}
+        made = [(way, self.pictures.results(session, [way])[0][0]) for way in ways]
+        return self.pictures.edit_tiles(session, made, lambda edit: self.words(session, edit))
+
+    def choose(self, session: Session, evt: gr.EventData) -> Session | None:
+        ways = self.ways(session)
+        way = clicked(evt, "way", ways, sheet_of(ways))
+        return way and self.apply(session, way)
+
+    def apply(self, session: Session, way: Edit) -> Session:
+        """In place of another way that this region went already; a second click brings it back."""
+        if session.has(way):
+            return session.toggle(way)
+        there = [i for i in map(session.find_like, self.ways(session)) if i is not None]
+        return session.put(there[-1], way).take_up(there[-1]) if there else session.toggle(way)
+
+    def after_pick(self, session: Session) -> Session:
+        """What was just chosen on this tab goes at once, the best way."""
+        ways = self.ways(session)
+        if not ways or any(session.has(way) for way in ways):
+            return session
+        return session.toggle(ways[0])

@@ -1,0 +1,43 @@
+"""What the page says of edits and of what they did."""
+
+import math
+
+from torch import Tensor
+
+from panda_core.factors import Factors
+from panda_core.regions import Region
+
+from .session import Session
+
+SEEN = 0.02  # mean change in [-1, 1] units below which nothing visible happened
+LITTLE = 0.02  # share of the way from black to white that is too little to be told of as a mean
+
+
+def region_words(factors: Factors, region: Region) -> str:
+    if region.all:
+        return "the whole picture"
+    if region.mask is not None:
+        return "the painted area"
+    names = factors.region_name(region.parts)
+    return f"the painted piece of {names}" if region.keep is not None else names
+
+
+def change_words(session: Session, words: str, change: Tensor, region: Tensor) -> str:
+    """What changed, and how much the rest did.
+
+    words: of the edits that are on. change: mean |after - before| over the channels, [h, w] in [-1, 1] units; region:
+    of these edits, [h, w] in [0, 1]. The rest is where the region is below 0.1.
+    """
+    if not session.recipe.edits:
+        return "The picture as generated: click something in it."
+    if not words:
+        return "All edits are off."
+    inside, outside = change[region >= min(0.5, float(region.max()))], change[region < 0.1]
+    if float(inside.mean()) < SEEN:
+        return f"{words.capitalize()}: nothing to see of it yet; move the strength."
+    if not len(outside):
+        return f"{words.capitalize()}."
+    most, mean = float(outside.max()) / 2, float(outside.mean()) / 2
+    if most <= LITTLE:
+        return f"{words.capitalize()}; nothing else changed by more than {max(1, math.ceil(100 * most))} %."
+    return f"{words.capitalize()}; the rest changed by {100 * mean:.1f} % on average."
