@@ -1,7 +1,7 @@
 """Where a picture comes from: generator, class, seed and truncation."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -25,7 +25,7 @@ class Origin:
     class_index: int | None = None
     seed: int = 0
     psi: float = 0.8
-    source: str | None = None
+    source: str | None = field(default=None, kw_only=True)
 
     def origin_dict(self) -> dict[str, Any]:
         """The fields as recipes write them."""
