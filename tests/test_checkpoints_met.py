@@ -284,9 +284,20 @@ def names_of(cases):
     return [f"{file} {row[0].pattern} {row[1]}" for file, row in cases]
 
 
-@pytest.mark.parametrize("wrap", [lambda g: g, lambda g: {"G_ema": g, "D": None}, lambda g: {"G": g}])
+WRAPS = {
+    "bare": lambda g: g,
+    "G_ema": lambda g: {"G_ema": g, "D": None},
+    "only G": lambda g: {"G": g},
+    "in a network": lambda g: Network({"_modules": {"module": g}, "_parameters": {}, "_buffers": {}}),
+    "in two": lambda g: {
+        "netG_ema": Network({"_modules": {"net": g, "none": None}, "_parameters": {}, "_buffers": {}})
+    },
+}
+
+
+@pytest.mark.parametrize("wrap", WRAPS.values(), ids=WRAPS)
 @pytest.mark.parametrize("file", [file for files in OBJECTS.values() for file in files])
-def test_a_network_object_is_read_bare_or_in_a_table(file, wrap, repickle):
+def test_a_network_object_is_read_bare_in_a_table_or_in_another(file, wrap, repickle):
     assert is_official(load_generator(repickle(wrap(opened(file)))), file)
 
 
@@ -300,7 +311,8 @@ def test_an_attribute_that_is_not_what_our_code_does_is_refused(file, row, repic
         return
     name, state = found[-1]
     state[attribute] = other(state[attribute])
-    assert f"its {name} has {attribute} = " in refusal(repickle(network))
+    for wrap in ("bare", "in two"):
+        assert f"its {name} has {attribute} = " in refusal(repickle(WRAPS[wrap](network)))
 
 
 @pytest.mark.parametrize(("file", "row"), GAINS, ids=names_of(GAINS))
