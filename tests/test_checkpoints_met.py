@@ -5,8 +5,10 @@ taken out), and expected.safetensors what the published implementations made of 
 """
 
 import pickle
+import re
 import sys
 import types
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -376,6 +378,39 @@ def state_dict(network):
 def test_a_state_dict_under_nvidias_names_counts_as_published(file, tmp_path):
     torch.save(state_dict(opened(file)), tmp_path / "g.pt")
     assert is_official(load_generator(tmp_path / "g.pt"), file)
+
+
+@pytest.mark.parametrize("file", ["ada_conditional.pkl", "sg3_t.pkl"])
+def test_a_state_dict_under_nvidias_names_without_a_mean_gets_it_measured(file, tmp_path):
+    state = state_dict(opened(file))
+    del state["mapping.w_avg"]
+    torch.save(state, tmp_path / "g.pt")
+    generator = load_generator(tmp_path / "g.pt")
+    latents, _ = expected(file)
+    latents = replace(latents, psi=1.0)  # where the mean does not count
+    assert torch.equal(generator(latents), load_generator(MET / file)(latents))
+
+
+ROSINALITY_RGB = re.compile(r"to_rgb(1|s\.\d)\.(conv\.weight|bias)")
+
+
+def test_pictures_of_another_number_of_channels_are_refused_with_it(tmp_path):
+    torch.save({name: t[:, [0, 1, 2, 0]] if ROSINALITY_RGB.fullmatch(name) else t for name, t in TABLE.items()},
+               tmp_path / "g.pt")  # fmt: skip
+    assert "or 1 (grey), are read; these have 4" in refusal(tmp_path / "g.pt")
+    state = state_dict(opened("sg3_t.pkl"))
+    torch.save(state | {name: state[name][:1] for name in ("synthesis.L6_32_3.weight", "synthesis.L6_32_3.bias")},
+               tmp_path / "g.pt")  # fmt: skip
+    assert "only pictures of 3 channels are read; these have 1" in refusal(tmp_path / "g.pt")
+
+
+def test_rosinalitys_names_with_one_channel_are_grey(tmp_path):
+    torch.save(
+        {name: t[:, :1] if ROSINALITY_RGB.fullmatch(name) else t for name, t in TABLE.items()}, tmp_path / "g.pt"
+    )
+    latents, _ = expected(WHOLE)
+    grey, colour = (load_generator(path)(replace(latents, psi=1.0)) for path in (tmp_path / "g.pt", MET / WHOLE))
+    assert (grey - colour[:, :1]).abs().max() < 1e-5
 
 
 @pytest.mark.parametrize(("file", "sentence"), [("sg3_margin4.pkl", "geometry"), ("sg3_14layers_64.pkl", None)])

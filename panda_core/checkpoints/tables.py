@@ -134,7 +134,9 @@ def open_network(path: str, network: Inert, beside: dict[str, Any], left: int) -
             continue  # what that costs a generator is missed later
         left -= 1 + sum(map(len, tables))
         unit.objects[prefix.removesuffix(".")] = module
-        modules, *leaves = ({f"{prefix}{name}": child for name, child in table.items()} for table in tables)
+        modules, *leaves = (
+            {f"{prefix}{name}": child for name, child in table.items() if isinstance(name, str)} for table in tables
+        )
         for table in leaves:
             unit.entries |= {
                 name: leaf for name, leaf in table.items() if isinstance(leaf, Leaf) and len(name) <= LONGEST
