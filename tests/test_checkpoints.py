@@ -309,7 +309,7 @@ def test_every_constant_that_a_layout_stores_must_be_there_and_be_the_published_
     assert constants
     for victim in constants:
         for broken in ({k: t for k, t in state.items() if k != victim}, {**state, victim: state[victim] + 1e-4}):
-            with pytest.raises(ValueError, match=r"constant|is not what it is|do not fit|middle of its growth"):
+            with pytest.raises(ValueError, match=r"constant|is not what it is|lacks|middle of its growth"):
                 build(*read_state(broken, options))
 
 
@@ -594,7 +594,7 @@ STOPPED_BY = {
     "nested global": "it holds 'before', 'G_ema', and none",
     "bytearray of 64 GB": "it holds 'layer0.weight' (of builtins.bytearray), and none",
     "tuples that double as a key": "it holds a table without names",
-    "tuples that double in a set": "it holds a list",
+    "tuples that double in a set": "it holds no table of tensors (a value of type list)",
     "a module inside itself": "'G_ema' (of torch_utils.persistence.?), and none",
     "an activation that is a nest": "its synthesis.b4.conv1 has activation = something else; only lrelu is read",
     "long names that add up": "'G_ema' (of torch_utils.persistence.?), and none",

@@ -41,7 +41,7 @@ REFUSED = {  # file -> what its refusal says
     "gf_pggan_no_lod.pth": "if it is fully grown, add its lod",
     "human_64x32.pkl": "not square but 2:1",
     "latent_tensor.pt": "holds a tensor, and none",
-    "latents_list.pt": "holds a list",
+    "latents_list.pt": r"holds no table of tensors \(a value of type list\)",
     "lernapparat_stylegan1.pt": "StyleGAN1 under other names than genforce's",
     "lfs_pointer.pkl": "git lfs pull",
     "model.onnx": "ONNX",

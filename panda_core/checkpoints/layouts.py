@@ -41,7 +41,9 @@ def read_state(state: Mapping[str, Tensor], options: Options = None, objects: Ob
                 if objects:
                     state, options = heed_objects(layout, state, objects, options or {})
                 return layout["family"], *convert(name, state, options)
-            except (IndexError, KeyError, TypeError, RuntimeError, OverflowError, ZeroDivisionError) as error:
+            except KeyError as error:
+                raise ValueError(f"it lacks {error.args[0]!s:.90}, which every {layout['family']} has") from error
+            except (IndexError, TypeError, RuntimeError, OverflowError, ZeroDivisionError) as error:
                 raise ValueError(f"its tensors or options do not fit together ({type(error).__name__})") from error
     raise ValueError("its names are of no layout that is known here")
 

@@ -90,7 +90,7 @@ def describe(value: Any) -> str:
         keys = [f"{key[:40]!r}" + (f" (of {child.origin})" if isinstance(child, Inert) and not child else "")
                 for key, child in list(value.items())[:6] if isinstance(key, str)]  # fmt: skip
         return f"{', '.join(keys)}{' and more' if len(value) > 6 else ''}" if keys else "a table without names"
-    return "a tensor" if isinstance(value, Leaf) else f"a {type(value).__name__} and no table of tensors"
+    return "a tensor" if isinstance(value, Leaf) else f"no table of tensors (a value of type {type(value).__name__})"
 
 
 def open_tables(value: Any) -> tuple[list[Unit], bool]:
