@@ -82,10 +82,12 @@ def pick_file(repo: str, wanted: str = "") -> HubFile:
         found = [f for f in found if f.rpartition("/")[2] != FOREIGN] or found
     if len(found) > 1:
         found = [f for f in found if f.endswith(".safetensors")] or found
-    if len(found) != 1:
-        listed = f"{len(found)} that may be: {', '.join(found[:5])}; add one to the name" if found else "none"
-        asked = f" {wanted}" if wanted else f" file of a generator ({' '.join(ENDINGS)})"
-        raise ValueError(f"{repo} has no one{asked}, but {listed}.")
+    if not found:
+        kinds = " ".join(ENDINGS)
+        raise ValueError(f"{repo} has no {wanted or f'file of a generator ({kinds})'}.")
+    if len(found) > 1:
+        listed = ", ".join(found[:5])
+        raise ValueError(f"{repo} has {len(found)} files that may be a generator: {listed}; add one to the name.")
     folder = found[0].rpartition("/")[0]
     config = f"{folder}/config.json" if folder else "config.json"
     return HubFile(repo, found[0], beside=(config,) if config in files else ())  # a BigGAN-deep needs it

@@ -13,12 +13,14 @@ from PIL import Image
 from panda_core import __main__ as cli
 from panda_core import catalogue as catalogue_module
 from panda_core import hub, loading
-from panda_core.catalogue import Catalogue, user_folder
+from panda_core.catalogue import Catalogue, Loaded, user_folder
 from panda_core.checkpoints.load import load_generator, save_generator
 from panda_core.factors import Factors
-from panda_core.fitting import batch_for, feature_source, fit_id
+from panda_core.fitting import batch_for, feature_source, fit_id, fit_layer
 from panda_core.generators import registry
+from panda_core.generators.registry import FAMILIES
 from panda_core.generators.split import weights_hash
+from panda_core.generators.stylegan2 import StyleGAN2
 from panda_core.images import read_recipe_json
 from panda_core.links import encode_link
 from panda_core.recipes import parse_recipe
@@ -143,11 +145,37 @@ def test_render_writes_a_picture_that_opens_again(registered, home):
     pinned = parse_recipe(read_recipe_json((home / "a.png").read_bytes()))
     assert pinned == dataclasses.replace(recipe, weights=LOADED.weights)
     link = encode_link(recipe)
-    for source in (str(home / "a.png"), recipe.to_json(), link, f"https://x.hf.space/?r={link}"):
+    page = "https://x.hf.space/"
+    links = [
+        f"{page}?r={link}",
+        f"{page}?r={link}&fbclid=x_y-Z",
+        f"{page}?__theme=dark&r={link}#top",
+        f"{page}?r={link}\n",
+    ]
+    for source in (str(home / "a.png"), recipe.to_json(), f" {recipe.to_json()}\n", link, f"{link}\n", *links):
         assert cli.main(["render", source, str(home / "b.png")]) == 0
         assert (home / "b.png").read_bytes() == (home / "a.png").read_bytes()
     with Image.open(home / "a.png") as picture:
         assert picture.size == (32, 32)
+
+
+def test_a_fit_on_features_that_are_not_numbers_ends_in_a_sentence():
+    generator = StyleGAN2.tiny(0)
+    generator.convs[3].bias[0] = float("nan")
+    with pytest.raises(ValueError, match=r"Layer 4 of this generator has values that are not finite at ψ = 0.8"):
+        fit_layer("tiny", Loaded(generator, "0"), 4, samples=8)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_default_layer_of_an_unlisted_generator_shows_more_than_its_input(family, monkeypatch):
+    generator = FAMILIES[family].tiny(0)
+    spec = dataclasses.replace(registry.GENERATORS["portraits"], name="unlisted", default_layer=None)
+    monkeypatch.setitem(registry.GENERATORS, "unlisted", spec)
+    layer = Catalogue(load=lambda _: Loaded(generator, weights_hash(generator))).default_layer("unlisted")
+    top, _, bottom, _ = generator.frame(layer)
+    coarsest = generator.frame(min(generator.layers))
+    assert layer in generator.editable_layers
+    assert bottom - top > coarsest[2] - coarsest[0]
 
 
 def test_fit_writes_factors_where_they_belong(registered, home, capsys):

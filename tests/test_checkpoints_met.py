@@ -5,8 +5,10 @@ taken out), and expected.safetensors what the published implementations made of 
 """
 
 import pickle
+import re
 import sys
 import types
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -39,7 +41,7 @@ REFUSED = {  # file -> what its refusal says
     "gf_pggan_no_lod.pth": "if it is fully grown, add its lod",
     "human_64x32.pkl": "not square but 2:1",
     "latent_tensor.pt": "holds a tensor, and none",
-    "latents_list.pt": "holds a list",
+    "latents_list.pt": r"holds no table of tensors \(a value of type list\)",
     "lernapparat_stylegan1.pt": "StyleGAN1 under other names than genforce's",
     "lfs_pointer.pkl": "git lfs pull",
     "model.onnx": "ONNX",
@@ -117,6 +119,12 @@ class Settings(dict):
     pass
 
 
+def refers_to_itself():
+    table = {"g_ema": TABLE}
+    table["model"] = table
+    return table
+
+
 PREFIXES = (
     "module.",
     "_orig_mod.",
@@ -141,6 +149,8 @@ WRAPPED = {
     "a repeated mean": {"g_ema": TABLE, "latent_avg": MEAN.repeat(8, 1)},
     "a mean in numpy": {"g_ema": TABLE, "latent_avg": MEAN.numpy()},
     "a repeated mean in numpy": {"g_ema": TABLE, "latent_avg": MEAN.numpy()[None].repeat(8, 0)},
+    "one table twice": {"generator": TABLE, "model": {"g": TABLE}},
+    "a wrapper in itself": refers_to_itself(),
     "neighbours": {"g_ema": TABLE, "path": Path("x"), "device": torch.device("cuda:1"), "dtype": torch.float16,
                    "settings": types.SimpleNamespace(a=1), "score": np.float64(3), "set": {1, 2}, "pair": {(1, 2): 3},
                    "objects": np.array([None, {}], dtype=object), "complex": torch.zeros(2, dtype=torch.complex64)},
@@ -170,18 +180,11 @@ def nest(value, depth):
     return value
 
 
-def refers_to_itself():
-    table = {"g_ema": TABLE}
-    table["model"] = table
-    return table
-
-
 NESTED = "nested in a way that no checkpoint's are"
 NOT_ONE = {
-    "two tables that fit": ({"a": TABLE, "b": {"c": TABLE}}, "it holds 2 generators, 'a', 'b.c'; save the one"),
-    "two averages": ({"g_ema": TABLE, "ema": TABLE}, "it holds 2 generators, 'g_ema', 'ema'"),
+    "two tables that fit": ({"a": TABLE, "b": {"c": {**TABLE}}}, "it holds 2 generators, 'a', 'b.c'; save the one"),
+    "two averages": ({"g_ema": TABLE, "ema": {**TABLE}}, "it holds 2 generators, 'g_ema', 'ema'"),
     "a wrapper in a wrapper, a thousand deep": (nest(TABLE, 300), NESTED),
-    "a wrapper in itself": (refers_to_itself(), NESTED),
     "another mean for each layer": ({"g_ema": TABLE, "latent_avg": torch.randn(8, 16)}, "another one for every"),
     "a mean that is no tensor": ({"g_ema": TABLE, "latent_avg": [1, 2]}, "latent_avg is not a tensor"),
     "names of nothing known": ({"a": {"x.weight": MEAN}, "b": 1}, "it holds 'a', 'b', and none of the generators"),
@@ -203,7 +206,7 @@ def test_a_file_that_holds_not_one_sound_generator_is_refused(case, tmp_path):
 def test_a_wrapper_in_a_wrapper_a_hundred_thousand_deep_costs_nothing(tmp_path):
     pickled = b"\x80\x04" + b"}X\x01\x00\x00\x00a" * 100_000 + b"N" + b"s" * 100_000 + b"."
     (tmp_path / "g.pkl").write_bytes(pickled)
-    assert "nested in a way" in refusal(tmp_path / "g.pkl")
+    assert NESTED in refusal(tmp_path / "g.pkl")
 
 
 # ---- what network objects say of their own arithmetic
@@ -284,9 +287,20 @@ def names_of(cases):
     return [f"{file} {row[0].pattern} {row[1]}" for file, row in cases]
 
 
-@pytest.mark.parametrize("wrap", [lambda g: g, lambda g: {"G_ema": g, "D": None}, lambda g: {"G": g}])
+WRAPS = {
+    "bare": lambda g: g,
+    "G_ema": lambda g: {"G_ema": g, "D": None},
+    "only G": lambda g: {"G": g},
+    "in a network": lambda g: Network({"_modules": {"module": g}, "_parameters": {}, "_buffers": {}}),
+    "in two": lambda g: {
+        "netG_ema": Network({"_modules": {"net": g, "none": None}, "_parameters": {}, "_buffers": {}})
+    },
+}
+
+
+@pytest.mark.parametrize("wrap", WRAPS.values(), ids=WRAPS)
 @pytest.mark.parametrize("file", [file for files in OBJECTS.values() for file in files])
-def test_a_network_object_is_read_bare_or_in_a_table(file, wrap, repickle):
+def test_a_network_object_is_read_bare_in_a_table_or_in_another(file, wrap, repickle):
     assert is_official(load_generator(repickle(wrap(opened(file)))), file)
 
 
@@ -300,7 +314,8 @@ def test_an_attribute_that_is_not_what_our_code_does_is_refused(file, row, repic
         return
     name, state = found[-1]
     state[attribute] = other(state[attribute])
-    assert f"its {name} has {attribute} = " in refusal(repickle(network))
+    for wrap in ("bare", "in two"):
+        assert f"its {name} has {attribute} = " in refusal(repickle(WRAPS[wrap](network)))
 
 
 @pytest.mark.parametrize(("file", "row"), GAINS, ids=names_of(GAINS))
@@ -363,6 +378,39 @@ def state_dict(network):
 def test_a_state_dict_under_nvidias_names_counts_as_published(file, tmp_path):
     torch.save(state_dict(opened(file)), tmp_path / "g.pt")
     assert is_official(load_generator(tmp_path / "g.pt"), file)
+
+
+@pytest.mark.parametrize("file", ["ada_conditional.pkl", "sg3_t.pkl"])
+def test_a_state_dict_under_nvidias_names_without_a_mean_gets_it_measured(file, tmp_path):
+    state = state_dict(opened(file))
+    del state["mapping.w_avg"]
+    torch.save(state, tmp_path / "g.pt")
+    generator = load_generator(tmp_path / "g.pt")
+    latents, _ = expected(file)
+    latents = replace(latents, psi=1.0)  # where the mean does not count
+    assert torch.equal(generator(latents), load_generator(MET / file)(latents))
+
+
+ROSINALITY_RGB = re.compile(r"to_rgb(1|s\.\d)\.(conv\.weight|bias)")
+
+
+def test_pictures_of_another_number_of_channels_are_refused_with_it(tmp_path):
+    torch.save({name: t[:, [0, 1, 2, 0]] if ROSINALITY_RGB.fullmatch(name) else t for name, t in TABLE.items()},
+               tmp_path / "g.pt")  # fmt: skip
+    assert "or 1 (grey), are read; these have 4" in refusal(tmp_path / "g.pt")
+    state = state_dict(opened("sg3_t.pkl"))
+    torch.save(state | {name: state[name][:1] for name in ("synthesis.L6_32_3.weight", "synthesis.L6_32_3.bias")},
+               tmp_path / "g.pt")  # fmt: skip
+    assert "only pictures of 3 channels are read; these have 1" in refusal(tmp_path / "g.pt")
+
+
+def test_rosinalitys_names_with_one_channel_are_grey(tmp_path):
+    torch.save(
+        {name: t[:, :1] if ROSINALITY_RGB.fullmatch(name) else t for name, t in TABLE.items()}, tmp_path / "g.pt"
+    )
+    latents, _ = expected(WHOLE)
+    grey, colour = (load_generator(path)(replace(latents, psi=1.0)) for path in (tmp_path / "g.pt", MET / WHOLE))
+    assert (grey - colour[:, :1]).abs().max() < 1e-5
 
 
 @pytest.mark.parametrize(("file", "sentence"), [("sg3_margin4.pkl", "geometry"), ("sg3_14layers_64.pkl", None)])

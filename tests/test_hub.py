@@ -614,6 +614,10 @@ def own(**more) -> Catalogue:
     ("me/mine", {"net.pkl": "stylegan2-nvidia-64.proto3-numpy1names.pkl"}, "net.pkl"),
     ("me/mine", {"pytorch_model.bin": "biggan-small-32-zip/pytorch_model.bin",
                  "config.json": "biggan-small-32-zip/config.json"}, "pytorch_model.bin"),
+    ("me/mine", {"pytorch_model.bin": "biggan-small-32-zip/pytorch_model.bin", "model.safetensors": b"foreign",
+                 "config.json": "biggan-small-32-zip/config.json"}, "pytorch_model.bin"),
+    ("me/mine", {"last.ckpt": "stylegan2-rosinality-32.pt", "README.md": b"x"}, "last.ckpt"),
+    ("me/mine", {"NET.PKL": "stylegan2-nvidia-64.proto3-numpy1names.pkl"}, "NET.PKL"),
 ])  # fmt: skip
 def test_a_repository_works_like_a_listed_generator(hub, name, files, chosen):
     for path, content in files.items():
@@ -628,9 +632,8 @@ def test_a_repository_works_like_a_listed_generator(hub, name, files, chosen):
 
 
 @pytest.mark.parametrize(("files", "sentence"), [
-    (["README.md"], "me/mine has no one file of a generator (.safetensors .pt .pth .pkl .bin), but none."),
-    (["a.pt", "b.pkl"], "me/mine has no one file of a generator (.safetensors .pt .pth .pkl .bin), but 2 that may be: "
-                        "a.pt, b.pkl; add one to the name."),
+    (["README.md"], "me/mine has no file of a generator (.safetensors .pt .pth .pkl .ckpt .bin)."),
+    (["a.pt", "b.pkl"], "me/mine has 2 files that may be a generator: a.pt, b.pkl; add one to the name."),
 ])  # fmt: skip
 def test_a_repository_without_one_generator_says_so(hub, files, sentence):
     for path in files:

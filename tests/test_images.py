@@ -60,6 +60,19 @@ def test_a_cut_png_is_refused_or_read_but_never_crashes():
             assert str(error).endswith(".")
 
 
+def test_a_recipe_that_another_program_moved_behind_the_pixels_is_found():
+    png = images.png_bytes(Image.new("RGB", (4, 4)), '{"v": 1}')
+    start, end = png.index(b"iTXt") - 4, png.index(b"IDAT") - 4
+    moved = png[:start] + png[end:-12] + png[start:end] + png[-12:]
+    assert moved.index(b"IDAT") < moved.index(b"iTXt")
+    assert images.read_recipe_json(moved) == '{"v": 1}'
+
+
+def test_one_channel_is_shown_grey():
+    grey = torch.linspace(-1, 1, 16).view(1, 1, 4, 4)
+    assert np.array_equal(images.to_arrays(grey), images.to_arrays(grey.expand(-1, 3, -1, -1)))
+
+
 def test_labels_follow_the_strongest_part():
     maps = torch.zeros(3, 2, 2)
     maps[0, 0], maps[2, 0, 1], maps[1, 1, 0] = 0.5, 0.9, 0.19

@@ -41,7 +41,9 @@ def read_state(state: Mapping[str, Tensor], options: Options = None, objects: Ob
                 if objects:
                     state, options = heed_objects(layout, state, objects, options or {})
                 return layout["family"], *convert(name, state, options)
-            except (IndexError, KeyError, TypeError, RuntimeError, OverflowError, ZeroDivisionError) as error:
+            except KeyError as error:
+                raise ValueError(f"it lacks {error.args[0]!s:.90}, which every {layout['family']} has") from error
+            except (IndexError, TypeError, RuntimeError, OverflowError, ZeroDivisionError) as error:
                 raise ValueError(f"its tensors or options do not fit together ({type(error).__name__})") from error
     raise ValueError("its names are of no layout that is known here")
 
@@ -62,7 +64,7 @@ def convert(name: str, state: Mapping[str, Tensor], options: Options) -> tuple[d
         if ours:
             tensors[ours] = tensor
         constants += not ours
-    options = without_configuration(name, state) | dict(options or {})
+    options = without_configuration(name, state) | ({"has_mean": False} if options is None else dict(options))
     stated = {ours: options[theirs] for ours, theirs in layout.get("options", {}).items() if theirs in options}
     config = CONFIGS[name](tensors, options) | layout.get("settings", {}) | stated
     check_geometry(config, options, tensors)
@@ -199,7 +201,7 @@ def keep_last_rgb(tensors: dict[str, Tensor]) -> list[int]:
     for k, n in enumerate(channels):
         tensors["rgb_weight"], tensors["rgb_bias"] = (tensors.pop(f"rgb.{k}.{name}") for name in ("weight", "bias"))
         if len(tensors["rgb_bias"]) != 3:
-            raise ValueError(f"its pictures have {len(tensors['rgb_bias'])} channels; only those of 3 are read")
+            raise ValueError(f"only pictures of 3 channels are read; these have {len(tensors['rgb_bias'])}")
         if tensors["rgb_weight"].shape != (3, n) or tensors["rgb_bias"].shape != (3,):
             raise ValueError(f"its RGB layer {k} is not one of {n} channels")
     return channels
@@ -232,9 +234,7 @@ def configure_stylegan2(tensors: dict[str, Tensor]) -> dict[str, Any]:
         )
     image_channels = {n for n, _ in shapes}
     if not image_channels <= {1, 3} or len(image_channels) != 1:
-        raise ValueError(
-            f"its pictures have {max(image_channels)} channels; only those of 3 (colour) and 1 (grey) are read"
-        )
+        raise ValueError(f"only pictures of 3 channels, or 1 (grey), are read; these have {max(image_channels)}")
     complete_noise(tensors)
     return {"channels": [n for _, n in shapes]} | ({"image_channels": 1} if image_channels == {1} else {})
 
@@ -269,7 +269,7 @@ def configure_nvidia(tensors: dict[str, Tensor], options: Mapping[str, Any]) -> 
 
 
 def add_mean(tensors: dict[str, Tensor], options: Mapping[str, Any]) -> None:
-    """The mean style of a network of NVIDIA's that was trained without keeping one (w_avg_beta=None)."""
+    """The mean style, measured if a network of NVIDIA's was trained without keeping one (w_avg_beta=None)."""
     if not options.get("has_mean", True):
         tensors.setdefault("w_avg", measure_mean(tensors))
 
@@ -321,7 +321,7 @@ def configure_stylegan3(tensors: dict[str, Tensor], options: Mapping[str, Any]) 
     add_mean(tensors, options)
     weights = [tensors[f"entries.{i}.weight"] for i in range(count(tensors, "entries.{}.weight"))]
     if len(weights[-1]) != 3:
-        raise ValueError(f"its pictures have {len(weights[-1])} channels; a StyleGAN3 is read if they have 3")
+        raise ValueError(f"of StyleGAN3s only pictures of 3 channels are read; these have {len(weights[-1])}")
     return config | {
         "channels": [len(weight) for weight in weights[:-1]] + [weights[-1].shape[1]],
         "kernel": weights[0].shape[2],

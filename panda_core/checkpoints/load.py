@@ -126,7 +126,10 @@ def read_own(path: Path) -> Converted:
     with safe_open(path, "pt") as file:
         metadata = own_metadata(file)
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    return metadata["family"], json.loads(metadata["config"]), tensors
+    try:
+        return metadata["family"], json.loads(metadata.get("config", "")), tensors
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"its settings are not JSON ({first_line(error)})") from error
 
 
 def read_foreign(path: Path) -> Converted:

@@ -4,6 +4,7 @@ import re
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,11 @@ from .layouts import LAYOUTS
 from .storages import Leaf
 from .unpickler import Inert
 
-MOST_ENTRIES, DEEPEST = 300_000, 16  # in all tables of a file, and tables in one another; a large one has 10,000 and 6
-MOST_OBJECTS, LONGEST = 2000, 200  # network objects in one another, and characters of a name
-AVERAGED = re.compile(
-    r"(^|[._])(g?ema|gs|smooth|running|avg|averaged?)([._\d]|$)", re.IGNORECASE
-)  # g_ema, netG_ema, Gs
+MOST_ENTRIES = 300_000  # in all tables of a file; a large one has 10,000
+MOST_LOOKED_AT = 5000  # names, for those that tell another architecture
+LONGEST = 200  # characters of a name
+# g_ema, netG_ema, generator_smooth, Gs
+AVERAGED = re.compile(r"(^|[._])(g?ema|gs|smooth|running|avg|averaged?)([._\d]|$)", re.IGNORECASE)
 READ_HERE = (
     "read are ProgressiveGAN, StyleGAN1 and StyleGAN2 under genforce's names, StyleGAN2 under rosinality's, "
     "StyleGAN2 and StyleGAN3 under NVIDIA's, and BigGAN-deep under Hugging Face's"
@@ -33,23 +34,23 @@ class Unit:
     path: str  # of the tables around it, "state_dict." for example
     entries: dict[str, Leaf]
     objects: dict[str, Inert]  # of a network object: it and those in it, by name
-    beside: dict[str, Any]  # what the tables around it hold, the nearest first
+    beside: dict[str, Any]  # of the tables around it, what may belong to it
 
-    def descriptions(self) -> Iterator[str]:
-        yield from self.entries
-        yield from (f"class {thing.origin}" for thing in self.objects.values())
+    def describe(self, prefix: str = "") -> Iterator[str]:
+        """The names under a prefix, and the classes of the network objects that they are in."""
+        yield from (name for name in self.entries if name.startswith(prefix))
+        for name, thing in self.objects.items():
+            if f"{name}.".startswith(prefix) or f".{prefix}".startswith(f".{name}".rstrip(".")):
+                yield f"class {thing.origin}"
 
 
 @dataclass
 class Table:
     """A generator's state dict as it was published, without what was around it."""
 
-    path: str
     state: dict[str, Leaf]
-    objects: dict[
-        str, dict[str, Any]
-    ]  # what the network objects keep besides tensors, by name; empty if there are none
-    latent_avg: Leaf | None
+    objects: dict[str, dict[str, Any]]  # what its network objects keep besides tensors, by name; a state dict has none
+    latent_avg: Any
 
 
 def find_table(value: Any) -> Table:
@@ -57,16 +58,19 @@ def find_table(value: Any) -> Table:
 
     Raises: ValueError if there is none or more than one, or it is part of an architecture of another kind.
     """
-    units, outermost = open_tables(value), describe(value)
+    units, is_all = open_tables(value)
     found = [(unit, prefix) for unit in units for prefix in find_prefixes(unit)]
     averaged = [(unit, prefix) for unit, prefix in found if AVERAGED.search(unit.path + prefix)]
     found = averaged or found
-    for text in (text for unit in ([unit for unit, _ in found] or units) for text in unit.descriptions()):
+    looked_at = (text for unit, prefix in found or [(unit, "") for unit in units] for text in unit.describe(prefix))
+    for text in islice(looked_at, MOST_LOOKED_AT):
         for known_by, name in OTHERS:
             if known_by.search(text):
                 raise ValueError(f"it is {name}, which is not read here; {READ_HERE}")
+    if not found and not is_all:
+        raise ValueError("its tables are nested in a way that no checkpoint's are")
     if not found:
-        raise ValueError(f"it holds {outermost}, and none of the generators known here; {READ_HERE}")
+        raise ValueError(f"it holds {describe(value)}, and none of the generators known here; {READ_HERE}")
     if len(found) > 1:
         names = ", ".join(repr((unit.path + prefix).rstrip(".")[:40] or "the whole") for unit, prefix in found[:4])
         raise ValueError(f"it holds {len(found)} generators, {names}; save the one that you want in a file of its own")
@@ -75,7 +79,7 @@ def find_table(value: Any) -> Table:
     objects = {f"{name}.".removeprefix(prefix).removesuffix("."): thing.state for name, thing in unit.objects.items()
                if f"{name}.".startswith(prefix)}  # fmt: skip
     means = [state.pop("latent_avg", None), unit.entries.get("latent_avg"), unit.beside.get("latent_avg")]
-    return Table(unit.path + prefix, state, objects, next((mean for mean in means if mean is not None), None))
+    return Table(state, objects, next((mean for mean in means if mean is not None), None))
 
 
 def describe(value: Any) -> str:
@@ -86,54 +90,59 @@ def describe(value: Any) -> str:
         keys = [f"{key[:40]!r}" + (f" (of {child.origin})" if isinstance(child, Inert) and not child else "")
                 for key, child in list(value.items())[:6] if isinstance(key, str)]  # fmt: skip
         return f"{', '.join(keys)}{' and more' if len(value) > 6 else ''}" if keys else "a table without names"
-    return "a tensor" if isinstance(value, Leaf) else f"a {type(value).__name__} and no table of tensors"
+    return "a tensor" if isinstance(value, Leaf) else f"no table of tensors (a value of type {type(value).__name__})"
 
 
-def open_tables(value: Any) -> list[Unit]:
-    """Every table in a value that may hold tensors."""
+def open_tables(value: Any) -> tuple[list[Unit], bool]:
+    """Every table in a value that may hold tensors, the outer ones first; and whether all were opened.
+
+    Each is opened once, however often it is referred to, and none is that is nested too deeply.
+    """
     units: list[Unit] = []
-    left = MOST_ENTRIES
+    opened, left, is_all = set(), MOST_ENTRIES, True
     pending: list[tuple[str, Any, dict[str, Any]]] = [("", value, {})]
     for path, node, beside in pending:  # grows as tables are opened
-        if path.count(".") > DEEPEST or len(path) > 4 * LONGEST:
-            raise ValueError("its tables are nested in a way that no checkpoint's are")
-        if isinstance(node, Inert) and isinstance(node.state, dict):
-            if isinstance(node.state.get("_modules"), dict):
-                units.append(open_network(path, node, beside, left))
-                left -= len(units[-1].entries) + len(units[-1].objects)
+        if left < 0 or len(path) > 4 * LONGEST:
+            is_all = False
+        elif isinstance(node, dict) and id(node) not in opened:
+            opened.add(id(node))
+            state = node.state if isinstance(node, Inert) and node.state else {}
+            if isinstance(state.get("_modules"), dict):
+                unit, left = open_network(path, node, beside, left)
+                units.append(unit)
+                is_all &= left >= 0
                 continue
-            node = {**node.state, **node}
-        if not isinstance(node, dict):
-            continue
-        left -= len(node) + 1
-        if left < 0:
-            raise ValueError("its tables are nested in a way that no checkpoint's are")
-        named = {key: child for key, child in node.items() if isinstance(key, str) and len(key) <= LONGEST}
-        around = {**beside, "latent_avg": named["latent_avg"]} if named.get("latent_avg") is not None else beside
-        entries = {key: child for key, child in named.items() if isinstance(child, Leaf)}
-        units.append(Unit(path, entries, {}, around))
-        pending.extend((f"{path}{key}.", child, around) for key, child in named.items() if isinstance(child, dict))
-    return units
+            inside = {**state, **node}
+            left -= len(inside) + 1
+            named = {key: child for key, child in inside.items() if isinstance(key, str) and len(key) <= LONGEST}
+            around = {**beside, "latent_avg": named["latent_avg"]} if named.get("latent_avg") is not None else beside
+            units.append(
+                Unit(path, {key: child for key, child in named.items() if isinstance(child, Leaf)}, {}, around)
+            )
+            pending += [(f"{path}{key}.", child, around) for key, child in named.items() if isinstance(child, dict)]
+    return units, is_all
 
 
-def open_network(path: str, network: Inert, beside: dict[str, Any], left: int) -> Unit:
-    """All tensors in a network object, under the names that its state dict would have."""
-    entries: dict[str, Leaf] = {}
-    objects: dict[str, Inert] = {}
+def open_network(path: str, network: Inert, beside: dict[str, Any], left: int) -> tuple[Unit, int]:
+    """All tensors in a network object, under the names that its state dict would have; and how many may follow."""
+    unit = Unit(path, {}, {}, beside)
     pending: list[tuple[str, Any]] = [("", network)]
     for prefix, module in pending:  # grows as modules are opened
-        parts = module.state if isinstance(module, Inert) and module.state else {}
-        tables = [parts.get(kind) for kind in ("_modules", "_parameters", "_buffers")]
-        left -= sum(map(len, tables)) if all(isinstance(table, dict) for table in tables) else left + 1
-        if left < 0 or len(pending) > MOST_OBJECTS or len(prefix) > LONGEST:
-            raise ValueError("its networks are nested in a way that no generator's are")
-        objects[prefix.removesuffix(".")] = module
-        modules, *leaves = tables
-        for name, leaf in (entry for table in leaves for entry in table.items()):
-            if isinstance(leaf, Leaf):
-                entries[f"{prefix}{name[:LONGEST]}"] = leaf
-        pending += [(f"{prefix}{name[:LONGEST]}.", child) for name, child in modules.items() if child is not None]
-    return Unit(path, entries, objects, beside)
+        state = module.state if isinstance(module, Inert) and module.state else {}
+        tables = [state.get(kind) for kind in ("_modules", "_parameters", "_buffers")]
+        if left < 0 or len(prefix) > LONGEST or not all(isinstance(table, dict) for table in tables):
+            continue  # what that costs a generator is missed later
+        left -= 1 + sum(map(len, tables))
+        unit.objects[prefix.removesuffix(".")] = module
+        modules, *leaves = (
+            {f"{prefix}{name}": child for name, child in table.items() if isinstance(name, str)} for table in tables
+        )
+        for table in leaves:
+            unit.entries |= {
+                name: leaf for name, leaf in table.items() if isinstance(leaf, Leaf) and len(name) <= LONGEST
+            }
+        pending += [(f"{name}.", child) for name, child in modules.items() if len(name) <= LONGEST]
+    return unit, left
 
 
 def find_prefixes(unit: Unit) -> list[str]:
