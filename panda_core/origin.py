@@ -15,18 +15,22 @@ NAME = "a name as in 'portraits' or 'bundled:l5-call-psi0.8-512x8'"
 
 @dataclass(frozen=True)
 class Origin:
-    """A picture without edits. weights: the generator's hash, or None where any weights will do."""
+    """A picture without edits. weights: the generator's hash, or None where any weights will do.
+
+    source: the id of somebody's own picture (a .panda file), which then counts instead of seed, ψ and class.
+    """
 
     generator: str = "portraits"
     weights: str | None = None
     class_index: int | None = None
     seed: int = 0
     psi: float = 0.8
+    source: str | None = None
 
     def origin_dict(self) -> dict[str, Any]:
         """The fields as recipes write them."""
         found = {"generator": self.generator, "weights": self.weights, "class": self.class_index}
-        return found | {"seed": self.seed, "psi": self.psi}
+        return found | ({"source": self.source} if self.source else {"seed": self.seed}) | {"psi": self.psi}
 
 
 ORIGIN_READERS = {
@@ -37,14 +41,20 @@ ORIGIN_READERS = {
     "class": or_null(partial(read_whole, low=0, high=999_999)),
     "seed": partial(read_whole, low=0, high=2**32 - 1),
     "psi": partial(read_number, low=0, high=2),
+    "source": partial(read_text, pattern=r"[0-9a-f]{32}", wanted="the id of a .panda file, 32 hex digits"),
 }
 
 
 def origin_fields(found: dict[str, Any]) -> dict[str, Any]:
-    """What was read, by the names that the dataclass has; `class` cannot name a field in Python."""
+    """What was read, by the names that the dataclass has; `class` cannot name a field in Python.
+
+    Raises: ValueError if there is a seed and a source.
+    """
+    if "seed" in found and "source" in found:
+        raise ValueError("The picture has a seed and a source; it takes one of them.")
     return {{"class": "class_index"}.get(key, key): value for key, value in found.items()}
 
 
 def read_origin(where: str, given: Any) -> Origin:
     """One picture without edits, as an edit names another."""
-    return Origin(**origin_fields(read_object(where, f" of {where}", given, ORIGIN_READERS, {"generator", "seed"})))
+    return Origin(**origin_fields(read_object(where, f" of {where}", given, ORIGIN_READERS, {"generator"})))

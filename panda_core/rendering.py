@@ -18,6 +18,7 @@ from .method.saliency import find_background, saliency
 from .method.variations import Variations, learn_variations
 from .ops import OPS, Edit
 from .origin import Origin
+from .own_picture import OwnPicture
 from .progress import Progress
 from .recipes import Recipe
 from .regions import Mask, Region
@@ -27,6 +28,7 @@ from .samples import SampleCache
 
 Report = Callable[[Progress], bool | None]
 MAX_LEARNED = 2**26  # bytes of variations that were learned on demand
+MAX_OWN = 64  # own pictures of visitors that are kept
 SMALL = 128  # pixels; a picture up to this size is its own thumbnail
 
 
@@ -49,7 +51,7 @@ class _Place:
         return E if region.keep is None else E * self.renderer.painted(self.recipe, layer, region.keep)
 
     def other_features(self) -> Tensor:
-        other = self.edit.picture or replace(self.recipe, seed=self.edit.seed)
+        other = self.edit.picture or replace(self.recipe, seed=self.edit.seed, source=None)
         if other.generator != self.recipe.generator:
             raise ValueError(
                 f"The other picture is by {other.generator}; what is taken over must be by {self.recipe.generator} too."
@@ -73,7 +75,31 @@ class Renderer:
         self._memory, self._cache, self._pictures = memory, LRUCache(cached), LRUCache(cached // 2)
         self._backgrounds, self._directions = LRUCache(64), LRUCache(4 * cached)
         self._samples = SampleCache()
+        self._own = LRUCache(MAX_OWN)
         self._variations = LRUCache(MAX_LEARNED, lambda key, found: found.nbytes, least=1)
+
+    def add_own_picture(self, own: OwnPicture) -> str:
+        """Make somebody's own picture known for as long as the memory goes; its id, which a recipe names as source.
+
+        Raises: ValueError if it was made for another generator.
+        """
+        own.check_fits(*self.catalogue.generator(own.generator))
+        self._own.put(own.id, own)
+        return own.id
+
+    def own_picture(self, recipe: Recipe) -> OwnPicture | None:
+        """The picture that a recipe's source names; None for one of a seed.
+
+        Raises: ValueError if it is not here.
+        """
+        if recipe.source is None:
+            return None
+        own = self._own.get(recipe.source)
+        if own is None:
+            raise ValueError("This is a picture of somebody's own, which no link holds; open its .panda file first.")
+        if own.generator != recipe.generator:
+            raise ValueError(f"The .panda file is for {own.generator}; the recipe names {recipe.generator}.")
+        return own
 
     def generator(self, recipe: Recipe) -> SplitGenerator:
         """The recipe's generator.
@@ -98,8 +124,15 @@ class Renderer:
         return self.image(replace(recipe, edits=()))
 
     @torch.inference_mode()
+    def shown(self, recipe: Recipe) -> Tensor:
+        """What a visitor sees, [1, 3, h, w]: `image`; of an own picture itself wherever no edit changes anything."""
+        own = self.own_picture(recipe)
+        return self.image(recipe) if own is None else own.show(self.base(recipe), self.image(recipe))
+
+    @torch.inference_mode()
     def image(self, recipe: Recipe) -> Tensor:
-        """The edited picture, [1, 3, h, w]; the head of the last edit that is on is kept for its next strength."""
+        """The edited picture as the generator draws it, [1, 3, h, w]; the head of the last edit that is on is kept for
+        its next strength."""
         order = recipe.ordered()
 
         def make() -> Tensor:
@@ -115,14 +148,13 @@ class Renderer:
         """The cut at the layer of edit `index`, with the edits before it done: what its slider needs, once."""
         if not 0 <= index < len(recipe.edits):
             raise ValueError(f"edit is {index}; the recipe has {len(recipe.edits)} edits.")
-        generator = self.generator(recipe)
         before = [i for i in recipe.ordered() if _position(recipe, i) < _position(recipe, index)]
         layer = recipe.edits[index].layer
         key = ("cut", *_origin(recipe), layer, tuple(recipe.edits[i] for i in before))
 
         def make() -> Cut:
             cut = self.prepare(recipe, before[-1]) if before else self._start(recipe)
-            return generator.advance(self._edit(cut, recipe, before[-1:]), layer)
+            return self._advance(recipe, self._edit(cut, recipe, before[-1:]), layer)
 
         return self._cache.get(key, make)
 
@@ -135,7 +167,7 @@ class Renderer:
     def _edit(self, cut: Cut, recipe: Recipe, numbers: Sequence[int]) -> Cut:
         """From a cut on, with these edits done, which are in the order of their layers."""
         for i in numbers:
-            cut = self.generator(recipe).advance(cut, recipe.edits[i].layer)
+            cut = self._advance(recipe, cut, recipe.edits[i].layer)
             cut = cut.with_features(self._apply(cut.features, recipe, recipe.edits[i]))
         return cut
 
@@ -165,6 +197,7 @@ class Renderer:
                         features = self._apply(features, recipe, e)
                 batch.append(features)
             edited = self._edit(cut.with_features(torch.cat(batch)), recipe, rest)
+            edited = self._advance(recipe, edited, edited.layer, to_the_end=True)
             return (generator.preview(edited) if half_size else generator.tail(edited)).cpu()
 
         return in_batches(some, len(edits), self._batch_size(generator))
@@ -356,11 +389,20 @@ class Renderer:
         return F.interpolate(grid, (side, side), mode="bilinear", align_corners=False)[:, 0].cpu()
 
     def _start(self, recipe: Recipe) -> Cut:
-        generator = self.generator(recipe)
+        generator, own = self.generator(recipe), self.own_picture(recipe)
+        if own is not None:
+            return own.cut(generator, min(generator.layers))
         return generator.start(generator.sample([recipe.seed], recipe.psi, recipe.class_index))
 
+    def _advance(self, recipe: Recipe, cut: Cut, layer: int, to_the_end: bool = False) -> Cut:
+        """On to a later layer; what an own picture's features add is added on the way, and before the tail."""
+        generator, own = self.generator(recipe), self.own_picture(recipe)
+        if own is None:
+            return generator.advance(cut, layer)
+        return own.advance(generator, cut, max(layer, own.layer) if to_the_end else layer)
+
     def _tail(self, recipe: Recipe, cut: Cut) -> Tensor:
-        return self.generator(recipe).tail(cut).cpu()
+        return self.generator(recipe).tail(self._advance(recipe, cut, cut.layer, to_the_end=True)).cpu()
 
     def _batch_size(self, generator: SplitGenerator) -> int:
         widest = max(C * H * W for C, H, W in generator.layers.values())
@@ -374,11 +416,11 @@ class Renderer:
 
 def apply_recipe(recipe: Recipe, catalogue: Catalogue | None = None) -> Tensor:
     """The picture of a recipe, [1, 3, h, w] in [-1, 1]."""
-    return Renderer(catalogue, cached=0).image(recipe)
+    return Renderer(catalogue, cached=0).shown(recipe)
 
 
 def _origin(recipe: Recipe) -> tuple:
-    return recipe.generator, recipe.weights, recipe.class_index, recipe.seed, recipe.psi
+    return recipe.generator, recipe.weights, recipe.class_index, recipe.seed, recipe.psi, recipe.source
 
 
 def _position(recipe: Recipe, index: int) -> tuple[int, int]:

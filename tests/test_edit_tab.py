@@ -1,4 +1,4 @@
-"""The Edit tab, called directly: what varies, other pictures, popular changes, the papers' appearances."""
+"""The Edit tab, called directly, on the bundled generator: what varies, other pictures, popular changes, the papers."""
 
 import dataclasses
 

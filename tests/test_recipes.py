@@ -56,7 +56,7 @@ origins = st.builds(
     st.none() | st.integers(0, 999),
     st.integers(0, 2**32 - 1),
     st.floats(0, 1),
-)
+) | st.builds(Origin, st.just("portraits"), psi=st.floats(0, 1), source=st.just("0123456789abcdef" * 2))
 
 
 @st.composite
@@ -254,6 +254,8 @@ REFUSED += [
     (new("transfer", share=1.0, picture=OTHER | {"seed": -1}), "seed of picture of edit 1 is -1"),
     (new("transfer", share=1.0, picture=OTHER | {"edits": []}), "picture of edit 1 has a field 'edits'"),
     (new("transfer", share=1.0, picture={"seed": 1}), "picture of edit 1 lacks generator"),
+    (RECIPE | {"source": "0" * 32}, "has a seed and a source"),
+    (changed(("source",), "0" * 31), "source is '000"),
     (new("remove", strength=-1.0), "strength of edit 1 is -1"),
     (new("remove", strength=1.0, appearance=3), "'appearance'"),
 ]

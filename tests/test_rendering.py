@@ -1,15 +1,18 @@
 import dataclasses
+from dataclasses import replace
 
 import pytest
 import torch
 
+from panda_core.links import decode_link, encode_link
 from panda_core.ops import Edit, unit_alpha
 from panda_core.origin import Origin
 from panda_core.progress import Cancelled
-from panda_core.recipes import parse_recipe
+from panda_core.recipes import Recipe, parse_recipe
 from panda_core.regions import Mask, Region
 from panda_core.rendering import Renderer, apply_recipe
 from tests.helpers import GENERATOR, add_edit, tiny_catalogue, tiny_recipe
+from tests.own_pictures import own_picture
 
 
 @pytest.fixture(scope="module")
@@ -264,6 +267,28 @@ def test_a_transfer_of_everything_is_the_other_pictures_features_under_this_ones
     named = Origin("tiny", None, None, 11, recipe.psi)
     assert torch.equal(renderer.image(tiny_recipe(transfer_edit(picture=named))), renderer.image(recipe))
     assert torch.equal(renderer.image(tiny_recipe(transfer_edit(0.0))), renderer.base(recipe))
+
+
+def test_an_own_picture_is_edited_as_any_and_kept_to_the_bit_elsewhere(catalogue):
+    own, _ = own_picture()
+    renderer, recipe = Renderer(catalogue), Recipe("tiny", psi=0.9, source=own.id)
+    with pytest.raises(ValueError, match="no link holds"):
+        renderer.image(recipe)
+    assert renderer.add_own_picture(own) == recipe.source
+    torch.testing.assert_close(renderer.base(recipe), own.reconstruction(GENERATOR), atol=1e-5, rtol=0)
+    assert torch.equal(renderer.shown(recipe), own.image)
+    for layer in (3, 5):  # before, at or after the layer of δ
+        edited = replace(recipe, edits=(add_edit(layer, 2.0),))
+        assert parse_recipe(edited.to_json()) == edited and decode_link(encode_link(edited)) == edited
+        factors = catalogue.factors("tiny", edited.edits[0].factors)
+        p = factors.scaled_parts[:, 1].reshape(1, 1, *GENERATOR.layers[layer][1:])
+        a = unit_alpha(edited.edits[0], factors) * factors.appearances[:, 1, None, None]
+        cut = own.cut(GENERATOR, layer)
+        by_hand = own.advance(GENERATOR, cut.with_features(cut.features + a * p), max(layer, own.layer))
+        torch.testing.assert_close(renderer.image(edited), GENERATOR.tail(by_hand), atol=1e-4, rtol=0)
+        assert renderer.variants(edited, 0, [edited.edits[0]]).shape == (1, 3, 32, 32)
+    drawn = replace(recipe, edits=(Edit("transfer", 3, "bundled:three", Region(all=True), seed=4, share=1.0),))
+    assert not torch.equal(renderer.image(drawn), renderer.base(drawn))
 
 
 def test_other_weights_are_refused(renderer):

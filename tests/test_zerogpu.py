@@ -128,6 +128,17 @@ def fake_spaces() -> types.ModuleType:
     return module
 
 
+def unlike(one, other) -> str:
+    """Where two answers differ first; nothing where they do not."""
+    if isinstance(one, dict) and isinstance(other, dict) and one.keys() == other.keys():
+        found = (f"{key}: {said}" for key in one if (said := unlike(one[key], other[key])))
+    elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        found = (f"{i}: {said}" for i in range(len(one)) if (said := unlike(one[i], other[i])))
+    else:
+        return "" if one == other else f"{str(one)[:300]} is not {str(other)[:300]}"
+    return next(found, "")
+
+
 def main() -> None:
     sys.modules["spaces"] = fake_spaces()
     import gradio as gr
@@ -214,9 +225,7 @@ def main() -> None:
             own.append(name)
         devices.wanted = False
         here = plain(attempt(name, base))
-        pairs = list(zip(there, here)) if isinstance(there, list) and isinstance(here, list) else [(there, here)]
-        unlike = [f"{str(one)[:300]} is not {str(other)[:300]}" for one, other in pairs if one != other]
-        same[name] = unlike[0] if unlike else True
+        same[name] = unlike(there, here) or True
     devices.wanted = True
     try:
         named["seeds.go_to_seed"].fn(Visit(app.opening.start), -5)
