@@ -2,8 +2,8 @@
 
     python -m tools.screenshots [OUT]      # default: assets/screenshots
 
-edit.png (1440 px wide, a part under the pointer), brush.png (a painted region), dark.png, phone.png (390 px), one of
-every other tab after the thing that it is for, and demo.webp, a moving picture: a part, a look, a drag, a named edit.
+edit.png (1440 px wide, a thing under the pointer), dark.png, phone.png (390 px), one of every other tab after the thing
+that it is for, and demo.webp, a moving picture: the start page, a thing, a change, a pull at the picture.
 """
 
 import argparse
@@ -20,8 +20,7 @@ from playwright.sync_api import Page, expect, sync_playwright
 OUT = Path(__file__).parents[1] / "assets" / "screenshots"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 LIMIT = 900_000  # bytes of one file
-DEMO = "glasses off", (0.27, 0.25), 5  # what demo.webp shows: these weights' own
-HATTED, WORN = "25", "hat"  # a portrait with something to cut out and to order by, and its look's name
+THING, CHANGE = "all hair", "longer hair"  # what demo.webp and the Rank tab show: these factors' own names
 
 
 def save(data: bytes, path: Path) -> None:
@@ -38,7 +37,8 @@ def save(data: bytes, path: Path) -> None:
 def open_page(browser, url: str, width: int, height: int, **options) -> Page:
     page = browser.new_context(viewport={"width": width, "height": height}, **options).new_page()
     page.goto(url)
-    expect(page.locator("#looks button")).to_have_count(12, timeout=60_000)
+    for tiles in ("#ends", "#popular"):
+        expect(page.locator(f"{tiles} button").first).to_be_visible(timeout=60_000)
     page.wait_for_function("[...document.images].every(i => i.complete)")
     page.evaluate("document.fonts.ready")
     return page
@@ -49,32 +49,30 @@ def hover(page: Page, x: float, y: float) -> None:
     page.mouse.move(box["x"] + box["width"] * x, box["y"] + box["height"] * y)
 
 
+def place(page: Page, name: str):
+    return page.locator(".places").get_by_role("button", name=name, exact=True)
+
+
 def remove(page: Page) -> None:
-    tile = page.locator("#off").get_by_role("button", name="glasses off")
-    tile.click()
-    expect(tile).to_have_attribute("aria-pressed", "true", timeout=60_000)
-    expect(page.locator("#removed img")).to_have_count(2, timeout=60_000)
+    hover(page, 0.2, 0.15)
+    page.mouse.down()
+    page.mouse.up()
+    expect(page.locator("#removals button").first).to_be_visible(timeout=60_000)
 
 
 def masks(page: Page) -> None:
-    page.locator("#seed input").fill(HATTED)
-    page.locator("#seed input").press("Enter")
-    tile = page.locator("#mask-concepts").get_by_title(WORN, exact=True)
-    tile.click(timeout=60_000)
-    expect(tile).to_have_attribute("aria-pressed", "true", timeout=60_000)
+    expect(page.locator("#mask-view img")).to_have_count(2, timeout=60_000)
 
 
 def rewrite(page: Page) -> None:
-    for role, index in (("source", 0), ("target", 2)):
-        tile = page.locator(f"#rewrite-{role} button").nth(index)
-        tile.click()
-        expect(tile).to_have_attribute("aria-pressed", "true", timeout=60_000)
-    page.get_by_role("button", name="Rewrite", exact=True).click()
-    expect(page.locator("#edits li")).to_have_count(2, timeout=60_000)
+    place(page, "clothes").click()
+    expect(page.locator("#rewrite-targets button").first).to_be_visible(timeout=60_000)
+    page.locator("#rewrite-targets button").first.click()
+    expect(page.locator("#edits li")).to_have_count(3, timeout=60_000)
 
 
 def rank(page: Page) -> None:
-    page.locator("#rank-concepts").get_by_title(WORN, exact=True).click()
+    page.locator("#rank-variations button").first.click()
     page.get_by_role("button", name="Order them").click()
     expect(page.locator("#rank-most button")).to_have_count(12, timeout=120_000)
 
@@ -122,27 +120,23 @@ class Film:
         print(f"{path}: {width} x {size[1]}, {len(small)} frames, {path.stat().st_size // 1000} kB")
 
 
-def demo(page: Page, named: str, where: tuple[float, float], look: int) -> Film:
-    """A click on the picture at `where`, the look of this number, a drag of the strength, then a named edit."""
-    page.get_by_role("button", name="Reset", exact=True).click()
-    expect(page.locator("#edits li")).to_have_count(0, timeout=60_000)
+def demo(page: Page) -> Film:
+    """The start page, the thing chosen, a change, and the picture pulled by hand."""
     film = Film(page)
-    film.show(900)
-    film.glide(page.locator("#picture canvas"), *where)
-    film.press(700, wait=2500)
-    film.glide(page.locator("#looks button").nth(look))
-    film.press(800, wait=2000)
-    slider = page.locator("#strength input[type=range]")
-    low, value, high = (float(slider.evaluate(f"e => e.{name}")) for name in ("min", "value", "max"))
-    film.glide(slider, (value - low) / (high - low))
+    film.show(1800)
+    film.glide(place(page, THING))
+    film.press(900, wait=3000)
+    film.glide(page.locator("#ends button", has_text=CHANGE))
+    film.press(900, wait=3000)
+    canvas = page.locator("#picture canvas")
+    film.glide(canvas, 0.3, 0.75)
     page.mouse.down()
-    for share in (0.7, 0.5, 0.3, 0.1, 0.02, 0.2, 0.4, 0.6, 0.8, 0.95):
-        film.glide(slider, share, steps=1)
+    for i in range(12):
+        film.glide(canvas, 0.3, 0.75 - 0.025 * i, steps=1)
         film.lasts[-1] = 130
     page.mouse.up()
-    film.show(700)
-    film.glide(page.locator("#named button", has_text=named))
-    film.press(1800, wait=2500)
+    page.wait_for_timeout(2500)
+    film.show(1500)
     return film
 
 
@@ -169,16 +163,6 @@ def main() -> None:
         page = open_page(browser, url, 1440, 1000)
         hover(page, 0.5, 0.42)
         save(page.screenshot(full_page=True), args.out / "edit.png")
-        page.get_by_role("button", name="Brush").click()
-        hover(page, 0.3, 0.25)
-        page.mouse.down()
-        for x, y in ((0.45, 0.18), (0.6, 0.2), (0.7, 0.3)):
-            hover(page, x, y)
-        page.mouse.up()
-        expect(page.locator("#looks button[aria-pressed=true]")).to_have_count(0)
-        page.locator("#looks button").nth(0).click()
-        expect(page.locator("#looks button[aria-pressed=true]")).to_have_count(1)
-        save(page.screenshot(full_page=True), args.out / "brush.png")
         for tab, use in TABS.items():
             page = open_page(browser, url, 1440, 1000)
             page.get_by_role("tab", name=tab).click()
@@ -190,8 +174,8 @@ def main() -> None:
         save(page.screenshot(full_page=True), args.out / "dark.png")
         page = open_page(browser, url, 390, 844, is_mobile=True, has_touch=True, device_scale_factor=2)
         save(page.screenshot(full_page=True), args.out / "phone.png")
-        page = open_page(browser, url, 1280, 1300)
-        demo(page, *DEMO).save(args.out / "demo.webp")
+        page = open_page(browser, url, 1366, 768)
+        demo(page).save(args.out / "demo.webp")
         browser.close()
     app.demo.close()
 
