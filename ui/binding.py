@@ -163,7 +163,7 @@ class Page:
                 yield gr.skip(), "", gr.Row(visible=False)
                 raise
 
-        run.__name__, run.__module__ = work.__name__, work.__module__
+        run.__name__, run.__qualname__, run.__module__ = work.__name__, work.__qualname__, work.__module__
         begun = event(begin, self.visit, [line, row], queue=False, **QUIET)
         # "multiple": what was begun again right after Cancel is not taken for the one that is just ending
         ran = begun.then(run, [self.visit, *inputs], [result, line, row], trigger_mode="multiple", **QUIET, **JOBS)
