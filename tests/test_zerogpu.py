@@ -291,29 +291,29 @@ def main() -> None:
     refused: set[str] = set()
     own: list[str] = []
 
-    def attempt(name: str, session):
+    def attempt(name: str, session) -> tuple[Any, bool]:
+        """What comes of a call, or what it was refused with; and whether it was taken."""
         random.seed(0)
         try:
-            return visitor.run(visitor.handlers[name], session)
+            return visitor.run(visitor.handlers[name], session), True
         except gr.Error as error:
-            refused.add(name)
-            print(error.message, file=sys.stderr)
-            return error.message
+            return error.message, False
 
     def both(name: str, session) -> tuple[Any, Any]:
         """What a handler makes here, and what in a child. Where something must be chosen first, that is done first."""
         print(name, file=sys.stderr, flush=True)
-        devices.wanted, mates = False, visitor.mates(name)
-        here = attempt(name, session)
-        for mate in mates if name in refused else ():
-            made = attempt(mate, session)[0]
-            session = made if isinstance(made, Session) else session
-            refused.discard(name)
-            here = attempt(name, session)
-            if name not in refused:
+        devices.wanted = False
+        here, taken = attempt(name, session)
+        for mate in () if taken else visitor.mates(name):
+            made, chosen = attempt(mate, session)
+            session = made[0] if chosen and isinstance(made[0], Session) else session
+            here, taken = attempt(name, session)
+            if taken:
                 break
+        if not taken:
+            refused.add(name)
         devices.wanted, before = True, len(PIDS)
-        there = attempt(name, session)
+        there, _ = attempt(name, session)
         devices.wanted = False
         if len(PIDS) == before:
             own.append(name)

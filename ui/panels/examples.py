@@ -36,8 +36,8 @@ class ExamplesPanel:
 
     def read(self, data: bytes) -> list[Recipe]:
         found = []
-        with suppress(ValueError, KeyError, TypeError):
-            for given in json.loads(data)["examples"]:
+        with suppress(ValueError, TypeError):
+            for given in json.loads(data):
                 with suppress(ValueError):  # made for other weights
                     found.append(self.opening.opened(parse_recipe(given)).recipe)
         return found
