@@ -52,8 +52,8 @@ def find_spec(name: str, own: bool = False) -> GeneratorSpec:
         )
     if not own:
         raise ValueError(
-            f"generator is {name[:100]!r}, which is not listed; this page opens those of its list, python -m panda_core "
-            "any."
+            f"generator is {name[:100]!r}, which is not listed; this page opens those of its list only, "
+            "python -m panda_core any."
         )
     path = Path(name.removeprefix("file:")).expanduser()
     if not os.environ.get("SPACE_ID") and (name.startswith("file:") or path.is_file()):

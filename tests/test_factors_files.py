@@ -92,7 +92,8 @@ def test_own_factors_have_no_link_but_a_file_that_opens(start, opened_fit, save)
 def test_a_recipe_in_a_zip_gets_no_more_than_came_with_it(start, opened_fit, save):
     mine = own_edit(start, opened_fit)
     other = own_edit(start, opened_fit.rename("part", 0, "other"))
-    data = zipped(recipe_json=other.recipe.to_json().encode(), factors__x_safetensors=packed(app.pictures.factors(mine)))
+    text, came = other.recipe.to_json().encode(), packed(app.pictures.factors(mine))
+    data = zipped(recipe_json=text, factors__x_safetensors=came)
     found = files.open_files(start, [save("x.zip", data)], go_on)
     with pytest.raises(ValueError, match="together"):
         files.use_files(start, found)

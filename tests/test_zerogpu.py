@@ -321,8 +321,8 @@ def main() -> None:
 
     def compared(here, there) -> bool | str:
         here, there = plain(here), plain(there)
-        at = len(os.path.commonprefix([str(here), str(there)]))
-        return here == there or f"{str(there)[:100]} … {str(there)[at - 99:][:300]} is not … {str(here)[at - 99:][:300]}"
+        first = max(len(os.path.commonprefix([str(here), str(there)])) - 99, 0)  # where they begin to differ
+        return here == there or f"{str(there)[first:][:300]} is not {str(here)[first:][:300]}"
 
     devices.wanted = False
     visitor.look_around(base)

@@ -118,7 +118,7 @@ class GalleryPanel:
             raise ValueError("Open a card of the gallery first, then report it.")
         gallery().report(name, asking() or "this machine")
         log.warning("gallery: %s was reported", name)
-        gr.Info("You see it no more; if others report it too, nobody does until the owner has decided.", title="Reported")
+        gr.Info("You see it no more. If others report it too, nobody does until the owner decides.", title="Reported")
         gone = (session.aside(Reported) or Reported()).names
         return session.put_aside(Reported(gone | {name}))
 

@@ -85,8 +85,8 @@ class GeneratorsPanel:
         spec, picture = GENERATORS[name], self.picture(name)
         tried = "" if spec.tried else " Nobody of us has downloaded it yet; if it does not load, nothing is lost."
         offline = " This page downloads nothing, so there are only those that are here." if hub.is_offline() else ""
-        words = f"{spec.family}, {spec.resolution} pixels. Licence of the weights: {escape(spec.licence)}.{tried}{offline}"
-        return (figure(picture, spec.title) if picture else "") + f"<p>{words}</p>"
+        words = f"{spec.family}, {spec.resolution} pixels. Licence of the weights: {escape(spec.licence)}."
+        return (figure(picture, spec.title) if picture else "") + f"<p>{words}{tried}{offline}</p>"
 
     def picture(self, name: str) -> str:
         """What `fetch` drew of a generator, or whoever drew it before; empty where nobody has."""
