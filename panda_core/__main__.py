@@ -1,9 +1,10 @@
-"""The command line: python -m panda_core list | convert | render | fit | rank | publish | deploy."""
+"""The command line: python -m panda_core list | convert | render | invert | fit | rank | publish | deploy."""
 
 import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 from .catalogue import Catalogue
 from .checkpoints.load import convert
@@ -13,12 +14,15 @@ from .hub import deploy, upload, user_folder
 from .hub.publishing import prepare
 from .images import png_bytes, read_recipe_json, to_pil
 from .links import decode_link
+from .method.inversion import Space, invert
+from .own_picture import OwnPicture
 from .progress import Progress
 from .ranking import EVERYWHERE, RankingIndex
 from .recipes import parse_recipe
 from .rendering import Renderer
 from .runtime.allocator import keep_freed_memory
 from .runtime.distributed import Team, join
+from .uploads import Crop, prepare_picture
 
 
 def list_generators(args: argparse.Namespace) -> None:
@@ -41,7 +45,30 @@ def convert_file(args: argparse.Namespace) -> None:
     print(f"{args.target}: {written['family']}, {written['resolution']} pixels, weights {written['hash']}")
 
 
+def invert_picture(args: argparse.Namespace) -> None:
+    """Find a picture in a generator, and write where as a .panda file."""
+    catalogue, psi = open_generator(args)
+    name, loaded = catalogue.spec(args.generator).name, catalogue.generator(args.generator)
+    layer = catalogue.default_layer(args.generator) if args.layer is None else args.layer
+    crop = Crop(args.x, args.y, args.zoom, args.turn)
+    picture = prepare_picture(args.picture, loaded.generator.resolution, crop)
+    space = Space.measure(loaded.generator, psi, args.class_index, report=show)
+    own = OwnPicture.of(invert(space, picture, layer, report=show), 0, picture, space, name, loaded.weights)
+    own.save(args.out)
+    print(f"\n{args.out}: {', '.join(f'{stage} {found:.1f} dB' for stage, found in own.psnr.items())}")
+
+
+def render_own_picture(source: Path, out: Path) -> None:
+    """What is in a .panda file, as the generator draws it."""
+    own, catalogue = OwnPicture.load(source), Catalogue(own=True)
+    loaded = catalogue.generator(own.generator, show)
+    own.check_fits(*loaded)
+    out.write_bytes(png_bytes(to_pil(own.reconstruction(loaded.generator))[0]))
+
+
 def render(args: argparse.Namespace) -> None:
+    if args.recipe.endswith(".panda"):
+        return render_own_picture(Path(args.recipe), args.out)
     renderer, recipe = Renderer(Catalogue(own=True)), read_recipe(args.recipe)
     renderer.catalogue.generator(recipe.generator, show)
     recipe = renderer.pin(recipe)
@@ -50,8 +77,9 @@ def render(args: argparse.Namespace) -> None:
 
 
 def read_recipe(text: str):
-    """A recipe from a JSON file, a PNG of ours, JSON text or a link's parameter."""
-    if text.lstrip().startswith("{"):
+    """A recipe from a JSON file, a PNG of ours, JSON text, a link, or a link's parameter r."""
+    text = text.strip()
+    if text.startswith("{"):
         return parse_recipe(text)
     path = Path(text)
     if path.suffix.lower() in (".json", ".png"):
@@ -59,7 +87,7 @@ def read_recipe(text: str):
             raise ValueError(f"There is no file {text}.")
         data = path.read_bytes()
         return parse_recipe(read_recipe_json(data) if path.suffix.lower() == ".png" else data)
-    return decode_link(text.rpartition("?r=")[2])
+    return decode_link(parse_qs(urlsplit(text).query).get("r", [text])[0])
 
 
 def open_generator(args: argparse.Namespace) -> tuple[Catalogue, float]:
@@ -146,7 +174,8 @@ def show(progress: Progress) -> None:
         text = f"{progress.done / 1e6:.1f}{total} MB"
     else:
         energy = "" if progress.energy is None else f", {progress.energy:.4f} explained"
-        text = f"{progress.done} of at most {progress.total}{energy}"
+        near = "" if progress.psnr is None else f", {float(progress.psnr.mean()):.1f} dB"
+        text = f"{progress.done} of at most {progress.total}{energy}{near}"
     print(f"{progress.stage}: {text}   ", end="\r", file=sys.stderr)
 
 
@@ -172,8 +201,14 @@ def read_arguments(given: list[str] | None) -> argparse.Namespace:
     add("target", type=Path)
     add("--licence", default="unknown", help="of the weights; the file does not say it")
     add = command(render, "render", "a recipe as a PNG picture")
-    add("recipe", help="a JSON file, a PNG downloaded from the page, JSON text, or a link")
+    add("recipe", help="a JSON file, a PNG or .panda file downloaded from the page, JSON text, or a link")
     add("out", type=Path)
+    add = command(invert_picture, "invert", "find your own picture in a generator", sampled)
+    add("picture", type=Path)
+    add("out", type=Path, help="a .panda file, which the page opens")
+    add("--layer", type=int, help="that edits will be at")
+    for name, default in (("x", 0.5), ("y", 0.5), ("zoom", 1.0), ("turn", 0.0)):
+        add(f"--{name}", type=float, default=default, help="of the crop: see panda_core/uploads.py")
     add = command(fit, "fit", "learn the factors of one layer", sampled)
     add("--layer", type=int)
     add("--appearances", type=int, metavar="R_C", help="default: as many as channels")

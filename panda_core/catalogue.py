@@ -84,10 +84,18 @@ class Catalogue:
         self._loader.leave_gpu()
 
     def default_layer(self, name: str) -> int:
-        """The layer that the row says, or the first editable one of 16 x 16 cells or more."""
+        """The layer that the row says, or the first editable one that shows 16 x 16 cells, and more than the input."""
         wished, generator = self.spec(name).default_layer, self.generator(name).generator
-        fine = [l for l in generator.editable_layers if min(generator.layers[l][1:]) >= 16]
-        return (fine or generator.editable_layers[-1:])[0] if wished is None else wished
+        if wished is not None:
+            return wished
+
+        def rows(layer: int) -> int:
+            top, _, bottom, _ = generator.frame(layer)
+            return bottom - top
+
+        coarsest = rows(min(generator.layers))
+        fine = [l for l in generator.editable_layers if rows(l) >= 16 and rows(l) > coarsest]
+        return (fine or generator.editable_layers[-1:])[0]
 
     def add(self, name: str, factors_id: str, factors: Factors) -> None:
         """Make factors known under an id, once they fit the generator."""

@@ -39,7 +39,13 @@ def feature_source(
             classes[range(count), [i % generator.n_classes for i in numbers]] = 1.0
             latents = replace(latents, classes=classes)
         with torch.inference_mode():
-            return generator.head(latents, layer).features
+            features = generator.head(latents, layer).features
+        if not features.isfinite().all():
+            raise ValueError(
+                f"Layer {layer} of this generator has values that are not finite at ψ = {psi:g}; nothing is learned "
+                "from them. A coarser layer may be sound; else its weights are damaged."
+            )
+        return features
 
     return lambda first, count: in_batches(lambda done, n: some(first + done, n), count, max(count, 1))
 

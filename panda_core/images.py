@@ -25,7 +25,11 @@ PALETTE = np.float32(
 
 
 def to_arrays(images: Tensor) -> np.ndarray:
-    """[N, 3, h, w] in [-1, 1] -> [N, h, w, 3], 8 bits: 127.5 x + 128, cut down, as everywhere in the field."""
+    """[N, 3, h, w] in [-1, 1] -> [N, h, w, 3], 8 bits: 127.5 x + 128, cut down, as everywhere in the field.
+
+    [N, 1, h, w] is grey.
+    """
+    images = images.expand(-1, 3, -1, -1)
     scaled = (images.detach().float() * 127.5 + 128).clamp(0, 255).to(torch.uint8)
     return scaled.permute(0, 2, 3, 1).contiguous().cpu().numpy()
 
@@ -130,6 +134,16 @@ def animation(frames: Sequence[Image.Image], kind: str) -> bytes:
     return out.getvalue()
 
 
+def pixels_last(png: bytes) -> bytes:
+    """A PNG whose text stands before its pixels; other programs write it behind them."""
+    chunks, at = [], 8
+    while at + 12 <= len(png):
+        end = at + 12 + int.from_bytes(png[at : at + 4], "big")
+        chunks.append(png[at:end])
+        at = end
+    return png[:8] + b"".join(sorted(chunks, key=lambda chunk: (b"IDAT", b"IEND").count(chunk[4:8])))
+
+
 def read_recipe_json(data: bytes) -> str:
     """The recipe inside a PNG of ours, unchecked text; no pixel is decoded.
 
@@ -138,7 +152,7 @@ def read_recipe_json(data: bytes) -> str:
     if len(data) > MAX_FILE:
         raise ValueError(f"The picture has {len(data)} bytes; at most {MAX_FILE} are accepted.")
     try:
-        with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
+        with Image.open(io.BytesIO(pixels_last(data)), formats=["PNG"]) as image:
             found = image.info.get(RECIPE_KEY)  # .info holds what stands before the pixels; .text would decode them
     except Exception as error:  # Pillow raises what it likes on a hostile file (ValueError, SyntaxError, struct.error)
         raise ValueError("The file is not a PNG picture.") from error

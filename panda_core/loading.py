@@ -14,7 +14,8 @@ from .runtime import devices
 from .runtime.lru import LRUCache
 
 LIMIT = 4 * 10**9  # bytes of generators kept; PANDA_LOADED_GB sets another
-ENDINGS = (".safetensors", ".pt", ".pth", ".pkl", ".bin")  # of files that may be generators, most welcome first
+ENDINGS = (".safetensors", ".pt", ".pth", ".pkl", ".ckpt", ".bin")  # of files that may be generators
+FOREIGN = "model.safetensors"  # transformers' name for another form of the weights in pytorch_model.bin
 
 
 class Loaded(NamedTuple):
@@ -74,19 +75,20 @@ def pick_file(repo: str, wanted: str = "") -> HubFile:
     Raises: ValueError if there is none, or the choice is the user's; HubError.
     """
     files = hub.list_files(repo)
-    found = [f for f in files if f.endswith(ENDINGS) and not f.startswith("factors/")]
+    found = [f for f in files if f.lower().endswith(ENDINGS) and not f.startswith("factors/")]
     if wanted:
         found = [f for f in files if f == wanted]
-    elif len(found) > 1:
-        found = [f for f in found if f.endswith(ENDINGS[0])] or found
+    if len(found) > 1:
+        found = [f for f in found if f.rpartition("/")[2] != FOREIGN] or found
+    if len(found) > 1:
+        found = [f for f in found if f.endswith(".safetensors")] or found
     if len(found) != 1:
         listed = f"{len(found)} that may be: {', '.join(found[:5])}; add one to the name" if found else "none"
         asked = f" {wanted}" if wanted else f" file of a generator ({' '.join(ENDINGS)})"
         raise ValueError(f"{repo} has no one{asked}, but {listed}.")
     folder = found[0].rpartition("/")[0]
     config = f"{folder}/config.json" if folder else "config.json"
-    needed = config in files and not found[0].endswith(".safetensors")  # by a BigGAN-deep
-    return HubFile(repo, found[0], beside=(config,) if needed else ())
+    return HubFile(repo, found[0], beside=(config,) if config in files else ())  # a BigGAN-deep needs it
 
 
 class Loader:

@@ -11,9 +11,11 @@ class Cancelled(Exception):
 
 @dataclass(frozen=True)
 class Progress:
-    """One step of a fit: stage 'sampling' (done samples of total, at most) or 'solving' (done steps of total, at most).
+    """One step of a long job: 'sampling' (done samples of total, at most), 'solving' (done steps of total, at most).
 
     energy: share of Σ‖Z‖² explained so far; parts: P so far, [S, R_S], for a picture. None before the first look.
+    Of an inversion, whose stages are start, latents, styles and features: images as they are now, [N, 3, h', w'], and
+    their PSNR at that size, [N] in dB.
     """
 
     stage: str
@@ -21,3 +23,5 @@ class Progress:
     total: int
     energy: float | None = None
     parts: Tensor | None = None
+    images: Tensor | None = None
+    psnr: Tensor | None = None

@@ -12,7 +12,7 @@ import argparse
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +48,7 @@ from tools.worlds import WORLDS, World
 LAYERS = {3: 12, 5: 16, 7: 12}  # layer -> R_S
 VARIATIONS = 12  # kept for every thing and every part
 NAMED = 0.4  # what the correlation of a variation's scores with a factor must reach for it to be named after it
+SMALL_PART = 0.05  # of the picture
 CONCERNS = 0.25, 3.0  # of what a factor changes, the share in a region, or how often that of the region's area
 SUGGESTED = 24  # appearances looked at, and kept, per part
 SCORED_AT = 3.0  # units of strength at which they are compared
@@ -60,25 +61,52 @@ SHEET_SEEDS, SHEET_SIDE = (18, 33, 7, 40), 64
 # ---- names, which are found with labels ----
 
 
-def name_region(world: World, region: Tensor, shape: tuple[int, int], masks: Tensor, whole: bool) -> str:
-    """A name for a region, p̂ [S]: the true part whose mean mask it lies on most, compared with chance; and where.
+@dataclass(frozen=True)
+class Seen:
+    """What names are found with: mean exact mask of every part, [parts, h, w], and where the picture changes between
+    the two ends of each factor, [D, h, w], of sum 1."""
 
-    masks: mean exact mask of every part, [parts, h, w]. whole: a thing, which needs no place.
+    masks: Tensor
+    acts: Tensor
+
+
+@torch.inference_mode()
+def look_at(world: World, z_dim: int, size: int = 64, n: int = 24) -> Seen:
+    u = torch.rand(n, len(world.factors), generator=torch.Generator().manual_seed(5))
+    maps = []
+    for d in range(len(world.factors)):
+        low, high = u.clone(), u.clone()
+        low[:, d], high[:, d] = 0.05, 0.95
+        changed = (world.render(low, size, 1).images - world.render(high, size, 1).images).square().mean(dim=(0, 1))
+        maps.append(changed / changed.sum())
+    masks = world.of_seeds(list(range(256)), z_dim, size).masks.mean(dim=0)
+    return Seen(masks, torch.stack(maps))
+
+
+def name_region(world: World, region: Tensor, shape: tuple[int, int], seen: Seen, whole: bool) -> str:
+    """A name for a region, p̂ [S]; and where it is, unless it is a whole thing.
+
+    That of the small true part that it holds, where it holds one or two that are a good part of it; else of the part
+    whose mask it lies on most, compared with chance. What is not in every picture counts for less.
     """
-    size = masks.shape[-1]
+    size = seen.masks.shape[-1]
     m = F.interpolate(region.reshape(1, 1, *shape), (size, size), mode="bilinear", align_corners=False)[0, 0]
-    inside = torch.einsum("hw,phw->p", m, masks) / m.sum()
-    lift = inside / masks.mean(dim=(1, 2)).clamp_min(1e-4)
-    often = torch.tensor([0.35 if part in world.presence else 1.0 for part in world.parts])  # not in every picture
-    label = world.parts[int((torch.where(inside > 0.08, lift, 0.0) * often).argmax())]
+    both, area = torch.einsum("hw,phw->p", m, seen.masks), seen.masks.sum(dim=(1, 2))
+    held, always = both / area, torch.tensor([part not in world.presence for part in world.parts])
+    small = always & (area < SMALL_PART * size**2) & (area > 0.1 * m.sum()) & (held > (0.7 if whole else 0.4))
+    if 1 <= int(small.sum()) <= 2:
+        label = world.parts[int((area * small).argmax())]
+    else:
+        lift = torch.where(both > 0.08 * m.sum(), held, 0.0)
+        label = world.parts[int((lift * torch.where(always, 1.0, 0.35)).argmax())]
     if whole:
         return label
     axis = (torch.arange(size) + 0.5) / size * 2 - 1
     weight = m**2 / (m**2).sum()
     x, y = float((weight * axis[None]).sum()), float((weight * axis[:, None]).sum())
-    spread = float(masks[world.parts.index(label)].mean())  # a large thing has a top and a bottom
-    vertical = ("top" if y < -0.3 else "bottom" if y > 0.3 else "") if spread > 0.05 else ""
-    beside = 0.2 if spread > 0.05 else 0.1
+    large = float(area[world.parts.index(label)]) > SMALL_PART * size**2  # a large part has a top and a bottom
+    vertical = ("top" if y < -0.3 else "bottom" if y > 0.3 else "") if large else ""
+    beside = 0.2 if large else 0.1
     sideways = "left" if x < -beside else "right" if x > beside else ""
     place = " ".join(word for word in (vertical, sideways) if word)
     return f"{label} {place}" if place else label
@@ -94,15 +122,15 @@ def number_twins(names: dict) -> dict:
     return out
 
 
-def name_regions(world: World, factors: Factors, masks: Tensor) -> Factors:
+def name_regions(world: World, factors: Factors, seen: Seen) -> Factors:
     """The same factors with names for every part and every thing; a part that is a thing has the thing's name."""
     shape = factors.info.height, factors.info.width
     regions = {thing: combine_parts(factors.parts, thing) for thing in factors.things}
-    labels = {thing: name_region(world, p, shape, masks, True) for thing, p in regions.items()}
+    labels = {thing: name_region(world, p, shape, seen, True) for thing, p in regions.items()}
     alone = [label for label in labels.values() if list(labels.values()).count(label) == 1]
-    things = number_twins({thing: label if label in alone else name_region(world, regions[thing], shape, masks, False)
+    things = number_twins({thing: label if label in alone else name_region(world, regions[thing], shape, seen, False)
                            for thing, label in labels.items()})  # fmt: skip
-    parts = {k: name_region(world, factors.scaled_parts[:, k], shape, masks, False)
+    parts = {k: name_region(world, factors.scaled_parts[:, k], shape, seen, False)
              for thing in factors.things if len(thing) > 1 for k in thing}  # fmt: skip
     taken = set(things.values())
     names = number_twins({k: name if name not in taken else f"{name} middle" for k, name in parts.items()})
@@ -166,21 +194,8 @@ def correlations(world: World, u: Tensor, scores: Tensor) -> Tensor:
     return torch.where(r(there).abs() > plain.abs(), r(there), plain)
 
 
-@torch.inference_mode()
-def where_factors_act(world: World, size: int, n: int = 24) -> Tensor:
-    """Where the picture changes between the two ends of each factor, [D, size, size], of sum 1."""
-    u = torch.rand(n, len(world.factors), generator=torch.Generator().manual_seed(5))
-    maps = []
-    for d in range(len(world.factors)):
-        low, high = u.clone(), u.clone()
-        low[:, d], high[:, d] = 0.05, 0.95
-        changed = (world.render(low, size, 1).images - world.render(high, size, 1).images).square().mean(dim=(0, 1))
-        maps.append(changed / changed.sum())
-    return torch.stack(maps)
-
-
 def name_variations(
-    world: World, factors: Factors, scores: dict[tuple[int, ...], Tensor], u: Tensor, acts: Tensor
+    world: World, factors: Factors, scores: dict[tuple[int, ...], Tensor], u: Tensor, seen: Seen
 ) -> Factors:
     """Name each variation after the factor that its scores follow most, its ends after what that factor means.
 
@@ -190,8 +205,8 @@ def name_variations(
     named: dict[str, list[Ends | None]] = {}
     for parts, found in scores.items():
         region = combine_parts(factors.parts, parts).reshape(1, 1, factors.info.height, factors.info.width)
-        m = F.interpolate(region, acts.shape[1:], mode="bilinear", align_corners=False)[0, 0]
-        inside = (acts * m).sum(dim=(1, 2))
+        m = F.interpolate(region, seen.acts.shape[1:], mode="bilinear", align_corners=False)[0, 0]
+        inside = (seen.acts * m).sum(dim=(1, 2))
         concerns = (inside >= CONCERNS[0]) | (inside >= CONCERNS[1] * m.mean())
         r = correlations(world, u, found) * concerns
         best = r.abs().max(dim=1)
@@ -302,13 +317,13 @@ def half(found: Variations) -> Variations:
     return replace(found, units=found.units.half())
 
 
-def make_factors(world: World, folder: Path, layer: int, R_S: int, masks: Tensor) -> Factors:
+def make_factors(world: World, folder: Path, layer: int, R_S: int, seen: Seen) -> Factors:
     """Fit and name the factors of one layer, learn and name its variations, and save all of it."""
     catalogue = Catalogue()
     loaded = catalogue.generator(world.name)
     generator = loaded.generator
     factors = fit_layer(world.name, loaded, layer, R_S=R_S, psi=registry.GENERATORS[world.name].default_psi)
-    factors = name_regions(world, turned_to_background(generator, factors), masks)
+    factors = name_regions(world, turned_to_background(generator, factors), seen)
     factors = factors.with_info(appearance_names=name_appearances(world, generator, factors))
     samples = SampleCache().of(loaded, factors.info)
     unions = [tuple(map(int, key.split(","))) for key in factors.info.thing_names]
@@ -320,8 +335,7 @@ def make_factors(world: World, folder: Path, layer: int, R_S: int, masks: Tensor
     scores = {parts: torch.cat([v.scores(Z) for Z in samples()]) for parts, v in found.items()}
     seeds = [2**31 + (factors.info.seed * 10**6 + i) % 2**31 for i in range(len(next(iter(scores.values()))))]
     u = world.factors_of_latents(generator.sample(seeds, 1.0).z)
-    acts = where_factors_act(world, masks.shape[-1])
-    factors = measure_ends(world, generator, name_variations(world, factors, scores, u, acts))
+    factors = measure_ends(world, generator, name_variations(world, factors, scores, u, seen))
     factors_id = f"bundled:{factors.stem()}"
     catalogue.add(world.name, factors_id, factors)
     factors = replace(factors, suggested=score_suggestions(Renderer(catalogue), world.name, factors, factors_id))
@@ -490,8 +504,8 @@ def main() -> None:
     with torch.inference_mode():
         pictures = torch.cat([generator(generator.sample(range(i, i + 16), psi=1.0)) for i in range(0, 64, 16)])
     grid(F.avg_pool2d(pictures, 2), 8).save(folder / "seeds.webp", quality=90)
-    masks = world.of_seeds(list(range(256)), generator.z_dim, 64).masks.mean(dim=0)
-    factors = [make_factors(world, folder, layer, R_S, masks) for layer, R_S in LAYERS.items()]
+    seen = look_at(world, generator.z_dim)
+    factors = [make_factors(world, folder, layer, R_S, seen) for layer, R_S in LAYERS.items()]
     for f in factors:
         variations_sheet(generator, f).save(folder / f"variations-l{f.info.layer}.webp", quality=85)
     begin_with(world, folder)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import mmap
+import re
 import struct
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -20,7 +21,9 @@ from ..generators.registry import FAMILIES
 from ..generators.split import SplitGenerator, weights_hash
 from ..runtime.atomic_write import atomic_write
 from .layouts import LAYOUTS, Converted, read_state
-from .unpickler import LEGACY_MAGIC, NVIDIA_ADMITTED, WHERE_ELSE, Array, Module, load_torch, read_pickle
+from .storages import KNOWN, LEGACY_MAGIC, Leaf, read_legacy, read_zip
+from .tables import find_table, load_leaf, load_state
+from .unpickler import WHERE_ELSE, read_pickle
 
 FORMAT = "panda-generator/1"
 
@@ -70,7 +73,7 @@ def read_metadata(path: str | Path) -> dict[str, str]:
 def load_generator(path: str | Path) -> SplitGenerator:
     """The generator in a file, on the CPU, in float32, in evaluation mode, without gradients.
 
-    Reads our safetensors, genforce's and rosinality's torch files, NVIDIA's pickles of StyleGAN2-ADA and StyleGAN3, and
+    Reads our safetensors; genforce's, rosinality's and NVIDIA's networks in torch files, pickles and safetensors; and
     BigGAN-deep with its config.json beside it. What the file is, is told by its content; nothing in it is run.
 
     Raises: ValueError, in one sentence, for anything that is not a complete and finite generator; OSError if the file
@@ -78,7 +81,7 @@ def load_generator(path: str | Path) -> SplitGenerator:
     """
     path = Path(path)
     with one_sentence(path):
-        return build(*(read_own if is_safetensors(path) else read_foreign)(path))
+        return build(*(read_own if is_own(path) else read_foreign)(path))
 
 
 @contextmanager
@@ -87,7 +90,8 @@ def one_sentence(path: Path) -> Iterator[None]:
     try:
         yield
     except FOREIGN_ERRORS as error:
-        reason = first_line(error) if isinstance(error, ValueError) else f"it is damaged ({type(error).__name__})"
+        damaged = f"it is damaged or was cut short ({type(error).__name__}), so get it again"
+        reason = first_line(error) if isinstance(error, ValueError) else damaged
         raise ValueError(f"{path.name[:80]} cannot be loaded: {reason}.") from error
 
 
@@ -102,10 +106,17 @@ def is_safetensors(path: Path) -> bool:
     return len(start) == 9 and start[8:] == b"{" and int.from_bytes(start[:8], "little") < path.stat().st_size
 
 
+def is_own(path: Path) -> bool:
+    if not is_safetensors(path):
+        return False
+    with safe_open(path, "pt") as file:
+        return (file.metadata() or {}).get("format", "").startswith(FORMAT.partition("/")[0])
+
+
 def own_metadata(file: Any) -> dict[str, str]:
     metadata = file.metadata() or {}
     if metadata.get("format") != FORMAT:
-        raise ValueError(f"it is safetensors without our format {FORMAT!r}; convert the file that it was made from")
+        raise ValueError(f"it is not of the format {FORMAT!r}; convert the file that it was made from again")
     if metadata.get("family") not in FAMILIES:
         raise ValueError(f"it is of the family {metadata.get('family', '')[:60]!r}; known are {', '.join(FAMILIES)}")
     return metadata
@@ -120,95 +131,51 @@ def read_own(path: Path) -> Converted:
 
 def read_foreign(path: Path) -> Converted:
     """Family, config and tensors of a published file."""
-    size = path.stat().st_size
+    if is_safetensors(path):
+        with safe_open(path, "pt") as tensors:
+            return read_value({name: tensors.get_tensor(name) for name in tensors.keys()}, path)  # noqa: SIM118
     with path.open("rb") as file:
-        start = file.read(32)
+        start = file.read(512)
+        for known_by, sentence in NOT_CHECKPOINTS:
+            if known_by.match(start):
+                raise ValueError(sentence)
         file.seek(0)
-        if start.startswith(b"\x89HDF\r\n"):
-            raise ValueError(f"it is an HDF5 file, of TensorFlow or JAX, which is not read; {WHERE_ELSE}")
-        if start.startswith(b"PK\x03\x04") or LEGACY_START in start:
-            state, options = pick_torch_state(load_torch(file, size))
-        elif start.startswith(b"\x80"):
+        if start.startswith(b"PK\x03\x04"):
+            return read_value(read_zip(file, path.stat().st_size), path)
+        if start.startswith(b"\x80"):
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:
-                state, options = read_nvidia(read_pickle(view, NVIDIA_ADMITTED), size)
-        else:
-            raise ValueError("it is neither safetensors, a torch file nor an NVIDIA pickle")
-    if not all(isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in state.items()):
-        raise ValueError("its state dict holds something else than tensors")
-    if sum(tensor.numel() * tensor.element_size() for tensor in state.values()) > size:
-        raise ValueError("its tensors claim more data than it holds")  # views of the same numbers, over and over
-    if "generator.gen_z.weight_orig" in state:
+                is_torch = LEGACY_MAGIC.to_bytes(10, "little") in start[:32]  # in the first of five pickles
+                return read_value(read_legacy(view) if is_torch else read_pickle(view, KNOWN), path)
+    raise ValueError("it is neither safetensors, a torch file nor an NVIDIA pickle")
+
+
+NOT_CHECKPOINTS = [(re.compile(start, re.DOTALL | re.IGNORECASE), sentence) for start, sentence in (
+    (rb"\Z", "it is empty: nothing was downloaded or copied, so get it again"),
+    (rb"\s*<(!doctype|html|\?xml)|\s*<!--", "it is a web page, saved under this name; open the link in a browser "
+     "and download the file itself"),
+    (rb"version https://git-lfs", "it is a pointer of Git LFS, not the file; fetch that with git lfs pull"),
+    (rb"\x89HDF\r\n", f"it is an HDF5 file, of TensorFlow or JAX, which is not read; {WHERE_ELSE}"),
+    (rb".{,40}(tfutil|dnnlib\.tflib)", f"it is a TensorFlow pickle, which is not read; {WHERE_ELSE}"),
+    (rb"\x00\x00.{1,6}\x08\x01\x1a\x02|.{,64}model_checkpoint_path", "it is part of a TensorFlow checkpoint, which is "
+     f"not read; {WHERE_ELSE}"),
+    (rb".{3}\x00{5}\{", "it is a safetensors file without its end: it was cut short, so get it again"),
+    (rb"\x93NUMPY", "it is a NumPy array, not a network"),
+    (rb"\x89PNG|\xff\xd8\xff|GIF8|RIFF....WEBP", "it is a picture, not a network"),
+    (rb"\x08[\x01-\x0f]\x12.{,20}", "it is an ONNX program, which is not read; use the weights that it was made from"),
+    (rb"\x1f\x8b|BZh|\xfd7zXZ|7z\xbc\xaf|Rar!|.{257}ustar", "it is a packed archive; unpack it first"),
+)]  # fmt: skip
+
+
+def read_value(value: Any, path: Path) -> Converted:
+    """Family, config and tensors of the generator in what a file holds."""
+    table = find_table(value)
+    state, mean = load_state(table, path.stat().st_size), table.latent_avg
+    if mean is not None and not isinstance(mean, Leaf):
+        raise ValueError("its latent_avg is not a tensor")
+    options = None if mean is None else {"latent_avg": load_leaf(mean)}
+    if LAYOUTS["biggan"]["signature"] in state:
         options = read_config_beside(path)
-    return read_state(state, options)
-
-
-LEGACY_START = LEGACY_MAGIC.to_bytes(10, "little")  # in the first of the five pickles
-
-
-def pick_torch_state(value: Any) -> tuple[dict[str, Tensor], dict[str, Any] | None]:
-    """The state dict of the generator to use in what torch.load returns, and options beside it.
-
-    A moving average of the weights comes before the weights; genforce's training checkpoints have them under "models".
-    """
-    if not isinstance(value, dict):
-        raise ValueError("it holds no table of tensors")
-    models = value["models"] if isinstance(value.get("models"), dict) else value
-    for name in ("generator_smooth", "g_ema", "generator", "g"):
-        if isinstance(models.get(name), dict):
-            return models[name], {"latent_avg": value.get("latent_avg")}
-    return models, None
-
-
-def read_nvidia(value: Any, size: int) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """State dict and resolved options of the G_ema in one of NVIDIA's pickles, of which `size` bytes are there.
-
-    A missing argument means different things in the two repositories that write these files, so what counts is what the
-    layers themselves keep.
-    """
-    if not isinstance(value, dict) or not isinstance(value.get("G_ema"), Module):
-        raise ValueError("it is a pickle without the entry G_ema of NVIDIA's StyleGAN2-ADA and StyleGAN3")
-    generator, state, layers, left = value["G_ema"], {}, [], size
-    pending = [("", generator)]
-    for prefix, module in pending:  # grows as modules are opened
-        if len(pending) > 2000 or len(prefix) > 200 or not isinstance(module, Module):
-            raise ValueError("its networks are nested in a way that no generator's are")
-        for part in ("_parameters", "_buffers"):
-            for name, tensor in module.state[part].items():
-                if tensor is None:
-                    continue
-                left -= len(tensor.data)
-                if left < 0:
-                    raise ValueError("its tensors claim more data than it holds")
-                state[f"{prefix}{name[:200]}"] = tensor.load()
-        for name, child in module.state["_modules"].items():
-            if child is not None:
-                pending.append((f"{prefix}{name[:200]}.", child))
-        if "affine" in module.state["_modules"] and "conv_clamp" in module.state:
-            layers.append(module.state)
-    synthesis = generator.state["_modules"]["synthesis"].state
-    clamps = {None if layer["conv_clamp"] is None else float(layer["conv_clamp"]) for layer in layers}
-    if len(clamps) != 1 or int(synthesis["img_channels"]) != 3:
-        raise ValueError("its layers differ in conv_clamp, or its pictures have not three channels")
-    if any(layer.get("activation", "lrelu") not in ("lrelu", "linear") for layer in layers):
-        raise ValueError("its layers have an activation other than lrelu")
-    given = {**synthesis.get("_init_kwargs", {}), **synthesis}
-    wanted = {*LAYOUTS["stylegan3-nvidia"]["options"].values(), "lrelu_upsampling"} & given.keys() - {"conv_clamp"}
-    options = {key: plain_number(given[key]) for key in wanted}
-    options["bands"] = [
-        [plain_number(layer[key]) for key in ("out_cutoff", "out_half_width", "out_sampling_rate", "out_size")]
-        for layer in layers
-        if "out_cutoff" in layer
-    ]
-    return state, options | {"conv_clamp": clamps.pop()}
-
-
-def plain_number(value: Any) -> float:
-    """A number that NVIDIA's code keeps as such, or as an array of [height, width]."""
-    value = value.value if isinstance(value, Array) else value
-    value = value[0] if isinstance(value, list) else value
-    if not isinstance(value, int | float):
-        raise ValueError("it has a setting that is not a number")
-    return value
+    return read_state(state, options, table.objects)
 
 
 def read_config_beside(path: Path) -> dict[str, Any]:
@@ -218,7 +185,13 @@ def read_config_beside(path: Path) -> dict[str, Any]:
         if candidate != path and candidate.is_file():
             if candidate.stat().st_size > 65536:
                 raise ValueError(f"{candidate.name} is too long to be a BigGAN-deep's")
-            return json.loads(candidate.read_text("utf-8"))
+            try:
+                config = json.loads(candidate.read_text("utf-8-sig"))
+            except (ValueError, RecursionError) as error:
+                raise ValueError(f"{candidate.name} beside it is not JSON ({first_line(error)})") from error
+            if not isinstance(config, dict):
+                raise ValueError(f"{candidate.name} beside it holds no table of settings")
+            return config
     raise ValueError("it is a BigGAN-deep, which needs its config.json beside it in the same folder")
 
 
@@ -232,6 +205,10 @@ def convert(source: str | Path, target: str | Path, licence: str = "unknown") ->
     Raises: as `load_generator`; ValueError if source and target are the same file.
     """
     source, target = Path(source), Path(target)
+    if target.is_dir():
+        raise ValueError(
+            f"{target} is a folder; name the file to write, {target / source.stem}.safetensors for example."
+        )
     if target.exists() and target.samefile(source):
         raise ValueError(f"{target.name} is the source itself; give the converted file another name.")
     generator = load_generator(source)
@@ -286,4 +263,4 @@ def check_config(config: Any) -> None:
 
 def first_line(error: BaseException) -> str:
     """The start of an error's text, fit to stand inside a sentence."""
-    return " ".join((str(error).strip() or type(error).__name__).splitlines()[0].split()).rstrip(".")[:400]
+    return " ".join((str(error).strip() or type(error).__name__).splitlines()[0].split()).rstrip(".")[:560]

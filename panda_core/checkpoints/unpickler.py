@@ -1,61 +1,75 @@
 """Pickles read as data, by a small interpreter that builds plain values and imports and calls nothing of theirs.
 
-Errors are ValueErrors whose text is a clause about the file ("it ends too early"); `checkpoints` makes the sentence.
+Errors are ValueErrors whose text is a clause about the file ("it ends too early"); `load` makes the sentence.
+
+Why not pickle.Unpickler with an allow-list in find_class: it hashes whatever a pickle makes a key, before anything of
+ours is asked. A tuple that holds itself twice, 26 deep (137 bytes), takes half a second and every 4 bytes more double
+it; one nested 400,000 deep overflows C's stack and ends the process; a memo index of 2^32 asks for 64 GB.
 """
 
-import mmap
 import re
-import zipfile
-from argparse import Namespace
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from io import BytesIO
-from itertools import islice
 from pickletools import genops
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 MAX_OPERATIONS = 1_000_000  # a large published file has 100,000; each can cost some 100 bytes of memory
-MAX_RECORDS = 20_000  # parts of a zip archive; one per tensor
-CONSTANT = re.compile(r"BININT[12]?|LONG[14]|BINFLOAT|SHORT_BIN(UNICODE|BYTES)|BIN(UNICODE|BYTES)8?")
+CONSTANT = re.compile(r"BININT[12]?|LONG[14]|BINFLOAT|SHORT_BIN(UNICODE|BYTES)|BIN(UNICODE|BYTES)8?|BYTEARRAY8")
 MADE = {  # by operations without an argument; a set is kept as a list: nothing is hashed
     **{"NONE": lambda: None, "NEWTRUE": lambda: True, "NEWFALSE": lambda: False},
     **{"EMPTY_DICT": dict, "EMPTY_LIST": list, "EMPTY_SET": list, "EMPTY_TUPLE": tuple},
 }
 WHERE_ELSE = (
-    "the same weights can be had for PyTorch: StyleGAN2 from huggingface.co/ZeqiangLai/StyleGAN2 (.pt) or NVIDIA's "
-    "catalogue ngc.nvidia.com (stylegan2, .pkl), ProgressiveGAN and StyleGAN1 from huggingface.co/huggan, BigGAN-deep "
-    "from s3.amazonaws.com/models.huggingface.co/biggan"
+    "a StyleGAN2 of your own becomes a .pkl that is read with legacy.py of NVIDIA's stylegan2-ada-pytorch; the "
+    "published weights can be had for PyTorch: StyleGAN2 from huggingface.co/ZeqiangLai/StyleGAN2 or "
+    "catalog.ngc.nvidia.com, "
+    "ProgressiveGAN and StyleGAN1 from huggingface.co/huggan, BigGAN-deep from s3.amazonaws.com/models.huggingface.co"
 )
 
 
 @dataclass(frozen=True)
 class Global:
-    """A name that a pickle mentions: never imported, only compared with the few that are admitted."""
+    """A name that a pickle mentions: never imported, only compared with the few that are known here."""
 
     module: str
     name: str
 
+    def __str__(self) -> str:
+        return f"{self.module[:60]}.{self.name[:60]}"
 
-class Record(dict):
-    """An object of which only the entries are kept, not the attributes."""
+
+class Inert(dict):
+    """What a pickle wants made by something that is not known here: its entries, and the state it would be given.
+
+    A network object of NVIDIA's or of torch.save(network) is one, whose state has "_modules"; what stands beside the
+    weights (a Path, a device, arguments) is one too, and nobody looks at it.
+    """
+
+    __slots__ = ("origin", "state")
+
+    def __init__(self, origin: Global, state: Any = None):
+        super().__init__()
+        self.origin, self.state = origin, None
+        self.build(state)
 
     def build(self, state: Any) -> None:
-        pass
+        state = state[0] if isinstance(state, tuple) and len(state) == 2 else state  # __dict__ and slots
+        self.state = state if isinstance(state, dict) else None
 
 
-Admitted = Mapping[tuple[str, str], Callable[..., Any]]
+Known = Mapping[tuple[str, str], Callable[..., Any]]
 
 
-def read_pickle(stream: Any, admitted: Admitted, persistent: Callable[[Any], Any] | None = None) -> Any:
+def read_pickle(stream: Any, known: Known, persistent: Callable[[Any], Any] | None = None) -> Any:
     """The value of the one pickle that starts at the stream's position.
 
     Args:
         stream: bytes in memory or a mapped file, so that a length field can promise no more than is there.
-        admitted: what stands in for each global that may be called.
+        known: our stand-in for each global that we know; what any other makes becomes `Inert`.
         persistent: makes the value of a persistent id.
     Raises: ValueError for anything that the published files do not do.
     """
@@ -74,26 +88,31 @@ def read_pickle(stream: Any, admitted: Admitted, persistent: Callable[[Any], Any
     def pop_to_mark() -> list[Any]:
         return pop(len(stack) - marks.pop())
 
-    def plain(keys: list[Any]) -> list[Any]:
-        if not all(isinstance(key, str | int | float) for key in keys):  # a nest of tuples takes forever to hash
-            raise ValueError("it has a table whose keys are not names or numbers")
-        return keys
+    def fill(pairs: list[Any]) -> None:
+        if len(pairs) % 2:
+            raise ValueError("it has a key without a value")
+        named = zip(pairs[::2], pairs[1::2])
+        # entries under other keys are nobody's weights, and a nest of tuples takes forever to hash
+        dict.update(stack[-1], {key: value for key, value in named if isinstance(key, str | int | float)})
 
-    def admit(module: Any, name: Any) -> Global:
+    def extend(values: list[Any]) -> None:
+        if not isinstance(stack[-1], Inert):
+            list.extend(stack[-1], values)
+
+    def mention(module: Any, name: Any) -> Global:
         if not isinstance(module, str) or not isinstance(name, str):
             raise ValueError("it asks for something without a name")
         if module.startswith(("dnnlib.tflib", "tfutil", "tensorflow")):
             raise ValueError(f"it is a TensorFlow pickle, which is not read; {WHERE_ELSE}")
-        if (module, name) not in admitted:
-            raise ValueError(f"it asks for {module[:60]!r} {name[:60]!r}, which no generator's weights need")
         return Global(module, name)
 
     def call(function: Any, arguments: Any) -> Any:
         if not isinstance(function, Global) or not isinstance(arguments, tuple):
             raise ValueError("it calls something that is not a function by name")
-        return admitted[function.module, function.name](*arguments)
+        stand_in = known.get((function.module, function.name))
+        return Inert(function) if stand_in is None else stand_in(*arguments)
 
-    for count, (opcode, argument, _) in enumerate(genops(stream)):
+    for count, (opcode, argument, _) in enumerate(operations(stream)):
         if count >= MAX_OPERATIONS:
             raise ValueError(f"it has more than {MAX_OPERATIONS} pickle operations, which no generator has")
         match opcode.name:
@@ -112,14 +131,13 @@ def read_pickle(stream: Any, admitted: Admitted, persistent: Callable[[Any], Any
             case "TUPLE1" | "TUPLE2" | "TUPLE3":
                 stack.append(tuple(pop(int(opcode.name[-1]))))
             case "APPEND" | "APPENDS":
-                values = pop(1) if opcode.name == "APPEND" else pop_to_mark()
-                list.extend(stack[-1], values)
+                extend(pop(1) if opcode.name == "APPEND" else pop_to_mark())
             case "ADDITEMS":
-                values = plain(pop_to_mark())
-                list.extend(stack[-1], values)
+                extend(pop_to_mark())
+            case "FROZENSET":
+                stack.append(pop_to_mark())
             case "SETITEM" | "SETITEMS":
-                pairs = pop(2) if opcode.name == "SETITEM" else pop_to_mark()
-                dict.update(stack[-1], zip(plain(pairs[::2]), pairs[1::2], strict=True))
+                fill(pop(2) if opcode.name == "SETITEM" else pop_to_mark())
             case "BINPUT" | "LONG_BINPUT":
                 memo[argument] = stack[-1]  # a table, not an array: a huge index costs nothing
             case "MEMOIZE":
@@ -127,11 +145,13 @@ def read_pickle(stream: Any, admitted: Admitted, persistent: Callable[[Any], Any
             case "BINGET" | "LONG_BINGET":
                 stack.append(memo[argument])
             case "GLOBAL":
-                stack.append(admit(*argument.split(" ")))
+                stack.append(mention(*argument.split(" ")))
             case "STACK_GLOBAL":
-                stack.append(admit(*pop(2)))
+                stack.append(mention(*pop(2)))
             case "REDUCE" | "NEWOBJ":
                 stack.append(call(*pop(2)))
+            case "NEWOBJ_EX":
+                stack.append(call(*pop(3)[:2]))
             case "BUILD":
                 (state,) = pop(1)
                 if hasattr(stack[-1], "build"):
@@ -141,42 +161,24 @@ def read_pickle(stream: Any, admitted: Admitted, persistent: Callable[[Any], Any
             case "BINPERSID" if persistent is not None:
                 stack.append(persistent(*pop(1)))
             case "STOP":
-                (value,) = stack
-                return value
+                if len(stack) != 1:
+                    raise ValueError("it ends with more than one value, or with none")
+                return stack[0]
             case _:
                 raise ValueError(f"it has the pickle operation {opcode.name}, which no generator's weights need")
     raise ValueError("it ends too early")
 
 
-# ---- what torch.save writes: checked here, then read by torch.load(weights_only=True)
+def operations(stream: Any) -> Iterator[Any]:
+    try:
+        yield from genops(stream)
+    except ValueError as error:
+        if re.search("remain|not enough data|exhausted|no newline", str(error)):
+            raise ValueError(f"it ends too early ({error}): it was cut short, so get it again") from error
+        raise
 
 
-@dataclass(frozen=True)
-class Storage:
-    """Numbers announced in a pickle, not there yet."""
-
-    key: str
-    dtype: torch.dtype
-    numel: int
-
-    @property
-    def nbytes(self) -> int:
-        return self.numel * self.dtype.itemsize
-
-
-LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
-STORAGES = {
-    "FloatStorage": torch.float32,
-    "DoubleStorage": torch.float64,
-    "HalfStorage": torch.float16,
-    "BFloat16Storage": torch.bfloat16,
-    "LongStorage": torch.int64,
-    "IntStorage": torch.int32,
-    "ShortStorage": torch.int16,
-    "CharStorage": torch.int8,
-    "ByteStorage": torch.uint8,
-    "BoolStorage": torch.bool,
-}
+# ---- what stands in for the globals of plain values
 
 
 def whole(value: Any) -> int:
@@ -185,200 +187,76 @@ def whole(value: Any) -> int:
     return value
 
 
-def check_extent(storage: Storage, offset: Any, size: Any, stride: Any) -> None:
-    """Raise a ValueError unless a tensor lies inside its storage and claims no more than is there."""
-    size, stride = [whole(n) for n in size], [whole(n) for n in stride]
-    if len(size) != len(stride) or len(size) > 8:
-        raise ValueError("it has a tensor whose sizes and strides do not agree")
-    numel = 1
-    for n in size:
-        numel *= n
-    last = whole(offset) + sum((n - 1) * step for n, step in zip(size, stride))
-    if numel > storage.numel or (numel and last >= storage.numel):
-        raise ValueError("it has a tensor that is larger than the data it points to")
-
-
-def announce_tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> Storage:
-    if not isinstance(storage, Storage):
-        raise ValueError("it has a tensor without data")
-    check_extent(storage, offset, size, stride)
-    return storage
-
-
 def empty_table(*items: Any) -> dict[str, Any]:
     if items:
         raise ValueError("it makes a table in a way that no generator's file does")
     return {}
 
 
-def refuse_call(*_: Any) -> None:
-    raise ValueError("it calls what may only be named")
-
-
-TORCH_ADMITTED: Admitted = {
-    ("torch._utils", "_rebuild_tensor_v2"): announce_tensor,
-    ("torch._utils", "_rebuild_parameter"): lambda tensor, *_: tensor,
-    ("collections", "OrderedDict"): empty_table,
-    ("argparse", "Namespace"): lambda: Record(),  # rosinality's training checkpoints hold their arguments
-    **{("torch", name): refuse_call for name in STORAGES},  # named in persistent ids
-}
-
-
-def announce_storage(storages: dict[str, Storage], pid: Any) -> Storage:
-    """The storage of a persistent id ('storage', type, key, location, numel, ...), noted under its key."""
-    if not isinstance(pid, tuple) or len(pid) < 5 or pid[0] != "storage" or any(pid[5:]):
-        raise ValueError("it refers to data in a way that torch.save does not")
-    _, kind, key, location, numel = pid[:5]
-    if not isinstance(kind, Global) or kind.name not in STORAGES or not isinstance(key, str):
-        raise ValueError("it refers to data of a kind that no generator has")
-    if not isinstance(location, str) or not re.fullmatch(r"cpu|cuda(:\d{1,2})?", location):
-        raise ValueError("it refers to data on a device that is not known")
-    storage = Storage(key, STORAGES[kind.name], whole(numel))
-    if storages.setdefault(key, storage) != storage:
-        raise ValueError("it gives two sizes for the same data")
-    return storage
-
-
-def check_zip(file: BinaryIO, size: int) -> None:
-    """Raise a ValueError unless the file is a zip of torch.save that holds all that its pickle announces."""
-    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:
-        records = islice(re.finditer(rb"PK\x01\x02", view), MAX_RECORDS + 1)
-        if sum(1 for _ in records) > MAX_RECORDS:  # before zipfile makes an object of each
-            raise ValueError(f"it is a zip archive of more than {MAX_RECORDS} parts, which no generator has")
-    archive = zipfile.ZipFile(file)
-    records = {info.filename: info for info in archive.infolist()}
-    root = next(iter(records), "").split("/")[0]
-    bookkeeping = ("version", "byteorder", ".format_version", ".storage_alignment", ".data/serialization_id")
-    allowed = re.compile(re.escape(root) + r"/(data\.pkl|data/\d{1,20}|" + "|".join(map(re.escape, bookkeeping)) + ")")
-    if not records or len(records) != len(archive.infolist()) or not all(allowed.fullmatch(name) for name in records):
-        raise ValueError("it is a zip archive, but not one that torch.save makes")
-    if any(i.compress_type != zipfile.ZIP_STORED or i.file_size != i.compress_size for i in records.values()):
-        raise ValueError("it is a zip archive with compressed parts, which torch.save does not make")
-    if sum(i.file_size for i in records.values()) > size or min(i.header_offset for i in records.values()) != 0:
-        raise ValueError("it is a zip archive that claims more data than it holds")
-    if f"{root}/byteorder" in records and archive.read(f"{root}/byteorder") != b"little":
-        raise ValueError("its numbers are not in little-endian order")
-    storages: dict[str, Storage] = {}
-    read_pickle(BytesIO(archive.read(f"{root}/data.pkl")), TORCH_ADMITTED, lambda pid: announce_storage(storages, pid))
-    for key, storage in storages.items():
-        record = records.get(f"{root}/data/{key}")
-        if record is None or record.file_size != storage.nbytes:
-            raise ValueError("its parts are not as long as they should be")
-
-
-def check_legacy(stream: Any) -> None:
-    """Raise a ValueError unless the stream is a file of torch.save before 1.6: five pickles, then the raw numbers."""
-    storages: dict[str, Storage] = {}
-    magic, protocol, system = (read_pickle(stream, {}) for _ in range(3))
-    if magic != LEGACY_MAGIC or protocol != 1001 or not isinstance(system, dict) or not system.get("little_endian"):
-        raise ValueError("it is not a file that torch.save makes")
-    read_pickle(stream, TORCH_ADMITTED, lambda pid: announce_storage(storages, pid))
-    keys = read_pickle(stream, {})
-    if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
-        raise ValueError("its parts have no names")
-    if len(keys) != len(storages) or set(keys) != storages.keys():
-        raise ValueError("its parts do not fit together")
-    for key in keys:
-        numel, nbytes = int.from_bytes(stream.read(8), "little"), storages[key].nbytes
-        if numel != storages[key].numel or len(stream.read(nbytes)) != nbytes:
-            raise ValueError("its parts are not as long as they should be")
-    if stream.read(1):
-        raise ValueError("it goes on after its end")
-
-
-def load_torch(file: BinaryIO, size: int) -> Any:
-    """What torch.save wrote to the file, once everything that it announces is known to be there."""
-    if file.read(4) == b"PK\x03\x04":
-        try:
-            check_zip(file, size)
-        except OSError as error:  # zipfile seeks where the directory says
-            raise ValueError("it is a zip archive whose directory is damaged") from error
-    else:
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:
-            check_legacy(view)
-    file.seek(0)
-    with torch.serialization.safe_globals([Namespace]):
-        return torch.load(file, map_location="cpu", weights_only=True)
-
-
-# ---- what NVIDIA's persistence decorator writes
-
-
-@dataclass
-class Module:
-    """A network object: what its `__dict__` held. The source code beside it is dropped unread."""
-
-    state: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class LazyTensor:
-    """A tensor and the bytes of its storage, a legacy torch file in itself; read only if it is wanted."""
-
-    data: bytes
-    offset: int
-    size: tuple[int, ...]
-    stride: tuple[int, ...]
-
-    def load(self) -> Tensor:
-        check_legacy(BytesIO(self.data))
-        typed = torch.load(BytesIO(self.data), map_location="cpu", weights_only=True)
-        dtype, storage = typed.dtype, typed._untyped_storage
-        check_extent(Storage("", dtype, storage.nbytes() // dtype.itemsize), self.offset, self.size, self.stride)
-        return torch.empty(0, dtype=dtype).set_(storage, self.offset, self.size, self.stride)
-
-
-def keep_module(meta: Any) -> Module:
-    if not isinstance(meta, dict) or not isinstance(meta.get("state"), dict):
-        raise ValueError("it has a network object without a state")
-    return Module(meta["state"])
-
-
-def keep_tensor(data: Any, offset: Any, size: Any, stride: Any, *_: Any) -> LazyTensor:
-    if not isinstance(data, bytes) or not isinstance(size, tuple) or not isinstance(stride, tuple):
-        raise ValueError("it has a tensor without data")
-    return LazyTensor(data, offset, size, stride)
-
-
 class Dtype:
-    """A numpy dtype of plain numbers."""
+    """A numpy dtype; what is not of plain little-endian numbers has none."""
 
     def __init__(self, name: Any, *_: Any):
-        if not isinstance(name, str) or not re.fullmatch(r"[biuf][1248]", name):
-            raise ValueError("it has numbers of a kind that no generator has")
-        self.dtype = np.dtype(name)
+        known = isinstance(name, str) and re.fullmatch(r"[biuf][1248]", name)
+        self.dtype = np.dtype(name) if known else None
 
     def build(self, state: Any) -> None:
         if state[1] not in ("<", "|", "="):
-            raise ValueError("its numbers are not in little-endian order")
+            self.dtype = None
+
+    def read(self, data: Any) -> np.ndarray:
+        if self.dtype is None or not isinstance(data, bytes | bytearray):
+            raise ValueError("it has an array of something else than plain little-endian numbers")
+        return np.frombuffer(data, self.dtype)
 
 
 class Array:
-    """A numpy array of plain numbers; `value` is the same as nested lists."""
+    """A numpy array that is not read unless it is wanted."""
 
     def __init__(self, *_: Any):
-        self.value: Any = None
+        self.kept: Any = ((), None, "C", b"")  # shape, dtype, order, bytes
 
     def build(self, state: Any) -> None:
-        _, shape, dtype, _, data = state
-        if len(data) <= 512:  # larger ones are no settings
-            self.value = np.frombuffer(data, dtype.dtype).reshape([whole(n) for n in shape]).tolist()
+        _, shape, dtype, is_fortran, data = state
+        self.kept = shape, dtype, "F" if is_fortran is True else "C", data
+
+    @classmethod
+    def of_buffer(cls, data: Any, dtype: Any, shape: Any, order: Any) -> "Array":  # numpy's own for protocol 5
+        made = cls()
+        made.kept = shape, dtype, "F" if order == "F" else "C", data
+        return made
+
+    @property
+    def claim(self) -> int:
+        """How many bytes reading it takes."""
+        return len(self.kept[3])
+
+    def load(self) -> Tensor:
+        shape, dtype, order, data = self.kept
+        if not isinstance(dtype, Dtype):
+            raise ValueError("it has an array of something else than plain little-endian numbers")
+        return torch.from_numpy(dtype.read(data).reshape([whole(n) for n in shape], order=order).copy())
 
 
-def number(dtype: Dtype, data: bytes) -> Any:
-    return np.frombuffer(data, dtype.dtype)[0].item()
+def number(dtype: Any, data: Any) -> Any:
+    try:
+        return dtype.read(data)[0].item()
+    except (ValueError, AttributeError, IndexError):  # of another kind, such as a date
+        return Inert(Global("numpy", "scalar"))
 
 
-NVIDIA_ADMITTED: Admitted = {
-    ("torch_utils.persistence", "_reconstruct_persistent_obj"): keep_module,
-    ("torch._utils", "_rebuild_parameter"): lambda tensor, *_: tensor,
-    ("torch._utils", "_rebuild_tensor_v2"): keep_tensor,
-    ("torch.storage", "_load_from_bytes"): lambda data: data,
+CORES = ("numpy.core", "numpy._core")
+PLAIN: Known = {
     ("collections", "OrderedDict"): empty_table,
-    ("dnnlib.util", "EasyDict"): lambda: Record(),
-    ("builtins", "set"): lambda items: items,
+    **{
+        (module, kind): lambda items=(): items
+        for module in ("builtins", "__builtin__")
+        for kind in ("set", "frozenset")
+    },
+    ("_codecs", "encode"): lambda text, coding: text.encode("latin1"),  # bytes, in protocol 2
     ("numpy", "dtype"): Dtype,
     ("numpy", "ndarray"): Array,
-    **{(f"numpy.{core}.multiarray", "scalar"): number for core in ("core", "_core")},
-    **{(f"numpy.{core}.multiarray", "_reconstruct"): Array for core in ("core", "_core")},
+    **{(f"{core}.multiarray", "scalar"): number for core in CORES},
+    **{(f"{core}.multiarray", "_reconstruct"): Array for core in CORES},
+    **{(f"{core}.numeric", "_frombuffer"): Array.of_buffer for core in CORES},
 }

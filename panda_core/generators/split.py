@@ -84,13 +84,24 @@ class SplitGenerator(nn.Module, ABC):
     def start(self, latents: Latents) -> Cut:
         """Everything before the first layer: mapping, truncation, constant or first projection."""
 
+    def styles(self, latents: Latents) -> Tensor | None:
+        """ws, [N, n_styles, w_dim], truncated: the w that each layer sees; None in a family without a style space."""
+        return None
+
+    def from_styles(self, ws: Tensor) -> Cut:
+        """`start` from a w of its own for every layer, [N, n_styles, w_dim] (W+), as `styles` gives them.
+
+        Raises: ValueError in a family without a style space.
+        """
+        raise ValueError(f"{self.family} has no style space; its pictures start from z.")
+
     @abstractmethod
     def step(self, cut: Cut) -> Cut:
         """One layer on: from layer l to l + 1."""
 
     @abstractmethod
     def finish(self, cut: Cut) -> Tensor:
-        """The picture [N, 3, h, w], nominally in [-1, 1], from the last layer's cut."""
+        """The picture [N, 3, h, w], or [N, 1, h, w] if it is grey, nominally in [-1, 1], from the last layer's cut."""
 
     @classmethod
     def tiny(cls, seed: int, **changes) -> Self:
@@ -171,9 +182,9 @@ class SplitGenerator(nn.Module, ABC):
         """G[l:]: from a cut to the pictures [N, 3, h, w]."""
         return self.finish(self.advance(cut, max(self.layers)))
 
-    def preview(self, cut: Cut) -> Tensor:
-        """From a cut to the pictures at about half their size, [N, 3, h/2, w/2]; families that can stop early do."""
-        return F.avg_pool2d(self.tail(cut), 2)
+    def preview(self, cut: Cut, shrink: int = 2) -> Tensor:
+        """From a cut to the pictures at 1/shrink of their size, a power of two; families that can stop early do."""
+        return F.avg_pool2d(self.tail(cut), shrink)
 
     def forward(self, latents: Latents) -> Tensor:
         return self.tail(self.start(latents))

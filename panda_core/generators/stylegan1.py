@@ -96,10 +96,15 @@ class StyleGAN1(SplitGenerator):
     def layers(self) -> dict[int, tuple[int, int, int]]:
         return {k + 3: (n, 4 * 2**k, 4 * 2**k) for k, n in enumerate(self.config["channels"])}
 
-    def start(self, latents: Latents) -> Cut:
+    def styles(self, latents: Latents) -> Tensor:
         w = self.mapping(latents.z, latents.classes)
-        ws = truncate(w, self.w_avg, len(self.convs), min(latents.psi, 1.0), latents.psi_layers)
-        return Cut(self.const.expand(len(latents), -1, -1, -1), 2, {"ws": ws})
+        return truncate(w, self.w_avg, len(self.convs), min(latents.psi, 1.0), latents.psi_layers)
+
+    def start(self, latents: Latents) -> Cut:
+        return self.from_styles(self.styles(latents))
+
+    def from_styles(self, ws: Tensor) -> Cut:
+        return Cut(self.const.expand(len(ws), -1, -1, -1), 2, {"ws": ws})
 
     def step(self, cut: Cut) -> Cut:
         x, ws, i = cut.features, cut.carry["ws"], 2 * (cut.layer - 2)

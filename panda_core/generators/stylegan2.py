@@ -59,7 +59,7 @@ class ModulatedConv(nn.Module):
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
         s = self.affine(w)  # [N or 1, Ci]
         demodulation = (s.square() @ self.weight.square().sum(dim=(2, 3)).t() + 1e-8).rsqrt()  # [N or 1, Co]
-        if len(s) == 1:
+        if len(s) == 1 and not s.requires_grad:  # else there would be a gradient of all weights
             x = self._convolve(x, self.weight * s[0, None, :, None, None] * demodulation[0, :, None, None, None])
         else:
             x = self._convolve(x * s[:, :, None, None], self.weight) * demodulation[:, :, None, None]
@@ -74,12 +74,12 @@ class ModulatedConv(nn.Module):
 
 
 class ToRGB(nn.Module):
-    """Modulated 1 x 1 convolution to three channels, not demodulated."""
+    """Modulated 1 x 1 convolution to the picture's channels, not demodulated."""
 
-    def __init__(self, n_in: int, w_dim: int, clamp: float | None):
+    def __init__(self, n_in: int, n_out: int, w_dim: int, clamp: float | None):
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(3, n_in))
-        self.bias = nn.Parameter(torch.zeros(3))
+        self.weight = nn.Parameter(torch.randn(n_out, n_in))
+        self.bias = nn.Parameter(torch.zeros(n_out))
         self.affine = Dense(w_dim, n_in, bias=1.0)
         self.clamp = clamp
 
@@ -100,6 +100,7 @@ class StyleGAN2(SplitGenerator):
         conv_clamp: bound on the activations (NVIDIA's 256), or None.
         joint_norm: class embedding and z share one pixel norm (genforce).
         extrapolates: psi above 1 moves away from the mean (NVIDIA); otherwise it counts as 1.
+        image_channels: 3, or 1 for grey pictures.
     """
 
     family = "stylegan2"
@@ -117,10 +118,13 @@ class StyleGAN2(SplitGenerator):
         conv_clamp: float | None = None,
         joint_norm: bool = False,
         extrapolates: bool = True,
+        image_channels: int = 3,
     ):
         super().__init__()
         self.config = constructor_arguments(locals())
-        self.extrapolates = extrapolates
+        if image_channels not in (1, 3):
+            raise ValueError(f"image_channels is {image_channels}; it must be 3 or 1.")
+        self.extrapolates, self.image_channels = extrapolates, image_channels
         self.z_dim, self.n_classes = z_dim, n_classes
         self.resolution = check_resolution(4 * 2 ** (len(channels) - 1))
         widths = z_dim, w_dim, mapping_layers, mapping_width
@@ -133,19 +137,24 @@ class StyleGAN2(SplitGenerator):
             convs.append(ModulatedConv(n_in, n_out, size, w_dim, True, conv_clamp))
             convs.append(ModulatedConv(n_out, n_out, size, w_dim, False, conv_clamp))
         self.convs = nn.ModuleList(convs)
-        self.to_rgb = nn.ModuleList(ToRGB(n, w_dim, conv_clamp) for n in channels)
+        self.to_rgb = nn.ModuleList(ToRGB(n, image_channels, w_dim, conv_clamp) for n in channels)
 
     @property
     def layers(self) -> dict[int, tuple[int, int, int]]:
         shapes = [tuple(self.const.shape)] + [(len(c.bias), *c.noise.shape) for c in self.convs]
         return dict(enumerate(shapes))
 
-    def start(self, latents: Latents) -> Cut:
+    def styles(self, latents: Latents) -> Tensor:
         w = self.mapping(latents.z, latents.classes)
         psi = latents.psi if self.extrapolates else min(latents.psi, 1.0)
-        ws = truncate(w, self.w_avg, len(self.convs) + 1, psi, latents.psi_layers)
-        features = self.const.expand(len(latents), -1, -1, -1)
-        rgb = features.new_zeros(len(latents), 3, 2, 2)  # doubled to 4 x 4 before the first RGB layer adds to it
+        return truncate(w, self.w_avg, len(self.convs) + 1, psi, latents.psi_layers)
+
+    def start(self, latents: Latents) -> Cut:
+        return self.from_styles(self.styles(latents))
+
+    def from_styles(self, ws: Tensor) -> Cut:
+        features = self.const.expand(len(ws), -1, -1, -1)
+        rgb = features.new_zeros(len(ws), self.image_channels, 2, 2)  # doubled to 4 x 4 before the first RGB layer
         return Cut(features, 0, {"ws": ws, "rgb": rgb})
 
     def step(self, cut: Cut) -> Cut:
@@ -158,7 +167,7 @@ class StyleGAN2(SplitGenerator):
     def finish(self, cut: Cut) -> Tensor:
         return cut.carry["rgb"].expand(len(cut.features), -1, -1, -1)  # N edits may share one RGB image
 
-    def preview(self, cut: Cut) -> Tensor:
-        """The running RGB image of half the size: what the last two convolutions only sharpen."""
-        half = max(self.layers) - 2
-        return self.finish(self.advance(cut, half)) if cut.layer < half else super().preview(cut)
+    def preview(self, cut: Cut, shrink: int = 2) -> Tensor:
+        """The running RGB image of that size: what the convolutions to come only sharpen."""
+        last = max(self.layers) - 2 * (shrink.bit_length() - 1)
+        return self.finish(self.advance(cut, last)) if cut.layer < last else super().preview(cut, shrink)

@@ -183,7 +183,7 @@ class FilteredLayer(nn.Module):
             s = s * s.square().mean(dim=1, keepdim=True).rsqrt()
             gain = (s.square() @ weight.square().sum(dim=(2, 3)).t() + 1e-8).rsqrt() * self.magnitude_ema.rsqrt()
         padding = weight.shape[2] - 1
-        if len(s) == 1:
+        if len(s) == 1 and not s.requires_grad:  # else there would be a gradient of all weights
             x = F.conv2d(x, weight * s[0, None, :, None, None] * gain[0, :, None, None, None], padding=padding)
         else:
             x = F.conv2d(x * s[:, :, None, None], weight, padding=padding) * gain[:, :, None, None]
@@ -269,9 +269,14 @@ class StyleGAN3(SplitGenerator):
         margin = (band.size - min(band.rate, band.size)) // 2
         return margin, margin, band.size - margin, band.size - margin
 
-    def start(self, latents: Latents) -> Cut:
+    def styles(self, latents: Latents) -> Tensor:
         w = self.mapping(latents.z, latents.classes)
-        ws = truncate(w, self.w_avg, len(self.entries) + 1, latents.psi, latents.psi_layers)
+        return truncate(w, self.w_avg, len(self.entries) + 1, latents.psi, latents.psi_layers)
+
+    def start(self, latents: Latents) -> Cut:
+        return self.from_styles(self.styles(latents))
+
+    def from_styles(self, ws: Tensor) -> Cut:
         return Cut(self.input(ws[:, 0]), 0, {"ws": ws})
 
     def step(self, cut: Cut) -> Cut:

@@ -1,0 +1,36 @@
+"""Pictures found in tiny generators, for the tests of what is done with them."""
+
+import torch
+
+from panda_core.generators.registry import FAMILIES
+from panda_core.generators.split import weights_hash
+from panda_core.method.inversion import Inversion, Space, invert
+from panda_core.own_picture import OwnPicture
+
+TINY = {family: cls.tiny(0) for family, cls in FAMILIES.items()}
+SPACES: dict[str, Space] = {}
+
+
+def class_of(name):
+    return 1 if TINY[name].n_classes else None
+
+
+def space_of(name):
+    if name not in SPACES:
+        SPACES[name] = Space.measure(TINY[name], class_index=class_of(name), seeds=48)
+    return SPACES[name]
+
+
+def layer_of(name):
+    return TINY[name].editable_layers[0]
+
+
+@torch.no_grad()
+def pictures_of(name, seeds):
+    return TINY[name](TINY[name].sample(seeds, 1.0, class_of(name))).clamp(-1, 1)
+
+
+def own_picture(name="stylegan2", seed=1000, steps=(3, 2, 4)) -> tuple[OwnPicture, Inversion]:
+    pictures = pictures_of(name, [seed])
+    found = invert(space_of(name), pictures, layer_of(name), steps)
+    return OwnPicture.of(found, 0, pictures, space_of(name), "tiny", weights_hash(TINY[name])), found
