@@ -1,4 +1,4 @@
-"""The Edit tab, called directly, on the bundled generator: what varies, other pictures, popular changes, the papers'."""
+"""The Edit tab, called directly, on the bundled generator: what varies, other pictures, popular and the papers' changes."""
 
 import dataclasses
 

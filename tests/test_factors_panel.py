@@ -108,6 +108,8 @@ def test_a_name_is_the_visitors_own_and_changes_no_edit(start):
     assert "<b>Fringe</b>" in app.pictures.edit_words(renamed, renamed.edit)
     assert app.pictures.factors(edited).region_name(start.parts) != "<b>Fringe</b>"  # other visitors' are as before
     assert app.sharing.link(renamed) == app.sharing.link(edited)
+    for session, is_there in ((edited, False), (renamed, True), (edited, False)):
+        assert ("<b>fringe</b>" in app.pictures.frame(session)["words"].lower()) is is_there
 
 
 def test_a_part_alone_has_a_name_of_its_own(start):

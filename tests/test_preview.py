@@ -79,9 +79,9 @@ def test_the_start_page_has_tags_of_its_own_once_each(web, url):
 
 def test_a_link_says_its_edits_and_shows_its_picture_at_the_address_that_the_proxy_has(web, edited, start):
     headers = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "me-panda.hf.space"}
-    link = encode_link(edited)
+    link, words = encode_link(edited), app.pictures.edits_words(app.opening.opened(edited))
     said = only(web.get("/", params={"r": link}, headers=headers))
-    assert said["og:title"] == "PandA: hair: shorter hair"
+    assert said["og:title"] == f"PandA: {words}"
     assert said["og:url"] == f"https://me-panda.hf.space/?r={link}"
     assert said["og:image"] == f"https://me-panda.hf.space/preview.jpg?r={link}"
     answer = web.get(said["og:image"].removeprefix("https://me-panda.hf.space"))

@@ -13,7 +13,7 @@ from ui.panels.refine import RefinePanel, set_refine
 from ui.server.events import plainly
 from ui.session import Session
 
-from .page import bare, picture
+from .page import bare, edited, picture
 
 panel = RefinePanel(app.pictures)
 
@@ -31,6 +31,11 @@ def test_refined_parts_move_the_edit_in_hand_and_undo_brings_it_back(hand):
     assert not torch.equal(picture(refined), picture(hand))
     assert refined.undo().recipe == hand.recipe
     assert set_refine(refined, "none", 16).recipe.edits == hand.recipe.edits
+
+
+def test_a_variation_stays_with_the_parts_as_learned():
+    session = edited()
+    assert session.edit.op == "vary" and set_refine(session, "dense", 32).recipe == session.recipe
 
 
 def test_both_outlines_are_shown_once_parts_are_refined(hand):

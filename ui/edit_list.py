@@ -60,7 +60,7 @@ class Edits:
             return gr.Slider(minimum=-4, maximum=4, value=0, interactive=False, label=label)
         low, high, step, _ = OPS[edit.op].slider
         low, high = min(low, edit.size), max(high, edit.size)
-        label = f"Strength of “{self.pictures.edit_words(session, edit)}”, in {OPS[edit.op].unit}"
+        label = f"Strength: {self.pictures.edit_words(session, edit)}"
         return gr.Slider(minimum=low, maximum=high, step=step, value=edit.size, interactive=True, label=label)
 
     def tick(self, session: Session, strength: float):

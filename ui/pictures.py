@@ -66,6 +66,7 @@ class Pictures:
         H, W = generator.layers[session.layer][1:]
         parts = self.renderer.parts(recipe, session.layer, session.factors_id, session.refine, session.k)
         maps = scale_parts(parts).t().reshape(-1, H, W)[:, top:bottom, left:right]
+        larger = [parts for parts in factors.variations if len(parts) > 1 and parts not in factors.things]
         return {
             "before": self.kept.get(("before", origin(recipe)), lambda: large(self.renderer.base(recipe))),
             "maps": base64.b64encode((maps * 255).round().to(torch.uint8).cpu().numpy().tobytes()).decode(),
@@ -74,6 +75,7 @@ class Pictures:
             "frame": [top, left, bottom, right],
             "parts": [factors.part_name(k) for k in range(len(maps))],
             "things": [{"parts": list(thing), "name": factors.region_name(thing)} for thing in factors.things],
+            "larger": [{"parts": list(parts), "name": factors.region_name(parts)} for parts in larger],
             "colours": [[int(c) for c in PALETTE[k % len(PALETTE)]] for k in range(len(factors.things))],
             "chosen": list(session.parts) if session.where in ("parts", "piece") else [],
             "painted": session.mask.rle if session.mask else "",

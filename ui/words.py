@@ -40,4 +40,4 @@ def change_words(session: Session, words: str, change: Tensor, region: Tensor) -
     most, mean = float(outside.max()) / 2, float(outside.mean()) / 2
     if most <= LITTLE:
         return f"{words.capitalize()}; nothing else changed by more than {max(1, math.ceil(100 * most))} %."
-    return f"{words.capitalize()}; elsewhere the picture changed by {100 * mean:.1f} % on average."
+    return f"{words.capitalize()}; the rest changed by {100 * mean:.1f} % on average."

@@ -2,7 +2,7 @@
 const $ = s => element.querySelector(s), view = $('canvas'), g = view.getContext('2d');
 const tip = $('.tip'), flag = $('.flag'), SIDE = 512, TINT = 256;
 let scene = null, maps = null, frame = null, images = {}, tool = 'pick', several = false, all = false, hover = -1, inside = false;
-let showing = 'image', divided = null, painted = null, stroke = false, last = null, quiet = 0, arrived = 0, clicks = 0;
+let showing = 'image', divided = null, painted = null, stroke = false, last = null, quiet = 0, arrived = 0, first = null;
 
 const load = s => new Promise(r => { const i = new Image(); i.onload = () => r(i); i.onerror = () => r(null); i.src = s; });
 const pressed = (b, on) => b.setAttribute('aria-pressed', on ? 'true' : 'false');
@@ -19,7 +19,8 @@ async function refresh() {
   if (v.frame) {
     frame = v.frame; answered();
     view.setAttribute('aria-label', 'Editable picture: click something to choose it. ' + frame.alt);
-    if (divided === null && frame.edited) divide(0.5);  // the page opens with an edit: before and after side by side
+    if (divided === null && frame.edited) { divide(0.5); first = frame.alt; }  // the page opens on before and after
+    else if (first && first !== frame.alt) { first = null; divide(0); }  // until something else is done
     if (!frame.edited && divided) divide(0);
     view.classList.toggle('pulls', tool === 'pick' && frame.pull !== null);
   }
@@ -92,7 +93,7 @@ function draw() {
     g.drawImage(images.before, 0, 0, w * divided, images.before.height, 0, 0, SIDE * divided, SIDE);
   }
   flag.hidden = showing === 'image';
-  flag.textContent = showing === 'before' ? 'Before' : 'Difference';
+  flag.textContent = showing === 'before' ? 'Before' : 'Changes';
   if (!scene || showing !== 'image') return;
   const painting = tool !== 'pick', chosen = scene.chosen.length && scene.where !== 'painted' && scene.where !== 'all';
   if (all && !painting) scene.things.forEach((thing, i) => tint(thing.parts, scene.colours[i], 0.45, 0.6));
@@ -123,6 +124,7 @@ function places() {
   const items = scene.things.map(thing => ({name: thing.name, parts: thing.parts, on: scene.where === 'parts' && isChosen(thing)}));
   if (open) items.splice(items.findIndex(i => i.parts === open.parts) + 1, 0, ...open.parts.map(k => ({name: scene.parts[k], parts: [k], small: true,
     on: scene.where === 'parts' && scene.chosen.length === 1 && scene.chosen[0] === k})));
+  items.push(...scene.larger.map(region => ({...region, on: scene.where === 'parts' && isChosen(region)})));
   if (scene.painted) items.push({name: 'painted area', where: 'painted', on: scene.where === 'painted'});
   if (scene.painted && scene.chosen.length) items.push({name: 'painted piece', where: 'piece', on: scene.where === 'piece'});
   items.push({name: 'everywhere', where: 'all', on: scene.where === 'all'});
@@ -202,10 +204,12 @@ view.addEventListener('pointerup', e => {
   if (stroke) { stroke = false; trigger('paint', {rle: pack()}); return; }
   if (pull && pull.to) { ask('pulled', pulled()); pull = null; draw(); return; }
   pull = null;
-  if (tool !== 'pick') return;
+  if (tool === 'pick') choose(e);
+});
+function choose(e) {
   const part = thingAt(...place(e))[1];
   if (part >= 0) { if (divided) divide(0); trigger('pick', {part, several: several || e.shiftKey}); }
-});
+}
 view.addEventListener('pointercancel', () => { stroke = false; pull = null; });
 view.addEventListener('pointerleave', () => { if (pull) return; inside = false; hover = -1; tip.hidden = true; draw(); });
 
@@ -230,9 +234,14 @@ function divide(at) {
   pressed($('.divide'), at > 0); draw();
 }
 const within = x => Math.min(Math.max(x, 0.02), 0.98);
-$('.divide').addEventListener('click', () => { if (showing !== 'image') show('image'); divide(divided ? 0 : 0.5); });
-wipe.addEventListener('pointerdown', e => { e.preventDefault(); wipe.setPointerCapture(e.pointerId); wipe.focus({preventScroll: true}); });
-wipe.addEventListener('pointermove', e => { if (wipe.hasPointerCapture(e.pointerId)) divide(within(place(e)[0])); });
+$('.divide').addEventListener('click', () => { first = null; if (showing !== 'image') show('image'); divide(divided ? 0 : 0.5); });
+let grip = null;                                        // where the line was taken; a click on it is one on the picture
+wipe.addEventListener('pointerdown', e => { e.preventDefault(); wipe.setPointerCapture(e.pointerId); wipe.focus({preventScroll: true}); grip = e.clientX; });
+wipe.addEventListener('pointermove', e => {
+  if (!wipe.hasPointerCapture(e.pointerId) || (grip !== null && Math.abs(e.clientX - grip) < 4)) return;
+  grip = first = null; divide(within(place(e)[0]));
+});
+wipe.addEventListener('pointerup', e => { if (grip !== null) { grip = null; choose(e); } });
 wipe.addEventListener('keydown', e => {
   const step = {ArrowLeft: -0.05, ArrowRight: 0.05}[e.key];
   if (step) { e.preventDefault(); divide(within(divided + step)); }

@@ -86,6 +86,7 @@ class EditTab:
         where = session.layer, session.factors_id, region
         count = len(self.renderer.variations(session.recipe, *where))
         edits = [Edit("vary", *where, variation=m, strength=s) for m in range(count) for s in (-END, END)]
+        edits = [edit for edit in edits if session.has(edit) or not self.is_there(session, edit)]
         found: list[tuple[Edit, str]] = []
         for first in range(0, len(edits), TILES):
             some = edits[first : first + TILES]
@@ -95,6 +96,20 @@ class EditTab:
             if len(found) >= ENOUGH:
                 break
         return found[:TILES]
+
+    def is_there(self, session: Session, edit: Edit) -> bool:
+        """Whether the picture without edits is at this end already, of a thing that is there or is not ("no hat")."""
+        ends = self.pictures.factors(session).ends(edit.region.parts, edit.variation)
+        if ends is None or ("no " + ends.high != ends.low and "no " + ends.low != ends.high):
+            return False
+        where = session.layer, session.factors_id, edit.region
+        key = "scores", origin(session.recipe), *where
+
+        def scores() -> list[float]:
+            features = self.renderer.features(session.recipe, session.layer).features
+            return self.renderer.variations(session.recipe, *where).scores(features)[0].tolist()
+
+        return self.pictures.kept.get(key, scores)[edit.variation] * edit.strength > 0
 
     def end_words(self, session: Session, edit: Edit) -> str:
         """The name of an end, or its number and side."""

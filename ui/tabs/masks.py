@@ -106,7 +106,7 @@ class MasksTab:
 
     def name(self, session: Session, mask: ConceptMask) -> str:
         word, _ = self.meaning(session, mask.appearance)
-        return f"all but the {word}" if mask.rest else word
+        return f"without {word}" if mask.rest else word
 
     def mask(self, session: Session) -> ConceptMask:
         """The one in hand; with other factors it begins anew, as the picture without its background."""

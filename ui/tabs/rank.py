@@ -41,7 +41,7 @@ BINS = 40
 
 
 class Term(NamedTuple):
-    """How far along a variation of a thing (its number among the things) a picture is, or how much of an appearance it
+    """How far along a variation of a thing (its number among the regions) a picture is, or how much of an appearance it
     has at a part, or EVERYWHERE."""
 
     kind: str
@@ -121,12 +121,17 @@ class RankTab:
         region = session.region()
         return region.parts[0] if region and len(region.parts) == 1 and not region.keep else EVERYWHERE
 
-    def thing_of(self, session: Session) -> int | None:
-        """The number of the thing chosen, or that the part chosen belongs to, if what varies there is known."""
-        factors, region = self.pictures.factors(session), session.region()
-        if region is None or not region.parts or not all(thing in factors.variations for thing in factors.things):
+    def regions(self, session: Session) -> list[tuple[int, ...]]:
+        """The regions, as parts, of which it is known what varies there."""
+        return sorted(self.pictures.factors(session).variations)
+
+    def region_of(self, session: Session) -> int | None:
+        """The number of the region chosen, or of the thing that its first part is of; None where that is unknown."""
+        region, known = session.region(), self.regions(session)
+        if region is None or not region.parts:
             return None
-        return factors.things.index(factors.thing_of(region.parts[0]))
+        chosen = [tuple(sorted(region.parts)), self.pictures.factors(session).thing_of(region.parts[0])]
+        return next((known.index(parts) for parts in chosen if parts in known), None)
 
     def terms_of(self, session: Session) -> tuple[Term, ...]:
         """The sum, or what is chosen as a sum of its own; empty where there is neither."""
@@ -142,7 +147,7 @@ class RankTab:
         """The index that answers, as far as it has grown, and what it grows by."""
         recipe, terms, factors = session.recipe, self.terms_of(session), self.pictures.factors(session)
         varies = bool(terms) and terms[0].kind == "variation"
-        variations = [factors.variations[thing] for thing in factors.things] if varies else None
+        variations = [factors.variations[parts] for parts in self.regions(session)] if varies else None
         where = recipe.generator, session.factors_id, recipe.psi, recipe.class_index
         return self.renderer.catalogue.ranking(*where, variations)
 
@@ -182,45 +187,47 @@ class RankTab:
         )
 
     def what_varies(self, session: Session) -> str:
-        thing = self.thing_of(session)
-        if thing is None:
+        number = self.region_of(session)
+        if number is None:
             return "By what varies in a thing: choose one"
-        factors = self.pictures.factors(session)
-        return f"By what varies: {factors.region_name(factors.things[thing])}"
+        return f"By what varies: {self.pictures.factors(session).region_name(self.regions(session)[number])}"
 
     def term_name(self, session: Session, term: Term) -> str:
         factors = self.pictures.factors(session)
         if term.kind == "appearance":
             return f"{factors.appearance_name(term.number)} {self.place_words(session, term.where)}"
-        ends = factors.ends(factors.things[term.where], term.number)
-        name = factors.region_name(factors.things[term.where])
-        return f"{name}: {ends.high}" if ends else f"{name}: variation {term.number}"
+        parts = self.regions(session)[term.where]
+        return f"{factors.region_name(parts)}: {self.more_of(session, parts, term.number)}"
+
+    def more_of(self, session: Session, parts: tuple[int, ...], variation: int) -> str:
+        ends = self.pictures.factors(session).ends(parts, variation)
+        return ends.high if ends else f"variation {variation}"
 
     def term_words(self, session: Session) -> list[str]:
         return [f"{term.weight:+.1f} × {self.term_name(session, term)}" for term in self.in_hand(session).terms]
 
     def variations(self, session: Session) -> list[tuple[Term, Edit]]:
-        """What can be asked of the chosen thing, and the edit that shows more of it."""
-        thing = self.thing_of(session)
-        if thing is None:
+        """What can be asked of the chosen region, with the edit that shows more of it; what has a name, if anything."""
+        number = self.region_of(session)
+        if number is None:
             return []
-        factors = self.pictures.factors(session)
-        parts = factors.things[thing]
+        factors, parts = self.pictures.factors(session), self.regions(session)[number]
         where = session.layer, session.factors_id, Region(parts)
         numbers = range(min(len(factors.variations[parts]), SHOWN))
-        return [(Term("variation", m, thing), Edit("vary", *where, variation=m, strength=3.0)) for m in numbers]
+        named = [m for m in numbers if factors.ends(parts, m)]
+        edit = Edit("vary", *where, strength=3.0)
+        return [(Term("variation", m, number), replace(edit, variation=m)) for m in named or numbers]
 
     def variation_tiles(self, session: Session) -> dict:
         """What more of each would do to this picture without its edits."""
         found, plain = self.variations(session), session.reset()
         images = self.pictures.results(plain, [edit for _, edit in found], quick=True)
-        chosen, factors = self.in_hand(session).chosen, self.pictures.factors(session)
-        items = []
-        for (term, edit), (image, _) in zip(found, images):
-            ends = factors.ends(edit.region.parts, term.number)
-            label = ends.high if ends else f"+ {term.number}"
-            items.append({"image": image, "label": label, "on": term == chosen})
-        return {"items": items, "note": "", "of": f"{sheet_of(session)} {self.thing_of(session)}"}
+        chosen = self.in_hand(session).chosen
+        items = [
+            {"image": image, "label": self.more_of(session, edit.region.parts, term.number), "on": term == chosen}
+            for (term, edit), (image, _) in zip(found, images)
+        ]
+        return {"items": items, "note": "", "of": f"{sheet_of(session)} {self.region_of(session)}"}
 
     def appearance_tiles(self, session: Session) -> dict:
         chosen = self.in_hand(session).chosen
@@ -294,7 +301,7 @@ class RankTab:
 
     def choose_variation(self, session: Session, evt: gr.EventData) -> Session | None:
         terms = [term for term, _ in self.variations(session)]
-        term = clicked(evt, "variation", terms, f"{sheet_of(session)} {self.thing_of(session)}")
+        term = clicked(evt, "variation", terms, f"{sheet_of(session)} {self.region_of(session)}")
         return term and self.keep(session, chosen=term)
 
     def choose_appearance(self, session: Session, evt: gr.EventData) -> Session | None:

@@ -47,8 +47,8 @@ class RewriteTab:
 
     @torch.inference_mode()
     def sources(self, session: Session) -> list[int]:
-        """The appearances that the chosen place shows most of, edited as it is, in standard deviations above their mean,
-        strongest first; none where nothing is chosen."""
+        """The appearances that the chosen place, edited as it is, shows most of, in standard deviations above their
+        mean, strongest first; none where nothing is chosen."""
         region = session.region()
         if region is None:
             return []
