@@ -77,15 +77,15 @@ def test_a_link_with_a_fit_opens_by_fitting_again_and_says_so(with_edit, tmp_pat
 
 def test_a_link_whose_fit_takes_too_long_is_refused(with_edit, monkeypatch):
     monkeypatch.setattr(opening, "LONGEST_REFIT", -1.0)
-    slow = dataclasses.replace(with_edit.edit, factors=f"fit:{with_edit.layer},256,7,64,9,0.8,all")
+    slow = dataclasses.replace(with_edit.edit, factors=f"fit:{with_edit.layer},32,7,64,9,0.8,all")
     assert "seconds to learn" in app.opening.open_link(app.sharing.link(with_edit.put(0, slow))).notice
 
 
 def test_a_link_with_a_fit_where_there_is_none_is_refused(with_edit):
     offered = {layer for _, layer in panel.layers(with_edit)}
-    coarse = min(set(app.renderer.generator(with_edit.recipe).editable_layers) - offered)
-    edit = dataclasses.replace(with_edit.edit, layer=coarse, factors=f"fit:{coarse},32,4,64,0,0.8,all")
-    assert f"fit at layer {coarse}" in app.opening.open_link(app.sharing.link(with_edit.put(0, edit))).notice
+    fine = max(set(app.renderer.generator(with_edit.recipe).layers) - offered)
+    edit = dataclasses.replace(with_edit.edit, layer=fine, factors=f"fit:{fine},16,4,64,0,0.8,all")
+    assert f"fit at layer {fine}" in app.opening.open_link(app.sharing.link(with_edit.put(0, edit))).notice
 
 
 def test_the_endpoint_fits_and_its_id_can_be_used(with_edit):

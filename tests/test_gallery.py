@@ -37,8 +37,7 @@ def test_what_is_published_is_a_card_that_opens(start):
     session = app.gallery_panel.publish_card(start)
     shown = app.gallery_panel.show_cards(session)
     assert len(shown["items"]) == 1 and shown["items"][0]["image"].startswith("data:image/jpeg")
-    edit = start.recipe.edits[0]
-    assert shown["items"][0]["label"] == app.pictures.edit_words(start, edit)
+    assert shown["items"][0]["label"] == app.pictures.edits_words(start)
     other = start.reset().go_to(99)
     opened = app.gallery_panel.open_card(other, gr.EventData(None, {"index": 0, "of": shown["of"]}))
     assert opened.recipe == start.recipe and opened.undo().recipe == other.recipe

@@ -51,7 +51,7 @@ def test_a_wrong_method_or_number_is_a_sentence(hand, method, k):
 
 
 def test_the_endpoint_refines_the_edits_of_a_layer(hand):
-    image, recipe = app.api.refine(hand.recipe.to_json(), None, "dense")
+    image, recipe = app.api.refine(hand.recipe.to_json(), float(hand.layer), "dense")
     assert image.size == (256, 256)
     assert [edit.region.refine for edit in parse_recipe(recipe).edits] == ["dense"]
     plain, same = app.api.refine(recipe, float(hand.layer), "none")
