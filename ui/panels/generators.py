@@ -90,9 +90,8 @@ class GeneratorsPanel:
 
     def picture(self, name: str) -> str:
         """What `fetch` drew of a generator, or whoever drew it before; empty where nobody has."""
-        with suppress(OSError):
-            with card_file(name).open("rb") as file:
-                return f"data:image/jpeg;base64,{base64.b64encode(file.read(MAX_CARD)).decode()}"
+        with suppress(OSError), card_file(name).open("rb") as file:
+            return f"data:image/jpeg;base64,{base64.b64encode(file.read(MAX_CARD)).decode()}"
         return ""
 
     def fetch(self, session: Session, name: str, report) -> str:
