@@ -53,7 +53,8 @@ def invert_picture(args: argparse.Namespace) -> None:
     crop = Crop(args.x, args.y, args.zoom, args.turn)
     picture = prepare_picture(args.picture, loaded.generator.resolution, crop)
     space = Space.measure(loaded.generator, psi, args.class_index, report=show)
-    own = OwnPicture.of(invert(space, picture, layer, report=show), 0, picture, space, name, loaded.weights)
+    found = invert(loaded.generator, space, picture, layer, report=show)
+    own = OwnPicture.of(found, 0, picture, space, name, loaded.weights)
     own.save(args.out)
     print(f"\n{args.out}: {', '.join(f'{stage} {found:.1f} dB' for stage, found in own.psnr.items())}")
 

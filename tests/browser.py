@@ -1,4 +1,4 @@
-"""What the browser tests share: waiting, clicking a part, reading the canvas. The fixtures are in conftest.py."""
+"""What the browser tests share: waiting, clicking a thing, reading the canvas. The fixtures are in conftest.py."""
 
 import json
 import re
@@ -15,9 +15,9 @@ PIXELS_JS = """() => { const c = document.querySelector('#picture canvas');
 
 
 def ready(page):
-    """The start page is complete: its picture, its looks, its edit."""
+    """The start page is complete: its picture, what varies there, its edits."""
     expect(page.locator("#picture canvas")).to_have_attribute("data-frames", re.compile(r"\d+"))
-    expect(page.locator("#looks button").first).to_be_visible()
+    expect(page.locator("#ends button").first).to_be_visible()
     return page
 
 
@@ -47,13 +47,18 @@ def tick(box):
     expect(box).to_be_checked()
 
 
-def click_part(page, modifiers=()):
-    """Click the first part that is not chosen, where it is strongest; its name."""
+def point(page, x: float, y: float) -> tuple[float, float]:
+    """On the page, of a place on the picture given as shares of its sides."""
+    box = page.locator("#picture canvas").bounding_box()
+    return box["x"] + box["width"] * x, box["y"] + box["height"] * y
+
+
+def click_thing(page, modifiers=()) -> str:
+    """Click the first thing that is not chosen, where it is strongest; its name."""
     found = page.evaluate("""() => {
-        const names = [...document.querySelectorAll('#parts label')];
         const cv = document.querySelector('#picture canvas'), r = cv.getBoundingClientRect();
-        const chosen = names.filter(l => l.querySelector('input').checked).map(l => l.innerText.trim());
-        const tip = document.querySelector('#picture .tip'), seen = {};
+        const chosen = [...document.querySelectorAll('.places [aria-pressed=true]')].map(b => b.textContent);
+        const tip = document.querySelector('#picture .tip');
         for (let y = 1; y < 16; y++) for (let x = 1; x < 16; x++) {
             const at = {clientX: r.left + r.width * x / 16, clientY: r.top + r.height * y / 16};
             cv.dispatchEvent(new PointerEvent('pointermove', {...at, pointerType: 'mouse'}));
@@ -61,10 +66,17 @@ def click_part(page, modifiers=()):
         }
         return null; }""")
     x, y, name = found
-    canvas = page.locator("#picture canvas")
-    box = canvas.bounding_box()
-    canvas.click(position={"x": box["width"] * x, "y": box["height"] * y}, modifiers=list(modifiers))
+    for key in modifiers:
+        page.keyboard.down(key)
+    page.mouse.click(*point(page, x, y))
+    for key in modifiers:
+        page.keyboard.up(key)
     return name
+
+
+def place(page, name: str):
+    """The button of a thing under the picture."""
+    return page.locator(".places").get_by_role("button", name=name, exact=True)
 
 
 def pixels(page) -> str:

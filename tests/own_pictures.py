@@ -32,5 +32,5 @@ def pictures_of(name, seeds):
 
 def own_picture(name="stylegan2", seed=1000, steps=(3, 2, 4)) -> tuple[OwnPicture, Inversion]:
     pictures = pictures_of(name, [seed])
-    found = invert(space_of(name), pictures, layer_of(name), steps)
+    found = invert(TINY[name], space_of(name), pictures, layer_of(name), steps)
     return OwnPicture.of(found, 0, pictures, space_of(name), "tiny", weights_hash(TINY[name])), found

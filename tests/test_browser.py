@@ -5,120 +5,153 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from .browser import PIXELS_JS, click_part, no_pointer, pixels, rows, serious, unfold
+from .browser import PIXELS_JS, click_thing, no_pointer, open_tab, pixels, place, point, ready, rows, serious, unfold
 
 pytestmark = pytest.mark.browser
+PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
 
 
-def test_click_a_part_choose_a_look_drag_undo(visit):
-    page = visit()
-    expect(rows(page)).to_have_count(1)
-    name = click_part(page)
-    expect(page.get_by_role("checkbox", name=name, exact=True)).to_be_checked()
-    expect(page.locator("#parts input:checked")).to_have_count(1)
-    expect(page.locator("#looks button[aria-pressed=true]")).to_have_count(0)  # the new part's own sheet is there
-    page.locator("#looks button").nth(2).click()
-    expect(rows(page)).to_have_count(2)
-    expect(rows(page).nth(1)).to_contain_text(name)
-    expect(page.locator("#looks button").nth(2)).to_have_attribute("aria-pressed", "true")
-    no_pointer(page)
-    before = pixels(page)
-    handle = page.locator("#strength input[type=range]")
-    box = handle.bounding_box()
-    page.mouse.move(box["x"] + box["width"] * 0.85, box["y"] + box["height"] / 2)
+def choose(page, index: int = 2):
+    """Another thing, and an end of what varies there."""
+    name = click_thing(page)
+    expect(place(page, name)).to_have_attribute("aria-pressed", "true")
+    expect(page.locator("#ends button[aria-pressed=true]")).to_have_count(0)  # the new thing's own tiles are there
+    page.locator("#ends button").nth(index).click()
+    return name
+
+
+def strength(page):
+    return page.locator("#strength input[type=range]")
+
+
+def drag_slider(page, frm: float, to: float, dy: float = 0):
+    box = strength(page).bounding_box()
+    page.mouse.move(box["x"] + box["width"] * frm, box["y"] + box["height"] / 2)
     page.mouse.down()
-    page.mouse.move(box["x"] + box["width"] * 0.1, box["y"] + box["height"] / 2, steps=12)
+    page.mouse.move(box["x"] + box["width"] * to, box["y"] + box["height"] / 2 + dy, steps=8)
     page.mouse.up()
-    expect(rows(page).nth(1)).to_contain_text(re.compile(r", -\d"))
+
+
+def test_the_page_opens_on_before_and_after_and_a_click_ends_that(visit):
+    page = visit()
+    wipe = page.locator("#picture .wipe")
+    expect(wipe).to_be_visible()
+    wipe.focus()
+    page.keyboard.press("ArrowRight")
+    expect(wipe).to_have_attribute("aria-valuenow", "55")
+    page.mouse.click(*point(page, 0.55, 0.3))  # on the line itself: a click, not a drag
+    expect(wipe).to_be_hidden()
+    expect(page.locator(".places [aria-pressed=true]")).to_have_count(1)
+    page.get_by_role("button", name="Before | after").click()
+    expect(wipe).to_have_attribute("aria-valuenow", "50")
+
+
+def test_click_a_thing_choose_drag_the_slider_undo(visit):
+    page = visit()
+    expect(rows(page)).to_have_count(2)
+    name = choose(page)
+    expect(rows(page)).to_have_count(3)
+    expect(rows(page).nth(2)).to_contain_text(name)
+    expect(page.locator("#ends button").nth(2)).to_have_attribute("aria-pressed", "true")
+    no_pointer(page)
+    before, size = pixels(page), rows(page).nth(2).inner_text()
+    drag_slider(page, 0.85, 0.4)
+    expect(rows(page).nth(2)).not_to_have_text(size)
     page.wait_for_function(f"() => ({PIXELS_JS})() !== '{before}'")
     page.get_by_role("button", name="Undo").click()
-    expect(rows(page).nth(1)).to_contain_text(re.compile(r", \+\d"))
+    expect(rows(page).nth(2)).to_have_text(size, use_inner_text=True)
     page.get_by_role("button", name="Undo").click()
-    expect(rows(page)).to_have_count(1)
-    page.get_by_role("button", name="Redo").click()
     expect(rows(page)).to_have_count(2)
+    page.get_by_role("button", name="Redo").click()
+    expect(rows(page)).to_have_count(3)
 
 
-def test_of_clicks_while_the_page_is_busy_the_last_counts(visit):
+@pytest.mark.parametrize("touch", [False, True])
+def test_pulling_at_the_picture_moves_the_strength_and_is_one_step(visit, touch):
+    page = visit(**(PHONE if touch else {}))
+    expect(page.locator("#picture canvas")).to_have_class(re.compile("pulls"))
+    value = page.locator("#strength input[type=number]")
+    expect(value).to_have_value("3")
+    places = [point(page, 0.3, 0.75 - 0.02 * i) for i in range(8)]
+    if touch:
+        line = page.context.new_cdp_session(page)
+        for kind, (x, y) in zip(["touchStart", *["touchMove"] * 7], places):
+            line.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x, "y": y}]})
+            page.wait_for_timeout(100)
+        line.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    else:
+        page.mouse.move(*places[0])
+        page.mouse.down()
+        for at in places[1:]:
+            page.mouse.move(*at)
+            page.wait_for_timeout(100)
+        page.mouse.up()
+    expect(value).not_to_have_value("3")
+    page.get_by_role("button", name="Undo").click()
+    expect(value).to_have_value("3")
+    expect(page.get_by_role("button", name="Undo")).to_be_disabled()
+
+
+def test_a_second_click_narrows_to_the_part_and_shift_adds_a_thing(visit):
     page = visit()
-    page.evaluate("""() => { const look = i => document.querySelectorAll('#looks button')[i].click();
-        look(2); setTimeout(() => look(7), 60); }""")
-    expect(page.locator("#looks button").nth(7)).to_have_attribute("aria-pressed", "true")
-    expect(page.locator("#looks button[aria-pressed=true]")).to_have_count(1)
-    expect(rows(page)).to_have_count(1)
-    for _ in range(2):
-        page.get_by_role("button", name="Undo").click()
-    expect(page.get_by_role("button", name="Undo")).to_be_disabled()  # each was a step, and no other
+    name = click_thing(page)
+    expect(place(page, name)).to_have_attribute("aria-pressed", "true")
+    page.locator(".places .small").first.click()
+    expect(page.locator(".places .small[aria-pressed=true]")).to_have_count(1)
+    place(page, name).click()
+    expect(place(page, name)).to_have_attribute("aria-pressed", "true")
+    click_thing(page, ["Shift"])
+    expect(place(page, name)).to_have_attribute("aria-pressed", "false")  # two of them are neither
+    page.get_by_role("button", name="Parts", exact=True).click()
+    expect(page.get_by_role("button", name="Parts", exact=True)).to_have_attribute("aria-pressed", "true")
 
 
-def test_shift_click_chooses_several(visit):
+def test_of_quick_clicks_on_popular_changes_none_is_lost(visit):
     page = visit()
-    name = click_part(page)
-    expect(page.get_by_role("checkbox", name=name, exact=True)).to_be_checked()
-    click_part(page, ["Shift"])
-    expect(page.locator("#parts input:checked")).to_have_count(2)
+    free = "#popular button:not([aria-disabled]):not([aria-pressed=true])"
+    expect(page.locator(free).nth(2)).to_be_visible()
+    before = page.locator("#popular button[aria-pressed=true]").count()
+    page.evaluate(f"[...document.querySelectorAll('{free}')].slice(0, 3).forEach(b => b.click())")
+    expect(rows(page)).to_have_count(5)
+    expect(page.locator("#popular button[aria-pressed=true]")).to_have_count(before + 3)
 
 
-def test_brush_eraser_and_the_painted_edit(visit):
+def test_brush_clear_and_what_varies_in_a_painted_area(visit):
     page = visit()
     page.get_by_role("button", name="Brush").click()
-    box = page.locator("#picture canvas").bounding_box()
-    page.mouse.move(box["x"] + box["width"] * 0.3, box["y"] + box["height"] * 0.3)
+    page.mouse.move(*point(page, 0.3, 0.3))
     page.mouse.down()
-    page.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + box["height"] * 0.4, steps=6)
+    page.mouse.move(*point(page, 0.6, 0.4), steps=6)
     page.mouse.up()
-    expect(page.locator("#parts input:checked")).to_have_count(0)
-    expect(page.locator("#looks button[aria-pressed=true]")).to_have_count(0)
-    page.locator("#looks button").first.click()
-    expect(rows(page)).to_have_count(2)
-    expect(rows(page).nth(1)).to_contain_text("painted area")
+    expect(place(page, "painted area")).to_have_attribute("aria-pressed", "true")
+    page.get_by_role("button", name="See what varies here").click()
+    expect(page.locator("#ends button").first).to_be_visible(timeout=120_000)
+    page.locator("#ends button").first.click()
+    expect(rows(page)).to_have_count(3)
+    expect(rows(page).nth(2)).to_contain_text("painted area")
     page.get_by_role("button", name="Clear").click()
-    expect(page.locator("#looks p")).to_be_visible()
-    page.get_by_role("button", name="Undo").click()
-    expect(rows(page)).to_have_count(1)
-
-
-def test_before_is_held_and_difference_is_switched(visit):
-    page = visit()
-    no_pointer(page)
-    shown = pixels(page)
-    before = page.get_by_role("button", name="Hold for before")
-    before.focus()
-    page.keyboard.down(" ")
-    expect(page.locator("#picture .flag")).to_have_text("Before")
-    assert pixels(page) != shown
-    page.keyboard.up(" ")
-    expect(page.locator("#picture .flag")).to_be_hidden()
-    assert pixels(page) == shown
-    page.get_by_role("button", name="Difference").click()
-    expect(page.locator("#picture .flag")).to_have_text("Difference")
-    expect(page.locator("#words")).to_contain_text(re.compile(r"\w+.*\."))
+    expect(place(page, "painted area")).to_have_count(0)
 
 
 def test_a_link_opens_the_picture_in_a_fresh_profile(visit):
     page = visit(permissions=["clipboard-read", "clipboard-write"])
-    click_part(page)
-    page.wait_for_function("document.querySelectorAll('#looks button[aria-pressed=true]').length === 0")
-    page.locator("#looks button").nth(1).click()
-    expect(rows(page)).to_have_count(2)
+    choose(page, 1)
+    expect(rows(page)).to_have_count(3)
     page.get_by_role("button", name="Copy link").click()
-    expect(page.locator("#copied textarea")).to_have_value(re.compile(r"\?r=1"))
+    expect(page.locator("#copied textarea")).to_have_value(re.compile(r"\?r=2"))
     address = page.locator("#copied textarea").input_value()
     assert page.evaluate("navigator.clipboard.readText()") == address
-    no_pointer(page)
     rows_here, shown = rows(page).all_inner_texts(), page.locator("#picture canvas").get_attribute("aria-label")
     other = visit("?" + address.split("?")[1])
-    expect(rows(other)).to_have_count(2)
+    expect(rows(other)).to_have_count(3)
     assert rows(other).all_inner_texts() == rows_here
     expect(other.locator("#picture canvas")).to_have_attribute("aria-label", shown)
-    no_pointer(other)
-    other.wait_for_function(f"() => ({PIXELS_JS})() === '{pixels(page)}'")
 
 
 def test_a_broken_link_says_so_and_opens_the_start_page(visit):
     page = visit("?r=1broken")
     expect(page.get_by_role("alert")).to_contain_text("The link could not be opened")
-    expect(rows(page)).to_have_count(1)
+    expect(rows(page)).to_have_count(2)
 
 
 def test_a_mistake_is_one_sentence_and_changes_nothing(visit):
@@ -133,7 +166,7 @@ def test_a_mistake_is_one_sentence_and_changes_nothing(visit):
 def test_a_downloaded_png_dropped_on_the_page_opens(visit, tmp_path):
     page = visit()
     with page.expect_download() as download:
-        page.get_by_role("button", name="Download PNG").click()
+        page.get_by_role("button", name="Download", exact=True).click()
     download.value.save_as(tmp_path / "picture.png")
     page.get_by_role("button", name="Reset").click()
     expect(rows(page)).to_have_count(0)
@@ -143,8 +176,8 @@ def test_a_downloaded_png_dropped_on_the_page_opens(visit, tmp_path):
         files.items.add(new File([new Uint8Array(data)], 'picture.png', {type: 'image/png'}));
         document.body.dispatchEvent(new DragEvent('drop', {dataTransfer: files, bubbles: true})); }""",
         data,
-    )  # fmt: skip
-    expect(rows(page)).to_have_count(1)
+    )
+    expect(rows(page)).to_have_count(2)
 
 
 def test_dice_and_history(visit):
@@ -155,71 +188,50 @@ def test_dice_and_history(visit):
     expect(page.locator("#seed input")).not_to_have_value(first)
     page.get_by_role("button", name=f"Seed {first}", exact=True).click()
     expect(page.locator("#seed input")).to_have_value(first)
-    expect(rows(page)).to_have_count(1)
+    expect(rows(page)).to_have_count(2)
 
 
 def test_keyboard_alone(visit):
-    """Tab to a part, a look and the slider; no pointer."""
+    """Tab to a thing, a tile and the slider; no pointer."""
     page = visit()
 
     def tab_to(selector: str):
-        for _ in range(80):
+        for _ in range(90):
             page.keyboard.press("Tab")
             if page.evaluate("s => document.activeElement.matches(s)", selector):
                 return
         pytest.fail(f"Tab never reaches {selector}")
 
-    tab_to("#parts input:not(:checked)")
-    name = page.evaluate("document.activeElement.closest('label').innerText.trim()")
-    page.keyboard.press(" ")
-    expect(page.get_by_role("checkbox", name=name, exact=True)).to_be_checked()
-    expect(page.locator("#looks button[aria-pressed=true]")).to_have_count(0)
-    tab_to("#looks button")
-    outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
-    assert outline != "none"
-    for key, at in (("ArrowRight", 1), ("End", 11), ("ArrowLeft", 10), ("Home", 0)):  # one stop, then the arrows
-        page.keyboard.press(key)
-        expect(page.locator("#looks button").nth(at)).to_be_focused()
+    tab_to(".places button[aria-pressed=false]")
+    name = page.evaluate("document.activeElement.textContent")
     page.keyboard.press("Enter")
-    expect(rows(page)).to_have_count(2)
-    expect(page.locator("#strength input[type=range]")).to_be_enabled()
+    expect(place(page, name)).to_have_attribute("aria-pressed", "true")
+    expect(page.locator("#ends button[aria-pressed=true]")).to_have_count(0)
+    tab_to("#ends button")
+    assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") != "none"
+    for key, at in (("ArrowRight", 1), ("ArrowRight", 2), ("ArrowLeft", 1), ("Home", 0)):  # one stop, then the arrows
+        page.keyboard.press(key)
+        expect(page.locator("#ends button").nth(at)).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(rows(page)).to_have_count(3)
+    expect(strength(page)).to_be_enabled()
     tab_to("#strength input[type=range]")
     page.keyboard.press("Home")
-    expect(rows(page).nth(1)).to_contain_text(re.compile(r", -\d"))
+    expect(rows(page).nth(2)).to_contain_text("-4.0")
 
 
 def test_the_focus_is_never_lost(visit):
     page = visit()
-    page.locator("#looks button").nth(3).click()
+    choose(page, 1)
     expect(page.get_by_role("button", name="Undo")).to_be_enabled()
-    for name, next_one in (("Undo", "Redo"), ("Redo", "Reset"), ("Reset", "Copy link")):
+    for name, next_one in (("Undo", "Redo"), ("Redo", "Reset")):
         page.get_by_role("button", name=name).focus()
         page.keyboard.press("Enter")
         expect(page.get_by_role("button", name=next_one)).to_be_focused()
-    page.locator("#looks button").nth(3).click()
-    page.get_by_role("button", name=re.compile("^Remove: ")).focus()
+    page.get_by_role("button", name=re.compile("^Remove: ")).first.focus()
     page.keyboard.press("Enter")
-    expect(rows(page)).to_have_count(0)
+    expect(rows(page)).to_have_count(2)
     page.wait_for_function("document.activeElement.tagName === 'BUTTON'")
-
-
-def test_the_address_follows_the_slider_however_it_is_moved(visit):
-    page = visit()
-    handle = page.locator("#strength input[type=range]")
-    handle.focus()
-    for _ in range(3):
-        page.keyboard.press("ArrowLeft")
-    expect(rows(page).first).to_contain_text("+4.7")
-    page.wait_for_function("location.search.startsWith('?r=')")
-    before = page.evaluate("location.search")
-    box = handle.bounding_box()
-    page.mouse.move(box["x"] + box["width"] * 0.8, box["y"] + box["height"] / 2)
-    page.mouse.down()
-    page.mouse.move(box["x"] + box["width"] * 0.3, box["y"] - 60, steps=6)  # and let go elsewhere
-    page.mouse.up()
-    page.wait_for_function(f"location.search !== '{before}'")
-    there = rows(page).first.inner_text()
-    expect(rows(visit(page.evaluate("location.search"))).first).to_have_text(there)
 
 
 def test_of_drags_on_a_slow_line_the_last_one_stays(visit):
@@ -228,38 +240,129 @@ def test_of_drags_on_a_slow_line_the_last_one_stays(visit):
     line.send("Network.enable")
     slow = {"offline": False, "latency": 600, "downloadThroughput": -1, "uploadThroughput": -1}
     line.send("Network.emulateNetworkConditions", slow)
-    handle = page.locator("#strength input[type=range]")
-    box = handle.bounding_box()
-    for before, after in ((0.9, 0.2), (0.2, 0.8), (0.8, 0.4)):
-        page.mouse.move(box["x"] + box["width"] * before, box["y"] + box["height"] / 2)
-        page.mouse.down()
-        page.mouse.move(box["x"] + box["width"] * after, box["y"] + box["height"] / 2, steps=6)
-        page.mouse.up()
-    left = handle.input_value()
-    page.wait_for_timeout(6000)  # whatever is under way has come
-    expect(handle).to_have_value(left)
-    expect(rows(page).first).to_contain_text(f"{float(left):+.1f}")
+    for before, after in ((0.85, 0.2), (0.2, 0.8), (0.8, 0.4)):
+        drag_slider(page, before, after, dy=-40)  # and let go elsewhere
+    left = strength(page).input_value()
+    page.wait_for_timeout(8000)  # whatever is under way has come
+    expect(strength(page)).to_have_value(left)
+    expect(rows(page).nth(1)).to_contain_text(f"{float(left):+.1f}")
+    page.wait_for_function("location.search.startsWith('?r=')")
 
 
-def test_phone_width_and_touch(visit):
-    page = visit(viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True)
+# the other tabs
+
+
+def test_what_is_clicked_on_the_remove_tab_goes_and_can_go_another_way(visit):
+    page = visit()
+    open_tab(page, "Remove")
+    place(page, "eyes").click()  # a name chooses; a click on the picture removes at once
+    expect(page.locator("#removals button").first).to_be_visible()
+    count = rows(page).count()
+    page.locator("#removals button[aria-pressed=false]").first.click()
+    expect(rows(page)).not_to_have_count(0)
+    assert abs(rows(page).count() - count) <= 1
+    expect(page.locator("#ends")).to_be_hidden()
+
+
+def test_masks_tiles_threshold_download_and_edit_inside(visit, tmp_path):
+    page = visit()
+    open_tab(page, "Masks")
+    expect(page.locator("#mask-view img")).to_have_count(2)
+    expect(page.locator("#strength")).to_be_hidden()  # no control of another tab
+    before = page.locator("#mask-words p").inner_text()
+    handle = page.locator("#mask-offset input[type=range]")
+    handle.focus()
+    for _ in range(8):
+        page.keyboard.press("ArrowRight")
+    expect(page.locator("#mask-words p")).not_to_have_text(before)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download cut-out").click()
+    assert download.value.suggested_filename.endswith("-cut-out.png")
+    page.locator("#masks button").nth(1).click()
+    expect(page.locator("#masks button").nth(1)).to_have_attribute("aria-pressed", "true")
+    page.get_by_role("button", name="Edit inside the mask").click()
+    expect(place(page, "painted area")).to_have_attribute("aria-pressed", "true")
+
+
+def test_rewriting_what_a_place_shows(visit):
+    page = visit()
+    open_tab(page, "Rewrite")
+    expect(page.locator("#rewrite-targets button").first).to_be_visible()
+    page.locator("#rewrite-targets button").first.click()
+    expect(rows(page)).to_have_count(3)
+    expect(rows(page).nth(2)).to_contain_text("→")
+    expect(page.locator("#strength")).to_be_visible()
+
+
+def test_ranking_by_what_varies(visit, empty_home):
+    page = visit()
+    open_tab(page, "Rank")
+    page.locator("#rank-variations button").first.click()
+    page.get_by_role("button", name="Order them").click()
+    expect(page.locator("#rank-most button")).to_have_count(12, timeout=120_000)
+    expect(page.locator("#rank-axis button")).to_have_count(8)
+    expect(page.locator("#rank-spread")).to_contain_text("of 100 have less")
+
+
+def test_a_card_is_published_opened_and_taken_back(visit, empty_home):
+    one = visit()
+    choose(one, 1)
+    expect(rows(one)).to_have_count(3)
+    one.locator("#publish").click()
+    cards = one.locator("#gallery button")
+    expect(cards).to_have_count(1)
+    other = visit()
+    other.locator("#gallery button").first.click()
+    expect(rows(other)).to_have_count(3)
+    one.get_by_role("button", name="Take it out of the gallery").click()
+    expect(cards).to_have_count(0)
+
+
+def test_a_fit_is_cancelled_and_another_comes_into_use(visit, empty_home):
+    page = visit()
+    unfold(page, "Parts: names")
+    page.get_by_label("Pictures to learn from").fill("64")
+    page.get_by_label("Pictures to learn from").press("Tab")
+    page.get_by_role("button", name="Learn parts").click()
+    expect(page.locator("#about-factors")).to_contain_text("16 parts", timeout=180_000)
+    expect(page.locator(".places .small, .places button").first).to_be_visible()
+
+
+# screens
+
+
+@pytest.mark.parametrize(("width", "height"), [(1366, 768), (1440, 900)])
+def test_picture_tiles_strength_list_and_link_are_in_view_at_once(visit, width, height):
+    page = visit(viewport={"width": width, "height": height})
+    expect(page.locator("#popular button").first).to_be_visible()
+    for selector in ("#picture .stage", "#ends .tiles", "#strength", "#edits li", "#copy-link"):
+        box = page.locator(selector).first.bounding_box()
+        assert box["y"] >= 0 and box["y"] + box["height"] <= height, selector
+
+
+def test_phone_picture_tiles_and_strength_are_in_view_and_a_tap_chooses(visit):
+    page = visit(**PHONE)
+    expect(page.locator("#popular button").first).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") == 390
-    canvas = page.locator("#picture canvas")
-    box = canvas.bounding_box()
-    assert box["width"] > 300
-    canvas.tap(position={"x": box["width"] * 0.06, "y": box["height"] * 0.06})
-    canvas.tap(position={"x": box["width"] * 0.5, "y": box["height"] * 0.5})
-    expect(page.locator("#parts input:checked")).to_have_count(1)
+    for selector in ("#picture .stage", "#ends .tiles", "#strength"):
+        box = page.locator(selector).first.bounding_box()
+        assert box["y"] >= 0 and box["y"] + box["height"] <= 844, selector
+    page.touchscreen.tap(*point(page, 0.1, 0.1))
+    expect(page.locator(".places [aria-pressed=true]")).to_have_count(1)
     expect(page.locator("#picture .tip")).to_be_hidden()
     page.get_by_role("button", name="Brush").tap()
     assert page.evaluate("document.documentElement.scrollWidth") == 390
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_serious(visit, scheme):
+def test_axe_finds_nothing_serious_on_any_tab(visit, scheme):
     page = visit(color_scheme=scheme)
-    for name in ("Picture settings", "More"):
+    for name in ("Picture settings", "Explore"):
         unfold(page, name)
-    page.get_by_role("button", name="Change the whole picture").click()
-    expect(page.get_by_role("radio", name="Everywhere")).to_be_checked()
+    expect(page.locator("#appearances button").first).to_be_visible()
     assert not serious(page)
+    for tab in ("Remove", "Masks", "Rewrite", "Rank"):
+        open_tab(page, tab)
+        page.wait_for_timeout(3000)  # what it shows has come; what comes later is looked at with the next tab
+        assert not serious(page), tab
+    ready(visit())

@@ -187,7 +187,8 @@ NOT_ONE = {
     "names of nothing known": ({"a": {"x.weight": MEAN}, "b": 1}, "it holds 'a', 'b', and none of the generators"),
     "some noise lost": ({"g_ema": {k: t for k, t in TABLE.items() if k != "noises.noise_3"}}, "lacks 1 tensors"),
     "some strengths lost": (
-        {"g_ema": {k: t for k, t in TABLE.items() if k != "convs.1.noise.weight" and "noises" not in k}}, "lacks 8 tensors"
+        {"g_ema": {k: t for k, t in TABLE.items() if k != "convs.1.noise.weight" and "noises" not in k}},
+        "lacks 8 tensors",
     ),
 }  # fmt: skip
 

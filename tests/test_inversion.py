@@ -42,7 +42,7 @@ def test_a_preview_has_its_size(name, shrink):
 @pytest.mark.parametrize("name", TINY)
 def test_points_are_the_latents_that_they_stand_for(name):
     space, generator = space_of(name), TINY[name]
-    drawn = generator.tail(space.begin(space.points[:4]))
+    drawn = generator.tail(space.begin(generator, space.points[:4]))
     torch.testing.assert_close(drawn.clamp(-1, 1), pictures_of(name, range(4)), atol=2e-3, rtol=0)  # by way of a root
 
 
@@ -56,9 +56,9 @@ def test_points_of_samples_have_mean_0_and_variance_1(name):
 @pytest.mark.parametrize("name", TINY)
 def test_a_generated_picture_is_found_nearer_than_the_nearest_seed(name):
     space, pictures = space_of(name), pictures_of(name, [1000, 1001])
-    found = invert(space, pictures, layer_of(name), STEPS)
+    found = invert(TINY[name], space, pictures, layer_of(name), STEPS)
     with torch.no_grad():
-        nearest = TINY[name].tail(space.begin(space.nearest(pictures)))
+        nearest = TINY[name].tail(space.begin(TINY[name], space.nearest(pictures)))
     assert bool((distance(found.images, pyramid(pictures)) < 0.7 * distance(nearest, pyramid(pictures))).all())
     assert bool((found.psnr["features"] > psnr(nearest, pictures) + 2).all())
 
@@ -72,7 +72,7 @@ def test_no_stage_ends_further_away_than_the_one_before(name):
         if progress.done == progress.total:
             ends[progress.stage] = distance(progress.images, target)
 
-    invert(space_of(name), pictures, layer_of(name), STEPS, report)
+    invert(TINY[name], space_of(name), pictures, layer_of(name), STEPS, report)
     stages = ["start", "latents", *(["styles"] if name in STYLED else []), "features"]
     assert list(ends) == stages
     for before, after in pairwise(stages):
@@ -96,9 +96,9 @@ def test_the_same_picture_is_found_in_the_same_place(name):
 
 def test_pictures_of_a_batch_are_found_as_each_alone():
     pictures = pictures_of("stylegan2", [1000, 1001])
-    together = invert(space_of("stylegan2"), pictures, 3, (4, 3, 4))
+    together = invert(TINY["stylegan2"], space_of("stylegan2"), pictures, 3, (4, 3, 4))
     for i in range(2):
-        alone = invert(space_of("stylegan2"), pictures[i : i + 1], 3, (4, 3, 4))
+        alone = invert(TINY["stylegan2"], space_of("stylegan2"), pictures[i : i + 1], 3, (4, 3, 4))
         assert (alone.images[0] - together.images[i]).abs().max() < 2e-2  # Adam enlarges rounding; pictures are ±1
 
 
@@ -112,7 +112,7 @@ def test_it_stops_when_told_with_what_there_is(name, calls, monkeypatch):
         seen.append(progress.stage)
         return len(seen) < calls
 
-    found = invert(space_of(name), pictures, layer_of(name), (5, 5, 5), report)
+    found = invert(TINY[name], space_of(name), pictures, layer_of(name), (5, 5, 5), report)
     assert len(seen) == calls
     assert list(found.psnr)[-1] == seen[-1]
     assert bool(torch.isfinite(found.images).all())
@@ -126,7 +126,7 @@ def test_measuring_that_is_stopped_leaves_nothing():
 @pytest.mark.parametrize("name", TINY)
 def test_without_steps_at_the_features_they_are_the_latents_own(name):
     pictures = pictures_of(name, [1000])
-    found = invert(space_of(name), pictures, layer_of(name), (3, 2, 0))
+    found = invert(TINY[name], space_of(name), pictures, layer_of(name), (3, 2, 0))
     assert not found.delta.any()
     own = OwnPicture.of(found, 0, pictures, space_of(name), "tiny", "0" * 12)
     cut = own.cut(TINY[name], layer_of(name))
@@ -139,23 +139,22 @@ def test_the_heavier_the_penalty_the_smaller_is_delta(monkeypatch):
     sizes = []
     for weight in (0.0, 1.0, 1e6):
         monkeypatch.setattr("panda_core.method.inversion.SMALL", weight)
-        found = invert(space_of("stylegan2"), pictures_of("stylegan2", [1000]), 3, (2, 0, 12))
+        found = invert(TINY["stylegan2"], space_of("stylegan2"), pictures_of("stylegan2", [1000]), 3, (2, 0, 12))
         sizes.append(float(found.delta.square().mean()))
     assert sizes[0] > sizes[1] > sizes[2]
     assert sizes[2] < 1e-2 * sizes[0]
 
 
-def test_it_works_where_gradients_are_off_and_in_the_generators_dtype():
+def test_it_works_where_gradients_are_off_and_in_double_precision():
     generator, pictures = FAMILIES["stylegan2"].tiny(0).double(), pictures_of("stylegan2", [1000])
     with torch.inference_mode():
         space = Space.measure(generator, seeds=16)
-        found = invert(space, pictures, 3, (3, 2, 3))
-        nearest = generator.tail(space.begin(space.nearest(pictures)))
-    assert found.latents.dtype == torch.float64
+        found = invert(generator, space, pictures, 3, (3, 2, 3))
+        nearest = generator.tail(space.begin(generator, space.nearest(pictures)))
     assert float(distance(found.images, pyramid(pictures))) < float(distance(nearest, pyramid(pictures)))
 
 
 @pytest.mark.parametrize("shape", [(1, 3, 16, 16), (3, 32, 32)])
 def test_pictures_of_another_size_are_refused(shape):
     with pytest.raises(ValueError, match="pictures has shape"):
-        invert(space_of("stylegan2"), torch.zeros(shape), 3)
+        invert(TINY["stylegan2"], space_of("stylegan2"), torch.zeros(shape), 3)

@@ -64,17 +64,18 @@ def seeds_for(world: World, wish: Wish, z_dim: int, first: int, n: int) -> list[
 
 @dataclass(frozen=True)
 class Task:
-    """A wish on some pictures: their cuts by layer, the pictures and what they should become, at half size."""
+    """A wish on some pictures: their cuts by layer, the pictures and what they should become, 1/shrink as large."""
 
     seeds: list[int]
     cuts: dict[int, Cut]
-    before: Tensor  # [N, 3, h/2, w/2]
+    before: Tensor  # [N, 3, h, w]
     wanted: Tensor
+    shrink: int
 
 
 @torch.inference_mode()
 def make_task(
-    world: World, generator: SplitGenerator, layers: list[int], wish: Wish, first: int = 0, n: int = 32
+    world: World, generator: SplitGenerator, layers: list[int], wish: Wish, first: int = 0, n: int = 32, shrink: int = 4
 ) -> Task:
     """The wish on the first n seeds from `first` up that it would change, at ψ = 1."""
     seeds = seeds_for(world, wish, generator.z_dim, first, n)
@@ -82,8 +83,8 @@ def make_task(
     cuts, cut = {}, generator.start(latents)
     for layer in sorted(layers):
         cuts[layer] = cut = generator.advance(cut, layer)
-    wanted = generator.preview(generator.start(Latents(changed_latents(world, latents.z, wish), 1.0)))
-    return Task(seeds, cuts, generator.preview(cut).clamp(-1, 1), wanted.clamp(-1, 1))
+    wanted = generator.preview(generator.start(Latents(changed_latents(world, latents.z, wish), 1.0)), shrink)
+    return Task(seeds, cuts, generator.preview(cut, shrink).clamp(-1, 1), wanted.clamp(-1, 1), shrink)
 
 
 @torch.inference_mode()
@@ -95,7 +96,7 @@ def errors(generator: SplitGenerator, task: Task, layer: int, edits: Callable[[i
     rows = []
     for i in range(len(task.seeds)):
         cut = task.cuts[layer][i : i + 1]
-        made = generator.preview(cut.with_features(edits(i, cut.features))).clamp(-1, 1)
+        made = generator.preview(cut.with_features(edits(i, cut.features)), task.shrink).clamp(-1, 1)
         rows.append((made - task.wanted[i]).square().flatten(1).sum(dim=1))
     return torch.stack(rows)
 

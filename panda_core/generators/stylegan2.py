@@ -59,7 +59,7 @@ class ModulatedConv(nn.Module):
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
         s = self.affine(w)  # [N or 1, Ci]
         demodulation = (s.square() @ self.weight.square().sum(dim=(2, 3)).t() + 1e-8).rsqrt()  # [N or 1, Co]
-        if len(s) == 1 and not s.requires_grad:  # else there would be a gradient of all weights
+        if len(s) == 1 and s.requires_grad == self.weight.requires_grad:  # to s alone it is shorter past the weights
             x = self._convolve(x, self.weight * s[0, None, :, None, None] * demodulation[0, :, None, None, None])
         else:
             x = self._convolve(x * s[:, :, None, None], self.weight) * demodulation[:, :, None, None]

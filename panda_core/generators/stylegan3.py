@@ -183,7 +183,7 @@ class FilteredLayer(nn.Module):
             s = s * s.square().mean(dim=1, keepdim=True).rsqrt()
             gain = (s.square() @ weight.square().sum(dim=(2, 3)).t() + 1e-8).rsqrt() * self.magnitude_ema.rsqrt()
         padding = weight.shape[2] - 1
-        if len(s) == 1 and not s.requires_grad:  # else there would be a gradient of all weights
+        if len(s) == 1 and s.requires_grad == self.weight.requires_grad:  # to s alone it is shorter past the weights
             x = F.conv2d(x, weight * s[0, None, :, None, None] * gain[0, :, None, None, None], padding=padding)
         else:
             x = F.conv2d(x * s[:, :, None, None], weight, padding=padding) * gain[:, :, None, None]

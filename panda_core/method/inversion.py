@@ -8,7 +8,8 @@ ICCV 2021), which has δ too. That every step is taken in coordinates whitened b
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import Self
 
 import torch
@@ -41,6 +42,7 @@ def psnr(images: Tensor, target: Tensor) -> Tensor:
 
 def first_cut(generator: SplitGenerator, latents: Tensor, psi: float = 1.0, classes: Tensor | None = None) -> Cut:
     """Where pictures start: from ws [N, n_styles, w_dim], or from z [N, z_dim] in a family without a style space."""
+    latents = latents.to(next(generator.parameters()).dtype)
     if latents.ndim == 3:
         return generator.from_styles(latents)
     return generator.start(Latents(latents, psi, None if classes is None else classes.expand(len(latents), -1)))
@@ -56,10 +58,9 @@ class Space:
     psi, classes: of z, in families without a style space; classes [1, n_classes]. n_styles: 0 in those. thumbnails: of
     seeds 0, 1, ..., [n, 3 · 16²]; points: theirs, [n, d]; readout: from the ones to the others, [3 · 16², d]. sigma:
     layer -> standard deviation of every channel, [C]. shrink: how much smaller previews may be and still show the
-    picture.
+    picture. It holds no generator, so that it can be kept and sent; all that uses it must be given the same one.
     """
 
-    generator: SplitGenerator
     psi: float
     classes: Tensor | None
     n_styles: int
@@ -131,18 +132,22 @@ class Space:
         readout = _ridge((pictures - pictures.mean(dim=0)).double(), points - points.mean(dim=0))
         measured = (t.float() for t in (mean, root, pictures, points, readout))
         n_styles = latents(0, 1).shape[1] if styled else 0
-        return cls(generator, psi, classes, n_styles, *measured, sigma, shrink)
+        return cls(psi, classes, n_styles, *measured, sigma, shrink)
+
+    def to(self, device: torch.device) -> Self:
+        moved = {f.name: value.to(device) for f in fields(self) if isinstance(value := getattr(self, f.name), Tensor)}
+        return replace(self, **moved, sigma={layer: sigma.to(device) for layer, sigma in self.sigma.items()})
 
     def latents(self, points: Tensor) -> Tensor:
-        """ws [N, n_styles, w_dim] or z [N, z_dim] of points, in the dtype of the generator."""
-        x = (self.mean + points @ self.root).to(next(self.generator.parameters()).dtype)
+        """ws [N, n_styles, w_dim] or z [N, z_dim] of points."""
+        x = self.mean + points @ self.root
         if not self.n_styles:
             return x
         w = F.leaky_relu(x, SLOPE)
         return w if w.ndim == 3 else w[:, None].expand(-1, self.n_styles, -1)
 
-    def begin(self, points: Tensor) -> Cut:
-        return first_cut(self.generator, self.latents(points), self.psi, self.classes)
+    def begin(self, generator: SplitGenerator, points: Tensor) -> Cut:
+        return first_cut(generator, self.latents(points), self.psi, self.classes)
 
     def nearest(self, pictures: Tensor) -> Tensor:
         """The points of the seeds whose pictures are nearest at 16 pixels, [N, d]."""
@@ -166,11 +171,15 @@ def _undone(latents: Tensor) -> Tensor:
 
 
 def _faithful(generator: SplitGenerator, cut: Cut) -> int:
-    """How far previews can be shrunk: published StyleGAN2 shows its colours at full size only, ours at a quarter."""
+    """How far previews can be shrunk: published StyleGAN2 shows its colours at full size only, ours at a quarter.
+
+    1 where a preview is the picture shrunk, for then it was drawn whole and saves nothing.
+    """
     full, shrink = generator.tail(cut).float(), 1
     while generator.resolution // (2 * shrink) >= SMALLEST[0]:
-        small = F.avg_pool2d(full, 2 * shrink)
-        if not bool((psnr(generator.preview(cut, 2 * shrink), small.clamp(-1, 1)) >= FAITHFUL).all()):
+        small, preview = F.avg_pool2d(full, 2 * shrink), generator.preview(cut, 2 * shrink).float()
+        near = psnr(preview, small.clamp(-1, 1))
+        if torch.allclose(preview, small) or not bool((near >= FAITHFUL).all()):
             break
         shrink *= 2
     return shrink
@@ -223,6 +232,7 @@ def distance(images: Tensor, target: dict[int, Tensor]) -> Tensor:
 
 
 def invert(
+    generator: SplitGenerator,
     space: Space,
     pictures: Tensor,
     layer: int,
@@ -236,6 +246,7 @@ def invert(
     stage ends further away than the one before: of a picture that would, it is undone.
 
     Args:
+        space: as measured on this generator.
         pictures: [N, 3, h, w] in [-1, 1], of the generator's size.
         layer: of δ; the edits' own.
         steps: Adam's, for w, W+ and δ, at most; W+ has none where there is no style space.
@@ -243,46 +254,45 @@ def invert(
             what there is so far is returned.
     Raises: ValueError if the pictures have another size, or there is no such layer.
     """
-    generator, side = space.generator, space.generator.resolution
+    side = generator.resolution
     check_shape("pictures", pictures, N=None, channels=3, h=side, w=side)
     generator.check_layer(layer)
     with torch.inference_mode(False), torch.enable_grad():
-        return _Search(space, pictures.to(generator.device).float().clone(), report).run(layer, *steps)
+        pictures = pictures.to(generator.device).float().clone()
+        return _Search(generator, space.to(generator.device), pictures, report).run(layer, *steps)
 
 
 class _Search:
     """One call of `invert`: the pictures looked for, how near the best found are, and whether it was told to stop."""
 
-    def __init__(self, space: Space, pictures: Tensor, report: Report | None):
-        self.space, self.pictures, self.report = space, pictures, report
+    def __init__(self, generator: SplitGenerator, space: Space, pictures: Tensor, report: Report | None):
+        self.generator, self.space, self.pictures, self.report = generator, space, pictures, report
         self.target, self.psnr, self.stopped = pyramid(pictures), {}, False
 
     def run(self, layer: int, w_steps: int, wplus_steps: int, delta_steps: int) -> Inversion:
-        space, generator = self.space, self.space.generator
-        coarse = space.shrink
-        middle = max(1, coarse // 2)
+        generator, space = self.generator, self.space
+        begin, coarse, middle = partial(space.begin, generator), space.shrink, max(1, space.shrink // 2)
         nearest, p = space.nearest(self.pictures), space.guess(self.pictures)
         with torch.no_grad():
-            self.images = generator.tail(space.begin(nearest)).float()
+            self.images = generator.tail(begin(nearest)).float()
             self.distance = distance(self.images, self.target)
-        p = self.settle("start", 1, nearest, p, space.begin)
-        p = self.descend("latents", p, space.begin, lambda p: PRIOR * _mean(p.square()), RATES[0], [coarse] * w_steps)
+        p = self.settle("start", 1, nearest, p, begin)
+        p = self.descend("latents", p, begin, lambda p: PRIOR * _mean(p.square()), RATES[0], [(w_steps, coarse)])
         if space.n_styles:
-            near = p[:, None].expand(-1, space.n_styles, -1)
-            p = self.descend("styles", near, space.begin, lambda p: NEAR * _mean((p - near).square()), RATES[1],
-                             [coarse] * (wplus_steps - wplus_steps // 2) + [middle] * (wplus_steps // 2))  # fmt: skip
+            near, half = p[:, None].expand(-1, space.n_styles, -1), wplus_steps // 2
+            sizes = [(wplus_steps - half, coarse), (half, middle)]
+            p = self.descend("styles", near, begin, lambda p: NEAR * _mean((p - near).square()), RATES[1], sizes)
         with torch.no_grad():
-            latents = space.latents(p)
-            cut = generator.advance(first_cut(generator, latents, space.psi, space.classes), layer)
+            latents, cut = space.latents(p), generator.advance(begin(p), layer)
         sigma = space.sigma[layer][:, None, None]
 
         def with_delta(delta: Tensor) -> Cut:
             return cut.with_features(cut.features + (sigma * delta).to(cut.features))
 
-        delta = torch.zeros_like(cut.features, dtype=torch.float32)
-        delta = self.descend("features", delta, with_delta, lambda d: SMALL * _mean(d.square()), RATES[2],
-                             [middle] * (delta_steps - delta_steps // 4) + [1] * (delta_steps // 4))  # fmt: skip
-        return Inversion(latents.detach(), layer, delta, space.sigma[layer], self.images, self.psnr)
+        delta, last = torch.zeros_like(cut.features, dtype=torch.float32), delta_steps // 4
+        sizes = [(delta_steps - last, middle), (last, 1)]
+        delta = self.descend("features", delta, with_delta, lambda d: SMALL * _mean(d.square()), RATES[2], sizes)
+        return Inversion(latents, layer, delta, space.sigma[layer], self.images, self.psnr)
 
     def descend(
         self,
@@ -291,31 +301,33 @@ class _Search:
         cut_of: Callable[[Tensor], Cut],
         penalty: Callable[[Tensor], Tensor],
         rate: float,
-        shrinks: Sequence[int],
+        sizes: Sequence[tuple[int, int]],
     ) -> Tensor:
-        """Adam's steps of one stage, on previews shrunk so much; where it ends, or the start if that is nearer."""
-        if self.stopped or not shrinks:
+        """Adam's steps of one stage, so many at each size, (steps, shrink); where it ends, or the start if nearer."""
+        total, done = sum(steps for steps, _ in sizes), 0
+        if self.stopped or not total:
             return start
         v = start.detach().clone().requires_grad_()
         optimiser = torch.optim.Adam([v], betas=(0.9, 0.99))
-        i = 0
-        while i < len(shrinks):
-            decay = 0.05 + 0.95 * (1 + math.cos(math.pi * i / len(shrinks))) / 2
-            optimiser.param_groups[0]["lr"] = rate * min(1.0, (i + 1) / 3) * decay
-            images = look(self.space.generator, cut_of(v), shrinks[i])
-            optimiser.zero_grad()
-            (distance(images, self.target) + penalty(v)).sum().backward()  # pictures do not see each other
-            optimiser.step()
-            enough = bool((psnr(images, self.target[images.shape[-1]]) >= ENOUGH).all())
-            i = shrinks.count(shrinks[0]) if enough and shrinks[i] > shrinks[-1] else len(shrinks) if enough else i + 1
-            if i < len(shrinks) and self.tell(stage, i, len(shrinks), images):
-                break
-        return self.settle(stage, len(shrinks), start, v.detach(), cut_of)
+        for steps, shrink in sizes:
+            for i in range(done, done + steps):
+                decay = 0.05 + 0.95 * (1 + math.cos(math.pi * i / total)) / 2
+                optimiser.param_groups[0]["lr"] = rate * min(1.0, (i + 1) / 3) * decay
+                images = look(self.generator, cut_of(v), shrink)
+                optimiser.zero_grad()
+                (distance(images, self.target) + penalty(v)).sum().backward()  # pictures do not see each other
+                optimiser.step()
+                if i + 1 < total and self.tell(stage, i + 1, total, images):
+                    return self.settle(stage, total, start, v.detach(), cut_of)
+                if bool((psnr(images, self.target[images.shape[-1]]) >= ENOUGH).all()):
+                    break
+            done += steps
+        return self.settle(stage, total, start, v.detach(), cut_of)
 
     @torch.no_grad()
     def settle(self, stage: str, total: int, old: Tensor, new: Tensor, cut_of: Callable[[Tensor], Cut]) -> Tensor:
         """The new of the pictures that it brings nearer, the old of the others; seen at full size."""
-        images = self.space.generator.tail(cut_of(new)).float()
+        images = self.generator.tail(cut_of(new)).float()
         found = distance(images, self.target)
         nearer = found < self.distance  # not where it is no number
 
