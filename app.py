@@ -90,7 +90,7 @@ def left(page: Page) -> tuple[Picture, gr.HTML]:
     seeds.lay_out(page)
     with gr.Accordion("Picture settings", open=False, elem_id="settings"):
         seeds.lay_out_settings(page)
-        GeneratorsPanel(opening).lay_out(page)
+        GeneratorsPanel(pictures, opening).lay_out(page)
     return picture, words
 
 

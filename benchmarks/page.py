@@ -1,15 +1,17 @@
-"""How fast the page follows a drag of the slider or of the picture, what a tick costs, and bytes per event.
+"""What the page costs: bytes of each event, pictures a second of the slider and of a drag on the picture.
 
     python -m benchmarks.page [--threads 2] [--seconds 6]
 
 Core: set the strength, run the tail, measure the change, encode two JPEGs: all that the handler of a tick does.
-Page: headless Chromium drags the slider back and forth, then the picture; counted are the new pictures that the canvas
-drew. Bytes: of what the server answers to typical events, as they pass over the line.
+Page: headless Chromium does twelve typical things, one after the other; counted is what the server sends for each until
+it is silent, without packing. Then it moves the slider of a change back and forth, and pulls at the picture in a
+circle; counted are the new pictures that the canvas drew.
 """
 
 import argparse
 import contextlib
 import itertools
+import math
 import os
 import shutil
 import socket
@@ -17,11 +19,28 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
+from playwright.sync_api import Page, sync_playwright
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+SILENCE, PATIENCE = 3.0, 60.0  # seconds without a byte after which an event is over, and after which it has failed
+EVENTS = {  # in words: what is clicked
+    "a thing is chosen": "#picture .places button >> nth=1",
+    "what varies there": "#ends button:not([aria-disabled]) >> nth=0",
+    "its strength": "#strength input[type=range]",
+    "a popular change": "#popular button:not([aria-disabled]) >> nth=1",
+    "from another picture": "#from-others button >> nth=0",
+    "an edit off": "#edits input[type=checkbox] >> nth=0",
+    "undo": "#undo",
+    "a new picture": "#dice",
+    "the tab Remove": "role=tab[name=Remove]",
+    "the tab Masks": "role=tab[name=Masks]",
+    "the tab Rewrite": "role=tab[name=Rewrite]",
+    "back to Edit": "role=tab[name=Edit]",
+}
 
 
 def core_ticks(repeats: int) -> list[float]:
@@ -29,7 +48,7 @@ def core_ticks(repeats: int) -> list[float]:
     import app
     from ui.edit_list import Edits
 
-    session, seconds, edits = app.opening.start(), [], Edits(app.pictures)
+    session, edits, seconds = app.opening.start(), Edits(app.pictures), []
     for i in range(repeats + 5):
         began = time.perf_counter()
         session, *_ = edits.tick(session, round(-3.9 + 7.8 * i / (repeats + 5), 4))
@@ -37,10 +56,9 @@ def core_ticks(repeats: int) -> list[float]:
     return seconds[5:]
 
 
-def page_frames(seconds: float, threads: int) -> tuple[dict, dict[str, int]]:
-    """What was dragged -> (frames drawn, seconds that it took, seconds between them); event -> bytes."""
-    from playwright.sync_api import sync_playwright
-
+@contextlib.contextmanager
+def opened(threads: int) -> Iterator[Page]:
+    """The page in a browser, with a server of its own."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -49,7 +67,14 @@ def page_frames(seconds: float, threads: int) -> tuple[dict, dict[str, int]]:
     server = subprocess.Popen([sys.executable, "app.py"], cwd=Path(__file__).parents[1], env=environment)
     try:
         wait_for(port)
-        return drag(sync_playwright, f"http://127.0.0.1:{port}", seconds)
+        executable = os.environ.get("CHROMIUM") or shutil.which("chromium")
+        with sync_playwright() as p:
+            browser = p.chromium.launch(executable_path=executable, headless=True, args=FLAGS)
+            page = browser.new_page(viewport={"width": 1440, "height": 1000})
+            page.goto(f"http://127.0.0.1:{port}")
+            page.wait_for_selector("#from-others button", timeout=1e3 * PATIENCE)
+            yield page
+            browser.close()
     finally:
         server.terminate()
         server.wait()
@@ -62,77 +87,69 @@ def wait_for(port: int) -> None:
         time.sleep(0.2)
 
 
-def drag(sync_playwright, url: str, seconds: float) -> tuple[dict, dict[str, int]]:
-    executable = os.environ.get("CHROMIUM") or shutil.which("chromium")
-    with sync_playwright() as p:
-        browser = p.chromium.launch(executable_path=executable, headless=True, args=FLAGS)
-        page = browser.new_page(viewport={"width": 1440, "height": 1000})
-        page.goto(url)
-        page.wait_for_function("document.querySelectorAll('#ends button').length > 1", timeout=60_000)
-        page.evaluate("""() => { window.drawn = [];
-            new MutationObserver(() => window.drawn.push(performance.now())).observe(
-                document.querySelector('#picture canvas'), {attributes: true, attributeFilter: ['data-frames']}); }""")
-        found = {
-            "slider": moving(page, "#strength input[type=range]", seconds, along_x),
-            "picture": moving(page, "#picture canvas", seconds, upwards),
-        }
-        sent = event_bytes(page)
-        browser.close()
-    return found, sent
+def event_bytes(page: Page) -> dict[str, int]:
+    """Event -> bytes that the server sent for it."""
+    arrived, sizes = [0, time.perf_counter()], {}
+
+    def count(data: dict) -> None:
+        arrived[:] = arrived[0] + data["dataLength"], time.perf_counter()
+
+    network = page.context.new_cdp_session(page)
+    network.send("Network.enable")
+    network.on("Network.dataReceived", count)
+
+    def until_silent() -> None:
+        began = time.perf_counter()
+        while (now := time.perf_counter()) - max(arrived[1], began) < SILENCE:
+            if now - began > PATIENCE:
+                raise TimeoutError("The server does not come to rest.")
+            page.wait_for_timeout(100)
+
+    until_silent()
+    for words, where in EVENTS.items():
+        before = arrived[0]
+        page.locator(where).click(timeout=1e3 * PATIENCE)
+        until_silent()
+        sizes[words] = arrived[0] - before
+    return sizes
 
 
-def along_x(i: int) -> tuple[float, float]:
-    return 0.05 + 0.9 * abs((i % 100) / 50 - 1), 0.5
+def frames(page: Page, where: str, seconds: float, path: Callable[[float], tuple[float, float]]) -> tuple:
+    """(pictures drawn, seconds that it took, seconds between them) while the pointer, held down on an element, follows
+    path(share of the time) -> (x, y) as shares of its sides."""
+    page.evaluate("""() => { window.drawn = [];
+        new MutationObserver(() => window.drawn.push(performance.now())).observe(
+            document.querySelector('#picture canvas'), {attributes: true, attributeFilter: ['data-frames']}); }""")
+    element = page.locator(where)
+    element.scroll_into_view_if_needed()
+    box = element.bounding_box()
 
-
-def upwards(i: int) -> tuple[float, float]:
-    return 0.3, 0.8 - 0.3 * abs((i % 60) / 30 - 1)
-
-
-def moving(page, selector: str, seconds: float, where) -> tuple[int, float, list[float]]:
-    """(pictures drawn, seconds, gaps between them) while the pointer, held down, moves over an element."""
-    box = page.locator(selector).bounding_box()
-
-    def move(i: int) -> None:
-        x, y = where(i)
+    def move(share: float) -> None:
+        x, y = path(share)
         page.mouse.move(box["x"] + box["width"] * x, box["y"] + box["height"] * y)
 
-    move(0)
+    move(0.0)
     page.mouse.down()
-    page.evaluate("window.drawn = []")
-    began, i = time.perf_counter(), 0
-    while time.perf_counter() - began < seconds:
-        move(i := i + 1)
+    began = time.perf_counter()
+    while (took := time.perf_counter() - began) < seconds:
+        move(took / seconds)
         page.wait_for_timeout(20)
-    took = time.perf_counter() - began
     drawn = page.evaluate("window.drawn")
     page.mouse.up()
-    page.wait_for_timeout(4000)
     return len(drawn), took, [(b - a) / 1000 for a, b in itertools.pairwise(drawn)]
 
 
-def event_bytes(page) -> dict[str, int]:
-    """Bytes that the server answers to some events, what comes after the picture included."""
-    line, total = page.context.new_cdp_session(page), [0]
-    line.send("Network.enable")
-    line.on("Network.dataReceived", lambda e: total.__setitem__(0, total[0] + e["dataLength"]))
-    events = {
-        "a thing chosen": lambda: page.locator(".places button").nth(1).click(),
-        "an end chosen": lambda: page.locator("#ends button").nth(1).click(),
-        "undo": lambda: page.get_by_role("button", name="Undo").click(),
-        "redo": lambda: page.get_by_role("button", name="Redo").click(),
-        "an edit off": lambda: page.locator("#edits input").first.click(),
-        "another tab": lambda: page.get_by_role("tab", name="Masks").click(),
-        "back": lambda: page.get_by_role("tab", name="Edit").click(),
-        "another picture": lambda: page.get_by_role("button", name="New picture").click(),
-    }
-    sent = {}
-    for name, do in events.items():
-        total[0] = 0
-        do()
-        page.wait_for_timeout(8000)
-        sent[name] = total[0]
-    return sent
+def to_and_fro(share: float) -> tuple[float, float]:
+    return 0.5 + 0.45 * math.sin(6 * math.pi * share), 0.5
+
+
+def round_about(share: float) -> tuple[float, float]:
+    return 0.5 + 0.1 * math.sin(6 * math.pi * share), 0.5 + 0.1 * math.cos(6 * math.pi * share)
+
+
+def said(what: str, count: int, took: float, gaps: list[float]) -> str:
+    longest = f"median gap {1e3 * statistics.median(gaps):.0f} ms, longest {1e3 * max(gaps):.0f} ms" if gaps else ""
+    return f"{what}, {took:.1f} s: {count} pictures, {count / took:.1f} a second; {longest}"
 
 
 def main() -> None:
@@ -151,13 +168,16 @@ def main() -> None:
     high = 1e3 * ticks[int(0.95 * len(ticks))]
     print(f"{generator.resolution} px, layer {start.layer}")
     print(f"core, a tick: median {1e3 * statistics.median(ticks):.1f} ms, 95 % under {high:.1f} ms")
-    found, sent = page_frames(args.seconds, args.threads)
-    for what, (frames, took, gaps) in found.items():
-        longest = f"median gap {1e3 * statistics.median(gaps):.0f} ms, longest {1e3 * max(gaps):.0f} ms" if gaps else ""
-        print(f"page, a drag of the {what}, {took:.1f} s: {frames} pictures, {frames / took:.1f} a second; {longest}")
-    for what, size in sent.items():
-        print(f"bytes, {what}: {size / 1000:.0f} kB")
-    print(f"bytes, all {len(sent)} events: {sum(sent.values()) / 1e6:.2f} MB")
+    with opened(args.threads) as page:
+        sizes = event_bytes(page)
+        for words, size in sizes.items():
+            print(f"{size / 1e3:8.1f} kB  {words}")
+        print(f"{sum(sizes.values()) / 1e3:8.1f} kB  in all, {statistics.mean(sizes.values()) / 1e3:.0f} kB an event")
+        page.locator(EVENTS["what varies there"]).click()
+        page.wait_for_timeout(3000)
+        print(said("the slider", *frames(page, "#strength input[type=range]", args.seconds, to_and_fro)))
+        page.wait_for_timeout(3000)
+        print(said("a drag on the picture", *frames(page, "#picture canvas", args.seconds, round_about)))
     print(machine(generator.device))
 
 

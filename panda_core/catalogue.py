@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import math
 import re
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -26,6 +28,7 @@ from .runtime.lru import LRUCache
 
 MAX_MEMORY = 2**28  # bytes of factors kept, apart from those that ship with a generator
 MAX_DISK = 2**30  # bytes of visitors' own factors in the user's folder
+AGAIN = 60.0  # seconds until the Hub is asked again, after it could not be reached
 INDEXED = 64  # leading appearances that a ranking answers for
 
 
@@ -47,7 +50,7 @@ class Catalogue:
         self._load, self._home, self._loader = load, home, loader or loading.shared
         self.own = loading.own_allowed() if own is None else own
         self._specs: dict[str, GeneratorSpec] = {}
-        self._published: dict[str, dict[int, str]] = {}
+        self._published: dict[str, tuple[dict[int, str], float]] = {}  # and when to ask the Hub again
         self._fitted: dict[tuple[str, Path, int], tuple[int, str]] = {}
         # what ships stays; the rest can be read or fitted again
         self._factors = LRUCache(MAX_MEMORY, lambda key, f: 0 if key[1].startswith("bundled:") else f.nbytes, least=1)
@@ -167,16 +170,21 @@ class Catalogue:
     def published(self, name: str) -> dict[int, str]:
         """Layer -> id of the factors on the Hub for exactly these weights, and of the authors' own."""
         spec, weights = self.spec(name), self.generator(name).weights
-        if name not in self._published:
-            found = {}
-            for address in spec.factors_repos:
-                repo, _, revision = address.partition("@")
-                with suppress(hub.HubError):  # without the Hub there are those that are here
-                    for path in hub.list_files(repo, revision):
-                        if layer := re.fullmatch(rf"factors/{weights}/l(\d+)-c.*\.safetensors", path):
-                            found[int(layer[1])] = f"hub:{address}/{path}"
-            self._published[name] = {pair.layer: pair.id for pair in spec.pairs} | found
-        return self._published[name]
+        found, again = self._published.get(name, ({}, 0.0))
+        if time.monotonic() < again:
+            return found
+        found, again = {pair.layer: pair.id for pair in spec.pairs}, math.inf
+        for address in spec.factors_repos:
+            repo, _, revision = address.partition("@")
+            try:
+                files = hub.list_files(repo, revision)
+            except hub.HubError:  # until then there are those that are here
+                files, again = [], time.monotonic() + AGAIN
+            for path in files:
+                if layer := re.fullmatch(rf"factors/{weights}/l(\d+)-c.*\.safetensors", path):
+                    found[int(layer[1])] = f"hub:{address}/{path}"
+        self._published[name] = found, again
+        return found
 
     def ensure(
         self, name: str, layer: int | None = None, report: Callable[[Progress], bool | None] | None = None
@@ -268,8 +276,7 @@ class Catalogue:
         revision, _, file = rest.partition("/")
         if not self.may_open(name, repo, revision):
             raise ValueError(
-                f"The factors are in {repo}, which this page does not download from; set PANDA_OWN_GENERATORS=1, or "
-                "use python -m panda_core."
+                f"The factors are in {repo}, which this page does not download from; python -m panda_core does."
             )
         return hub.download((HubFile(repo, file, revision=revision),), report)
 

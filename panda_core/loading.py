@@ -53,8 +53,8 @@ def find_spec(name: str, own: bool = False) -> GeneratorSpec:
         )
     if not own:
         raise ValueError(
-            f"generator is {name[:100]!r}, which is not listed; python -m panda_core takes any, this page only where "
-            "its owner has set PANDA_OWN_GENERATORS=1."
+            f"generator is {name[:100]!r}, which is not listed; this page opens those of its list only, "
+            "python -m panda_core any."
         )
     path = Path(name.removeprefix("file:")).expanduser()
     if not os.environ.get("SPACE_ID") and (name.startswith("file:") or path.is_file()):

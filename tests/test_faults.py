@@ -182,7 +182,7 @@ class Small:
 @pytest.mark.parametrize("most", [1, 2, 3, 5])
 def test_a_batch_that_does_not_fit_is_halved(monkeypatch, most):
     recipe = tiny_recipe(add_edit())
-    wanted = [recipe.edits[0].with_strength(float(i)) for i in range(7)]
+    wanted = [recipe.edits[0].with_size(float(i)) for i in range(7)]
     pictures = Renderer(tiny_catalogue()).variants(recipe, 0, wanted)
     small = Small(GENERATOR.tail, most)
     monkeypatch.setattr(GENERATOR, "tail", small)

@@ -13,6 +13,7 @@ from panda_core.recipes import Recipe
 from tests.hub_server import HubServer
 from ui.panels import gallery
 from ui.server import gallery_store as core
+from ui.server.events import plainly
 from ui.server.gallery_store import Gallery
 from ui.server.kept import Kept
 
@@ -36,8 +37,7 @@ def test_what_is_published_is_a_card_that_opens(start):
     session = app.gallery_panel.publish_card(start)
     shown = app.gallery_panel.show_cards(session)
     assert len(shown["items"]) == 1 and shown["items"][0]["image"].startswith("data:image/jpeg")
-    edit = start.recipe.edits[0]
-    assert shown["items"][0]["label"] == app.pictures.edit_words(start, edit)
+    assert shown["items"][0]["label"] == app.pictures.edits_words(start)
     other = start.reset().go_to(99)
     opened = app.gallery_panel.open_card(other, gr.EventData(None, {"index": 0, "of": shown["of"]}))
     assert opened.recipe == start.recipe and opened.undo().recipe == other.recipe
@@ -115,14 +115,14 @@ def test_who_published_may_take_it_back_and_nobody_else(start):
 
 def test_only_the_owner_takes_out(start, monkeypatch):
     app.gallery_panel.publish_card(start)
-    name = gallery.gallery().names()[0]
+    name, unpublish = gallery.gallery().names()[0], plainly(app.api.unpublish)
     for given in ("", "wrong", None):
-        with pytest.raises(ValueError):
-            app.api.unpublish(name, given)
+        with pytest.raises(gr.Error):
+            unpublish(name, given)
     monkeypatch.setenv("PANDA_OWNER_TOKEN", "a long secret")
-    with pytest.raises(ValueError):
-        app.api.unpublish(name, "a long secre")
-    assert app.api.unpublish(name, "a long secret") == ""
+    with pytest.raises(gr.Error):
+        unpublish(name, "a long secre")
+    assert unpublish(name, "a long secret") == ""
     assert app.gallery_panel.show_cards(start)["items"] == []
 
 
@@ -134,6 +134,79 @@ def test_five_an_hour_for_each_visitor(start, monkeypatch):
         app.gallery_panel.publish_card(start.go_to(7))
     monkeypatch.setattr(gallery, "asking", lambda: "8.8.8.8")
     app.gallery_panel.publish_card(start.go_to(7))
+
+
+# ---- reports ----
+
+
+def report(session, who: str, monkeypatch):
+    """The first card, opened and reported by a visitor."""
+    monkeypatch.setattr(gallery, "asking", lambda: who)
+    shown = app.gallery_panel.show_cards(session)
+    opened = app.gallery_panel.open_card(session, gr.EventData(None, {"index": 0, "of": shown["of"]}))
+    return app.gallery_panel.report_card(opened)
+
+
+def test_a_card_is_hidden_once_three_different_visitors_reported_it(start, monkeypatch):
+    app.gallery_panel.publish_card(start)
+    for who in ("8.8.4.4", "8.8.4.4", "8.8.4.4", "8.8.8.8"):
+        report(start, who, monkeypatch)
+    assert len(app.gallery_panel.show_cards(start)["items"]) == 1
+    report(start, "9.9.9.9", monkeypatch)
+    assert app.gallery_panel.show_cards(start)["items"] == [] and gallery.gallery().names() == []
+
+
+def test_who_reported_a_card_sees_it_no_more(start, monkeypatch):
+    app.gallery_panel.publish_card(start)
+    reported = report(start, "8.8.4.4", monkeypatch)
+    assert app.gallery_panel.show_cards(reported)["items"] == []
+    assert len(app.gallery_panel.show_cards(start)["items"]) == 1
+
+
+def test_only_a_card_as_it_was_opened_can_be_reported(start, monkeypatch):
+    app.gallery_panel.publish_card(start)
+    assert not app.gallery_panel.card_in_hand(start)
+    shown = app.gallery_panel.show_cards(start)
+    opened = app.gallery_panel.open_card(start, gr.EventData(None, {"index": 0, "of": shown["of"]}))
+    assert app.gallery_panel.card_in_hand(opened) == gallery.gallery().names()[0]
+    with pytest.raises(ValueError, match="Open a card"):
+        app.gallery_panel.report_card(opened.go_to(77))
+
+
+def test_the_owner_decides_of_what_was_reported(start, monkeypatch):
+    app.gallery_panel.publish_card(start)
+    (name,), reported = gallery.gallery().names(), plainly(app.api.reported)
+    with pytest.raises(gr.Error, match="owner"):
+        reported("", name)
+    monkeypatch.setenv("PANDA_OWNER_TOKEN", "a long secret")
+    assert reported("a long secret") == {}
+    for number in range(3):
+        gallery.gallery().report(name, f"8.8.8.{number}")
+    assert reported("a long secret") == {name: 3} and gallery.gallery().names() == []
+    assert reported("a long secret", name) == {} and gallery.gallery().names() == [name]
+    for number in range(3):
+        gallery.gallery().report(name, f"8.8.4.{number}")
+    assert gallery.gallery().names() == [name]
+    plainly(app.api.unpublish)(name, "a long secret")
+    assert list(gallery.gallery().folder.iterdir()) == []
+
+
+def test_no_address_of_a_visitor_is_kept(start):
+    app.gallery_panel.publish_card(start)
+    folder = gallery.gallery()
+    folder.report(folder.names()[0], "8.8.4.4")
+    (kept,) = folder.reports(folder.names()[0])
+    assert len(kept) == 4
+    assert all("8.8.4.4" not in path.read_text() for path in folder.folder.iterdir())
+
+
+@pytest.mark.parametrize("name", ["../../etc/passwd", "", "0000001000-" + "0" * 16])
+def test_what_is_no_card_cannot_be_reported(name, home):
+    try:
+        gallery.gallery().report(name, "8.8.4.4")
+    except ValueError as error:
+        assert "gallery" in str(error)
+    assert not list(home.rglob("*.reports.json"))
 
 
 @pytest.mark.parametrize(

@@ -660,7 +660,7 @@ def test_what_is_not_listed_is_neither_read_nor_asked_for_unless_allowed(hub, na
     touched = []
     monkeypatch.setattr(Path, "is_file", lambda self: touched.append(self))
     monkeypatch.setattr(Path, "open", lambda self, *_: touched.append(self))
-    with pytest.raises(ValueError, match=r"which is not listed; .* PANDA_OWN_GENERATORS=1|there are portraits"):
+    with pytest.raises(ValueError, match=r"which is not listed; |there are portraits"):
         Catalogue().generator(name)
     assert not touched and not hub.requests
 

@@ -1,12 +1,13 @@
 """The endpoints as tools for assistants (MCP), over a real client."""
 
 import asyncio
-import json
 
 import pytest
 from mcp import ClientSession
 from mcp.client.streamable_http import streamablehttp_client
 
+import app
+from panda_core.popular import popular
 from panda_core.recipes import parse_recipe
 from ui.server.events import BUDGETS
 
@@ -36,17 +37,23 @@ def test_every_endpoint_is_a_tool_with_a_clean_name_and_words(ask):
     assert all(len(tool.description) > 100 for tool in tools)
 
 
-def test_an_assistant_makes_a_named_edit(ask):
-    made = ask(lambda session: session.call_tool("named", {"recipe": RECIPE, "name": "smile"}))
+@pytest.fixture
+def names() -> list[str]:
+    """Of the popular changes of the bundled generator."""
+    return [change.name for change in popular(app.renderer.catalogue, "portraits")]
+
+
+def test_an_assistant_makes_a_popular_change(ask, names):
+    made = ask(lambda session: session.call_tool("named", {"recipe": RECIPE, "name": names[0]}))
     assert not made.isError
     texts = "".join(block.text for block in made.content if block.type == "text")
-    recipe = texts[texts.index('{"v') : texts.rindex("}") + 1]
-    assert [edit.op for edit in parse_recipe(json.loads(recipe)).edits] == ["vary"]
+    recipe = parse_recipe(texts[texts.index('{"v') : texts.rindex("}") + 1])
+    assert recipe.edits == tuple(c.edit for c in popular(app.renderer.catalogue, "portraits") if c.name == names[0])
 
 
-def test_a_wrong_name_is_answered_with_the_names(ask):
+def test_a_wrong_name_is_answered_with_the_names(ask, names):
     made = ask(lambda session: session.call_tool("named", {"recipe": RECIPE, "name": "fly away"}))
-    assert made.isError and "smile" in made.content[0].text and "Traceback" not in made.content[0].text
+    assert made.isError and names[0] in made.content[0].text and "Traceback" not in made.content[0].text
 
 
 def test_what_an_assistant_asks_for_counts_for_who_sent_it(ask):

@@ -47,6 +47,7 @@ class Api:
         gr.api(plainly(self.fit), api_name="fit", **FIT)
         gr.api(self.rank, api_name="rank", **JOBS)
         gr.api(plainly(self.unpublish), api_name="unpublish", api_visibility="undocumented")
+        gr.api(plainly(self.reported), api_name="reported", api_visibility="undocumented")
 
     # ---- pictures ----
 
@@ -198,11 +199,19 @@ class Api:
 
     def unpublish(self, name: str, token: str) -> str:
         """Take a picture out of the gallery; for the owner, who has set PANDA_OWNER_TOKEN. Returns those that stay."""
-        owner = os.environ.get("PANDA_OWNER_TOKEN", "")
-        if not owner or not isinstance(token, str) or not hmac.compare_digest(token.encode(), owner.encode()):
-            raise ValueError("That is not the owner's token; nothing was taken out.")
+        check_owner(token)
         take_out(name)
         return " ".join(gallery().names())
+
+    def reported(self, token: str, keep: str = "") -> dict:
+        """The cards that visitors reported, and by how many each; for the owner, who has set PANDA_OWNER_TOKEN.
+
+        keep: the name of a card that stays, whoever reports it; `unpublish` takes one out.
+        """
+        check_owner(token)
+        if keep:
+            gallery().keep(keep)
+        return gallery().reported()
 
     # ---- recipes ----
 
@@ -234,6 +243,12 @@ class Api:
         if type(number) is not int:
             raise ValueError(f"part is {part!r:.20}; it must be a whole number.")
         return list(factors.thing_of(number))
+
+
+def check_owner(token: str) -> None:
+    owner = os.environ.get("PANDA_OWNER_TOKEN", "")
+    if not owner or not isinstance(token, str) or not hmac.compare_digest(token.encode(), owner.encode()):
+        raise ValueError("That is not the owner's token; nothing was changed.")
 
 
 def with_picture(function: Callable) -> None:

@@ -84,13 +84,13 @@ class Pictures:
 
     def frame(self, session: Session) -> dict:
         """The edited picture, what changed, and how much in words. The only part that a slider's tick makes."""
-        key = "frame", origin(session.recipe), session.recipe.edits, session.active
-        return self.kept.get(key, lambda: self._frame(session))
+        words = self.edits_words(session)  # in the key: a visitor's own names are for nobody else
+        key = "frame", origin(session.recipe), session.recipe.edits, session.active, words
+        return self.kept.get(key, lambda: self._frame(session, words))
 
-    def _frame(self, session: Session) -> dict:
+    def _frame(self, session: Session, words: str) -> dict:
         recipe, image = session.recipe, self.picture(session)
         change = difference(image, self.renderer.base(recipe))[0]
-        words = self.edits_words(session)
         pulls = session.edit is not None and session.edit.op == "vary" and session.edit.on
         return {
             "image": large(image),

@@ -71,9 +71,10 @@ class Seeds:
     def set_class(self, session: Session, given: str) -> Session:
         """A class by its line in the list, its number, or any part of its name."""
         names, wanted = self.class_names(session), str(given or "").strip().lower()
-        exact = [i for i, name in enumerate(names) if wanted in (name.lower(), str(i), name.partition(": ")[2].lower())]
-        found = exact or [i for i, name in enumerate(names) if wanted in name.lower()]
-        if not wanted or not found:
+        lower = [name.lower() for name in names] if wanted else []
+        exact = [i for i, name in enumerate(lower) if wanted in (name, str(i), name.partition(": ")[2])]
+        found = exact or [i for i, name in enumerate(lower) if wanted in name]
+        if not found:
             raise ValueError(f"class is {wanted!r:.40}; choose one of the {len(names)} in the list, or its number.")
         return session.set_class(found[0])
 

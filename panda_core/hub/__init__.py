@@ -53,6 +53,11 @@ def user_folder() -> Path:
 # ---- from there to here ----
 
 
+def is_offline() -> bool:
+    """Whether this machine's owner has forbidden to download (HF_HUB_OFFLINE)."""
+    return constants.is_offline_mode()
+
+
 def find_local(sources: Sequence[Source]) -> Path | None:
     """The file of the first source that is on this machine, whole; asks no network."""
     return next((path for path in map(_local, sources) if path is not None), None)

@@ -14,8 +14,11 @@ class HubError(ValueError):
     """A file could not be had or given: one sentence with the next step, and the kind of fault in a word."""
 
     def __init__(self, kind: str, sentence: str):
-        super().__init__(sentence)
-        self.kind = kind
+        super().__init__(kind, sentence)  # both, so that it can be pickled
+        self.kind, self.sentence = kind, sentence
+
+    def __str__(self) -> str:
+        return self.sentence
 
 
 def address(repo: str, repo_type: str = "model") -> str:

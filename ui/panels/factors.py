@@ -143,11 +143,13 @@ class FactorsPanel:
         if not session.parts:
             raise ValueError("Choose a thing or a part of the picture to give it a name.")
         factors = self.pictures.factors(session)
-        renamed = factors.rename("part", session.parts[0], str(name or "")).info  # refuses what is no name
+        name = str(name or "").strip()
+        renamed = factors.rename("part", session.parts[0], name).info  # refuses what is no name
         if len(session.parts) == 1:
             names = Names(renamed.part_names, factors.info.thing_names)
         else:
-            names = Names(factors.info.part_names, factors.info.thing_names | {region_key(session.parts): name.strip()})
+            others = {key: old for key, old in factors.info.thing_names.items() if key != region_key(session.parts)}
+            names = Names(factors.info.part_names, others | ({region_key(session.parts): name} if name else {}))
         return session.put_aside(names, session.factors_id)
 
 

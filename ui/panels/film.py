@@ -46,7 +46,7 @@ class FilmPanel:
         low, high, *_ = OPS[edit.op].slider
         low, high = min(low, edit.size), max(high, edit.size)
         session = session.set_strength(low)
-        title = f"{self.pictures.edit_words(session, edit)}: from {low:+.1f} to {high:+.1f}"
+        title = f"{self.pictures.edit_words(session, session.edit)}: from {low:+.1f} to {high:+.1f}"
         key = ("film", session.recipe, session.active, title)
 
         def make() -> bytes:

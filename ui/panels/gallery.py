@@ -40,6 +40,21 @@ class Published:
     recipe: Recipe | None = None
 
 
+@dataclass(frozen=True)
+class Opened:
+    """The card that this visit opened last, and its recipe."""
+
+    name: str
+    recipe: Recipe
+
+
+@dataclass(frozen=True)
+class Reported:
+    """The cards that this visit reported: it sees them no more."""
+
+    names: frozenset[str] = frozenset()
+
+
 class GalleryPanel:
     def __init__(self, pictures: Pictures, opening: Opening):
         self.pictures, self.renderer, self.opening = pictures, pictures.renderer, opening
@@ -54,6 +69,8 @@ class GalleryPanel:
         page.tiles("Gallery", self.show_cards, self.open_card, elem_id="gallery")
         with gr.Row(elem_classes="actions"):
             publish = gr.Button("Publish to the gallery", size="sm", min_width=160, scale=0, elem_id="publish")
+            page.button("Report this card", self.report_card, when=self.card_in_hand, min_width=130, scale=0,
+                        elem_id="report-card")  # fmt: skip
             page.button("Newest", show_newest, min_width=90, scale=0)
             page.button("Shuffle", show_shuffled, min_width=90, scale=0)
         page.follow(publish, self.publish_button)
@@ -61,7 +78,8 @@ class GalleryPanel:
 
     def show_cards(self, session: Session) -> dict:
         """The value of Tiles: the first cards that can be drawn here."""
-        names = gallery().names((session.aside(Order) or Order()).shuffled)
+        gone = (session.aside(Reported) or Reported()).names
+        names = [name for name in gallery().names((session.aside(Order) or Order()).shuffled) if name not in gone]
         drawn = (
             (name, self.pictures.kept.get(("card", name), lambda name=name: self.make_card(name))) for name in names
         )
@@ -84,7 +102,25 @@ class GalleryPanel:
     def open_card(self, session: Session, evt: gr.EventData) -> Session:
         of = sent(evt, "of")
         names = of.split() if isinstance(of, str) and len(of) < 2000 else []  # the cards that were there for the click
-        return self.opening.opened(gallery().recipe(clicked(evt, "card", names, of))).after(session)
+        name = clicked(evt, "card", names, of)
+        opened = self.opening.opened(gallery().recipe(name)).after(session)
+        return opened.put_aside(Opened(name, opened.recipe))
+
+    def card_in_hand(self, session: Session) -> str:
+        """The name of the card that the picture in hand is; empty where it is none, or was changed."""
+        opened = session.aside(Opened)
+        return opened.name if opened and opened.recipe == session.recipe else ""
+
+    def report_card(self, session: Session) -> Session:
+        """The card in hand is gone for this visit; for all once MAX_REPORTS visitors want it so."""
+        name = self.card_in_hand(session)
+        if not name:
+            raise ValueError("Open a card of the gallery first, then report it.")
+        gallery().report(name, asking() or "this machine")
+        log.warning("gallery: %s was reported", name)
+        gr.Info("You see it no more. If others report it too, nobody does until the owner decides.", title="Reported")
+        gone = (session.aside(Reported) or Reported()).names
+        return session.put_aside(Reported(gone | {name}))
 
     def is_own(self, session: Session) -> bool:
         """Whether the picture in hand is the card that this visit put there last."""

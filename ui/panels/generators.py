@@ -1,58 +1,115 @@
-"""Which generator makes the pictures: those that are here, and those that are downloaded first."""
+"""Which generator makes the pictures: those that ship, as pictures to press; others, which are downloaded first."""
 
-from dataclasses import replace
+import base64
+from contextlib import suppress
+from hashlib import sha256
 from html import escape
+from pathlib import Path
 
 import gradio as gr
 
-from panda_core.generators.registry import GENERATORS, GeneratorSpec
+from panda_core import hub
+from panda_core.generators.registry import GENERATORS, GeneratorSpec, LocalFile
 from panda_core.recipes import parse_recipe
+from panda_core.runtime.atomic_write import atomic_write
 
 from ..binding import Page
+from ..components.html import figure
+from ..given import clicked
+from ..jpegs import small
 from ..opening import Opening
+from ..pictures import Pictures
 from ..session import Session
+
+MAX_CARD = 2**18  # bytes of a picture that is read
 
 
 class GeneratorsPanel:
-    def __init__(self, opening: Opening):
-        self.opening, self.renderer = opening, opening.renderer
+    def __init__(self, pictures: Pictures, opening: Opening):
+        self.pictures, self.opening, self.renderer = pictures, opening, pictures.renderer
 
     def lay_out(self, page: Page) -> None:
+        page.tiles("Worlds", self.world_tiles, self.open_world, elem_id="worlds")
         own = self.renderer.catalogue.own
         generator = gr.Dropdown([], label="Generator", allow_custom_value=own, interactive=True, elem_id="generator",
                                 info="Or type owner/name of one on the Hub" if own else None)  # fmt: skip
-        about = gr.HTML(elem_id="about-generator")
+        card = gr.HTML(elem_id="about-generator")
         go = gr.Button("Open this generator", size="sm", elem_id="open-generator")
         page.follow(generator, lambda s: gr.Dropdown(choices=self.choices(), value=s.recipe.generator))
-        page.follow(about, lambda s: self.words(s.recipe.generator))
+        page.follow(card, lambda s: self.card(s.recipe.generator))
         page.job(go.click, self.fetch, generator, done=self.use)
-        generator.input(self.words, generator, about, show_progress="hidden", api_visibility="private")
+        generator.input(self.card, generator, card, show_progress="hidden", api_visibility="private")
+
+    # ---- those that ship: one press, nothing to download ----
+
+    def worlds(self) -> list[str]:
+        """Names of the generators that ship with this page."""
+        here = self.renderer.catalogue.here()
+        return [name for name, spec in GENERATORS.items() if here[name] and isinstance(spec.sources[0], LocalFile)]
+
+    def world_tiles(self, session: Session) -> dict:
+        """The value of Tiles: the picture that each world opens with; none where there is only one to choose from."""
+        names = self.worlds()
+        items = [
+            {"image": self.draw(name), "label": GENERATORS[name].title, "on": name == session.recipe.generator}
+            for name in names if len(names) > 1
+        ]  # fmt: skip
+        return {"items": items, "note": "", "of": " ".join(names)}
+
+    def open_world(self, session: Session, evt: gr.EventData) -> Session | None:
+        names = self.worlds()
+        name = clicked(evt, "world", names, " ".join(names))
+        return name and self.use(session, name)
+
+    def draw(self, name: str) -> str:
+        """The picture that a generator opens with, as a small JPEG."""
+
+        def drawn() -> str:
+            return small(self.renderer.image(self.opening.start(name).recipe))[0]
+
+        return self.pictures.kept.get(("world", name), drawn)
+
+    # ---- all of them ----
 
     def choices(self) -> list[tuple[str, str]]:
-        here = self.renderer.catalogue.here()
+        """(title, name) of all that can be opened: without downloads only those that are here."""
+        here, offline = self.renderer.catalogue.here(), hub.is_offline()
         return [(spec.title + ("" if here[name] else f" ({size(spec)} to download)"), name)
-                for name, spec in GENERATORS.items()]  # fmt: skip
+                for name, spec in GENERATORS.items() if here[name] or not offline]  # fmt: skip
 
-    def words(self, name: str | None) -> str:
-        """A generator's size, licence, and whether anybody here has tried it; HTML."""
+    def card(self, name: str | None) -> str:
+        """A generator's picture, if it was opened here before, its size and licence, and whether anybody has tried it;
+        HTML."""
         if not isinstance(name, str) or name not in GENERATORS:
             return "<p>A generator of your own: it is downloaded, and parts are learned for it.</p>"
-        spec = GENERATORS[name]
+        spec, picture = GENERATORS[name], self.picture(name)
         tried = "" if spec.tried else " Nobody of us has downloaded it yet; if it does not load, nothing is lost."
-        return f"<p>{spec.family}, {spec.resolution} pixels. Licence of the weights: {escape(spec.licence)}.{tried}</p>"
+        offline = " This page downloads nothing, so there are only those that are here." if hub.is_offline() else ""
+        words = f"{spec.family}, {spec.resolution} pixels. Licence of the weights: {escape(spec.licence)}."
+        return (figure(picture, spec.title) if picture else "") + f"<p>{words}{tried}{offline}</p>"
+
+    def picture(self, name: str) -> str:
+        """What `fetch` drew of a generator, or whoever drew it before; empty where nobody has."""
+        with suppress(OSError), card_file(name).open("rb") as file:
+            return f"data:image/jpeg;base64,{base64.b64encode(file.read(MAX_CARD)).decode()}"
+        return ""
 
     def fetch(self, session: Session, name: str, report) -> str:
-        """Download and load a generator, and find or learn its first parts; returns its name."""
+        """Download and load a generator, find or learn its first parts, and draw its card; returns its name."""
         if not isinstance(name, str):
             raise ValueError("Choose a generator of the list.")
         name = parse_recipe({"v": 2, "generator": name}).generator
         self.renderer.catalogue.ensure(name, None, report)
+        with suppress(OSError), atomic_write(card_file(name)) as part:
+            part.write_bytes(base64.b64decode(self.draw(name).partition(",")[2]))
         return name
 
     def use(self, session: Session, name: str) -> Session:
-        if session.recipe.generator == name:
-            return session
-        return replace(self.opening.start(name).after(session), tab=session.tab)
+        return session if session.recipe.generator == name else self.opening.start(name).after(session)
+
+
+def card_file(name: str) -> Path:
+    return hub.user_folder() / "cards" / f"{sha256(name.encode()).hexdigest()[:16]}.jpg"
 
 
 def size(spec: GeneratorSpec) -> str:

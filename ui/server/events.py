@@ -10,6 +10,8 @@ from contextlib import contextmanager
 import gradio as gr
 from gradio.context import LocalContext
 
+from panda_core.hub import HubError
+
 from . import gpu
 from .limits import Budgets, log, logged, visitor
 
@@ -17,6 +19,17 @@ BUDGETS = Budgets()
 GATE = threading.BoundedSemaphore(4)  # networks that run at once; events outside the queue pass here too
 JOBS = {"concurrency_id": "jobs", "concurrency_limit": 2}  # long work of all visitors and programs together
 FAULT = "Something went wrong on the server, and was noted; the page is as it was."
+# kind of a HubError -> what a visitor reads; its own words, with settings and addresses, are the owner's, in the log
+NO_FILE = "The file cannot be had from here; go on with what is here, or choose another generator."
+TRANSFERS = {
+    "offline": "This page downloads nothing; choose a generator that is here already.",
+    "network": "The server that has the file cannot be reached; try again later, or choose a generator that is here.",
+    "server": "The server that has the file has a fault of its own; try again in a few minutes.",
+    "rate-limited": "The server that has the file takes no more requests for now; try again in a few minutes.",
+    "truncated": "The connection broke; what came is kept, so try again.",
+    "corrupt": "The file did not arrive as it should be and was thrown away; try again, or choose another generator.",
+    "disk": "There is no room here for the file; choose a generator that is here already.",
+}
 PATIENCE = 30.0  # seconds that an event waits at the gate
 
 
@@ -46,6 +59,9 @@ def counted(event: str) -> Iterator[None]:
             yield
     except (gr.Error, GeneratorExit):
         raise
+    except HubError as error:
+        log.warning("%s: %s", event, error)
+        raise mistake(TRANSFERS.get(error.kind, NO_FILE)) from error
     except ValueError as error:
         raise mistake(error) from error
     except OSError as error:

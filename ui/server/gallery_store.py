@@ -1,6 +1,7 @@
 """Published recipes: a folder with one small JSON file each, named by when it came and by what is in it."""
 
 import hashlib
+import json
 import random
 import re
 import time
@@ -10,6 +11,7 @@ from panda_core.recipes import Recipe, parse_recipe
 from panda_core.runtime.atomic_write import atomic_write
 
 MAX_RECIPES = 500  # recipes; the oldest make room
+MAX_REPORTS = 3  # different visitors; a card that so many reported is hidden until the owner has decided
 NAME = re.compile(r"\d{10}-[0-9a-f]{16}", re.ASCII)  # seconds since 1970, hash of the recipe
 
 
@@ -41,8 +43,10 @@ class Gallery:
         return name
 
     def names(self, shuffled: int | None = None) -> list[str]:
-        """All names, newest first, or in the order of a shuffle with this seed."""
-        found = [p.stem for p in self.folder.glob("*.json") if NAME.fullmatch(p.stem)] if self.folder.is_dir() else []
+        """All names but the hidden ones', newest first, or in the order of a shuffle with this seed."""
+        there = [path.name.removesuffix(".json") for path in self.folder.glob("*.json")] if self.folder.is_dir() else []
+        reported = {name.removesuffix(".reports") for name in there if name.endswith(".reports")}
+        found = [name for name in there if NAME.fullmatch(name) and not (name in reported and self.is_hidden(name))]
         found.sort(reverse=True)
         if shuffled is not None:
             random.Random(shuffled).shuffle(found)
@@ -62,7 +66,48 @@ class Gallery:
         return parse_recipe(data)
 
     def delete(self, name: str) -> None:
-        self._path(name).unlink(missing_ok=True)
+        for path in (self._path(name), self._reports(name)):
+            path.unlink(missing_ok=True)
+
+    # ---- reports ----
+
+    def report(self, name: str, who: str) -> None:
+        """Note that a visitor wants this card gone; the second time it is nothing new.
+
+        Of the visitor's address no more is kept than tells three visitors apart: 16 bits of a hash.
+        """
+        digest = hashlib.sha256(f"{name} {who}".encode()).hexdigest()[:4]
+        reports = self.reports(name)
+        if not self._path(name).is_file() or digest in reports or "kept" in reports:
+            return
+        with atomic_write(self._reports(name)) as part:
+            part.write_text(json.dumps([*reports, digest]))
+
+    def keep(self, name: str) -> None:
+        """The owner's word: this card stays, whoever reports it."""
+        with atomic_write(self._reports(name)) as part:
+            part.write_text('["kept"]')
+
+    def reports(self, name: str) -> list[str]:
+        """One entry for each visitor that reported a card."""
+        try:
+            found = json.loads(self._reports(name).read_bytes())
+            return [str(entry) for entry in found] if isinstance(found, list) else []
+        except (OSError, ValueError):
+            return []
+
+    def is_hidden(self, name: str) -> bool:
+        return len(self.reports(name)) >= MAX_REPORTS
+
+    def reported(self) -> dict[str, int]:
+        """Name -> by how many visitors, of all cards that await the owner's word, the most reported first."""
+        names = [path.name.removesuffix(".reports.json") for path in self.folder.glob("*.reports.json")]
+        found = {name: len(self.reports(name)) for name in names
+                 if NAME.fullmatch(name) and self.reports(name) not in ([], ["kept"])}  # fmt: skip
+        return dict(sorted(found.items(), key=lambda row: -row[1]))
+
+    def _reports(self, name: str) -> Path:
+        return self._path(name).with_suffix(".reports.json")
 
     def _path(self, name: str) -> Path:
         if not isinstance(name, str) or not NAME.fullmatch(name):

@@ -20,6 +20,7 @@ except ImportError:
 import gradio as gr
 import torch
 
+from panda_core.hub import HubError
 from panda_core.runtime import devices
 
 from .jobs import run_job
@@ -67,7 +68,7 @@ def event(function: Callable) -> Callable:
         fault, made, results = pickle.loads(_run(number, given))
         _take(results)
         if fault is not None:
-            raise ValueError(fault)
+            raise fault
         return made
 
     return away
@@ -92,7 +93,7 @@ def job(work: Callable, picture: Callable | None = None) -> Callable[..., Iterat
             fault, words, value, results = pickle.loads(sent)
             _take(results)
             if fault is not None:
-                raise ValueError(fault)
+                raise fault
             yield words, value
 
     return away
@@ -110,7 +111,7 @@ def _run(number: int, given: bytes) -> bytes:
         made = tuple(map(_update, made)) if isinstance(made, tuple | list) else _update(made)
         return pickle.dumps((None, made, _results()))
     except ValueError as error:
-        return pickle.dumps((str(error), None, {}))
+        return pickle.dumps((_fault(error), None, {}))
 
 
 @on_gpu(JOB)
@@ -121,7 +122,7 @@ def _stream(number: int, given: bytes) -> Iterator[bytes]:
             made = {name: item for name, item in _everything().items() if name not in before}
             yield pickle.dumps((None, words, value, {} if value is None else made))
     except ValueError as error:
-        yield pickle.dumps((str(error), "", None, {}))
+        yield pickle.dumps((_fault(error), "", None, {}))
 
 
 def forgets() -> bool:
@@ -160,6 +161,11 @@ def _everything() -> dict:
 def _take(results: dict) -> None:
     for (i, key), value in results.items():
         Kept.everywhere[i].hold(key, value)
+
+
+def _fault(error: ValueError) -> ValueError:
+    """A mistake that can travel: a HubError says its kind too."""
+    return error if isinstance(error, HubError) else ValueError(str(error))
 
 
 def _plain(value):
