@@ -19,8 +19,8 @@ def follow(
 ) -> float | None:
     """The strength at which what was at one point is at another.
 
-    argmin_s ‖X_s(q + u) - X_0(p + u)‖², over u in a patch; the measure divided by ‖X_0(q + u) - X_0(p + u)‖², which no s
-    changes, is the same. X is blurred over three pixels. Between the strengths given the error is the parabola through
+    argmin_s ‖X_s(q + u) - X_0(p + u)‖², over u in a patch; divided by ‖X_0(q + u) - X_0(p + u)‖², which no s changes, it
+    is the same. X is blurred over three pixels. Between the strengths given the error is the parabola through
     the smallest one and its neighbours.
 
     Args:
@@ -37,7 +37,7 @@ def follow(
     check_shape("strengths", strengths, K=K)
     if K < 3 or bool((strengths.diff() <= 0).any()):
         raise ValueError(f"{K} strengths were given; at least three are needed, in ascending order.")
-    X, X_0 = F.avg_pool2d(previews, 3, 1, 1, count_include_pad=False), F.avg_pool2d(start, 3, 1, 1, count_include_pad=False)
+    X, X_0 = (F.avg_pool2d(x, 3, 1, 1, count_include_pad=False) for x in (previews, start))
     moved = max(_difference(X, X_0, at, at).max(), _difference(X, X_0, to, to).max())
     if float(moved) < STILL**2:
         return None
