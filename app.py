@@ -7,7 +7,6 @@ import html
 import logging
 import os
 import random
-from urllib.parse import urlencode
 
 import gradio as gr
 import PIL.Image
@@ -60,7 +59,6 @@ ADDRESS_JS = """(r) => { const u = new URL(window.location);
   if (r) u.searchParams.set('r', r); else u.searchParams.delete('r');
   history.replaceState(null, '', u); }"""
 COPY_JS = f"(text) => {{ {COPY.format('text')} return text; }}"
-POST_JS = "(url) => { window.open(url, '_blank', 'noopener'); }"
 SPACE = os.environ.get("SPACE_ID", "")
 # after every event gradio would sum up its last 10,000 in a table of pandas, for a dashboard that is off here
 os.environ |= {"GRADIO_ANALYTICS_CACHE_FREQUENCY": "1000000000", "GRADIO_ANALYTICS_MAX_EVENTS": "1"}
@@ -121,9 +119,6 @@ def share_panel(page: Page) -> None:
         done.success(lambda: gr.Textbox(visible=True), None, shown, **QUIET)
 
     offer(link, view.link, SHARE_JS)
-    if SPACE:
-        post = gr.Button("Post to the community", size="md", elem_id="post")
-        post.click(reading(community_post), page.visit, given, **QUIET).success(None, given, None, js=POST_JS)
     offer(code, view.python_lines, COPY_JS)
     page.save(png.click, view.picture_file)
     page.on(file.upload, open_file, file)
@@ -134,15 +129,6 @@ def words_of(session: Session) -> str:
     if session.recipe.edits and session.recipe == view.start().recipe and not session.past:
         return f"An example to begin with: {view.edits_words(session)}. Change it, or press Reset."
     return view.frame(session)["words"]
-
-
-def community_post(session: Session) -> str:
-    """Where a post in the Space's community begins, with the picture and its link."""
-    page = f"https://{os.environ.get('SPACE_HOST', '').split(',')[0]}"
-    query, words = urlencode({"r": view.link(session)}), view.edits_words(session)
-    text = f"![{words}]({page}/preview.jpg?{query})\n\n[Open it]({page}/?{query})"
-    post = {"title": words[:80] or "A picture", "description": text}
-    return f"https://huggingface.co/spaces/{SPACE}/discussions/new?{urlencode(post)}"
 
 
 def roll(session: Session) -> Session:

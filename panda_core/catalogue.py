@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-import re
+import math
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -11,20 +12,23 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from . import hub, loading
+from . import loading
 from .checkpoints.authors_npy import info_of_pair, read_pair
 from .factors import Factors
 from .fitting import batch_for, feature_source, fit_id, fit_layer
 from .generators.registry import GENERATORS, GeneratorSpec, HubFile, PublishedPair
 from .generators.split import SplitGenerator
-from .hub import user_folder
+from .hub.download import download
+from .hub.errors import HubError
+from .hub.files import find_factors, find_local, user_folder
 from .loading import Loaded
-from .progress import Progress
+from .progress import Report
 from .ranking import RankingIndex, Table
 from .runtime.lru import LRUCache
 
 MOST_MEMORY = 2**28  # bytes of factors kept, apart from those that ship with a generator
 MOST_DISK = 2**30  # bytes of visitors' own factors in the user's folder
+RETRY = 60.0  # seconds after which a Hub that did not answer is asked again
 INDEXED = 64  # leading appearances that a ranking answers for
 
 
@@ -46,7 +50,7 @@ class Catalogue:
         self._load, self._home, self._loader = load, home, loader or loading.shared
         self.own = loading.own_allowed() if own is None else own
         self._specs: dict[str, GeneratorSpec] = {}
-        self._published: dict[str, dict[int, str]] = {}
+        self._published: dict[str, tuple[dict[int, str], float]] = {}  # and until when that holds
         self._fitted: dict[tuple[str, Path, int], tuple[int, str]] = {}
         # what ships stays; the rest can be read or fitted again
         self._factors = LRUCache(MOST_MEMORY, lambda key, f: 0 if key[1].startswith("bundled:") else f.nbytes, least=1)
@@ -66,9 +70,9 @@ class Catalogue:
 
     def here(self) -> dict[str, Path | None]:
         """Every listed generator, and its file if that is on this machine; asks no network."""
-        return {name: hub.find_local(spec.sources) for name, spec in GENERATORS.items()}
+        return {name: find_local(spec.sources) for name, spec in GENERATORS.items()}
 
-    def generator(self, name: str, report: hub.Report | None = None) -> Loaded:
+    def generator(self, name: str, report: Report | None = None) -> Loaded:
         """The generator of this name; downloaded, which the report is told of and can cancel, if it is not here.
 
         Raises: HubError and ValueError in one sentence; Cancelled.
@@ -117,7 +121,7 @@ class Catalogue:
             stem = hashlib.sha256(f"{weights} {factors_id}".encode()).hexdigest()[:16]
         return self.home / "factors" / ("fits" if scheme == "fit" else "local") / f"{stem}.safetensors"
 
-    def factors(self, name: str, factors_id: str, report: Callable[[Progress], bool | None] | None = None) -> Factors:
+    def factors(self, name: str, factors_id: str, report: Report | None = None) -> Factors:
         """The factors of this id, read, downloaded or fitted again, and checked against the generator.
 
         Raises: ValueError if there are none, or they do not fit.
@@ -158,20 +162,19 @@ class Catalogue:
     def published(self, name: str) -> dict[int, str]:
         """Layer -> id of the factors on the Hub for exactly these weights, and of the authors' own."""
         spec, weights = self.spec(name), self.generator(name).weights
-        if name not in self._published:
-            found = {}
+        found, until = self._published.get(name, ({}, 0.0))
+        if time.monotonic() >= until:
+            found, until = {pair.layer: pair.id for pair in spec.pairs}, math.inf
             for address in spec.factors_repos:
-                repo, _, revision = address.partition("@")
-                with suppress(hub.HubError):  # without the Hub there are those that are here
-                    for path in hub.list_files(repo, revision):
-                        if layer := re.fullmatch(rf"factors/{weights}/l(\d+)-c.*\.safetensors", path):
-                            found[int(layer[1])] = f"hub:{address}/{path}"
-            self._published[name] = {pair.layer: pair.id for pair in spec.pairs} | found
-        return self._published[name]
+                try:
+                    found |= find_factors(address, weights)
+                except HubError as error:  # without the Hub there are those that are here
+                    if error.kind != "missing":  # which is an answer
+                        until = time.monotonic() + RETRY
+            self._published[name] = found, until
+        return found
 
-    def ensure(
-        self, name: str, layer: int | None = None, report: Callable[[Progress], bool | None] | None = None
-    ) -> str:
+    def ensure(self, name: str, layer: int | None = None, report: Report | None = None) -> str:
         """The id of factors of a layer (None: the default one): those that there are, else fitted now and kept."""
         spec, loaded = self.spec(name), self.generator(name, report)
         layer = self.default_layer(name) if layer is None else layer
@@ -254,12 +257,12 @@ class Catalogue:
                 f"The factors are in {repo}, which this page does not download from; set PANDA_OWN_GENERATORS=1, or "
                 "use python -m panda_core."
             )
-        return hub.download((HubFile(repo, file, revision=revision),), report)
+        return download((HubFile(repo, file, revision=revision),), report)
 
     def _read_pair(self, name: str, pair: PublishedPair, report) -> Factors:
         (generator, weights), spec = self.generator(name), self.spec(name)
         generator.check_layer(pair.layer)
-        paths = [hub.download((file,), report) for file in (pair.parts, pair.appearances)]
+        paths = [download((file,), report) for file in (pair.parts, pair.appearances)]
         _, H, W = shape = generator.layers[pair.layer]
         info = info_of_pair(name, weights, pair.layer, (H, W), spec.default_psi)
         draw = feature_source(generator, pair.layer, spec.default_psi)

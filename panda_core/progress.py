@@ -1,5 +1,6 @@
 """How a long job tells where it is, and how it is told to stop."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -21,3 +22,6 @@ class Progress:
     total: int
     energy: float | None = None
     parts: Tensor | None = None
+
+
+Report = Callable[[Progress], bool | None]  # told of every step; returning False ends the job

@@ -18,7 +18,6 @@ from . import bundle, view
 from .further import parts_picture
 from .jobs import tell
 from .page import Page, figure, number, plainly, read_recipe
-from .publish import publish_panel
 from .session import Session
 from .widgets import Slider
 
@@ -54,7 +53,6 @@ def factors_panel(page: Page) -> None:
                                type="filepath", elem_id="open-factors")  # fmt: skip
     page.job(load.upload, open_files, load, layer, done=use_files)
     page.save(save.click, lambda s: view.as_file(*bundle.factors_file(view.factors_of(s))))
-    publish_panel(page)
 
     page.follow(layer, lambda s: gr.Dropdown(choices=fit_layers(s), value=s.layer))
     page.follow(class_index, lambda s: gr.Number(visible=view.renderer.generator(s.recipe).n_classes > 0))

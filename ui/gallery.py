@@ -8,9 +8,10 @@ from itertools import islice
 
 import gradio as gr
 
-from panda_core import hub
 from panda_core.door import Budgets, log
 from panda_core.gallery import Gallery
+from panda_core.hub.files import user_folder
+from panda_core.hub.upload import delete_file, keep_folder
 from panda_core.recipes import Recipe
 
 from . import view
@@ -42,13 +43,13 @@ def enabled() -> bool:
 
 
 def gallery() -> Gallery:
-    return Gallery(hub.user_folder() / "gallery")
+    return Gallery(user_folder() / "gallery")
 
 
 def gallery_panel(page: Page) -> None:
     if repo := os.environ.get("PANDA_GALLERY_DATASET"):
         try:
-            hub.keep_folder(repo, gallery().folder)
+            keep_folder(repo, gallery().folder)
         except ValueError as error:  # the gallery is this machine's alone then
             log.warning("%s", error)
     gr.HTML(heading("Gallery"))
@@ -139,4 +140,4 @@ def unpublish(name: str, token: str) -> str:
 def take_out(name: str) -> None:
     gallery().delete(name)
     if repo := os.environ.get("PANDA_GALLERY_DATASET"):
-        hub.delete_file(repo, f"gallery/{name}.json")
+        delete_file(repo, f"gallery/{name}.json")

@@ -18,7 +18,7 @@ from torch import Tensor
 from panda_core.factors import Factors, scale_parts
 from panda_core.generators.registry import GENERATORS, GeneratorSpec
 from panda_core.generators.split import SplitGenerator
-from panda_core.hub import find_local
+from panda_core.hub.files import find_local
 from panda_core.images import PALETTE, difference, heat_map, png_bytes, to_pil
 from panda_core.presets import COVERED, Preset, presets, removals
 from panda_core.progress import Cancelled, Progress
