@@ -2,21 +2,23 @@
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from urllib.parse import parse_qs, urlsplit
 
 from .catalogue import Catalogue
 from .checkpoints.load import convert
 from .fitting import fit_layer
 from .generators.registry import GENERATORS
-from .hub import deploy, upload, user_folder
-from .hub.publishing import prepare
+from .hub.files import user_folder
+from .hub.upload import check_name, outdated_files, stage_space, upload
 from .images import png_bytes, read_recipe_json, to_pil
 from .links import decode_link
 from .method.inversion import Space, invert
 from .own_picture import OwnPicture
 from .progress import Progress
+from .publishing import prepare
 from .ranking import EVERYWHERE, RankingIndex
 from .recipes import parse_recipe
 from .rendering import Renderer
@@ -134,17 +136,31 @@ def rank(args: argparse.Namespace) -> None:
 
 
 def publish(args: argparse.Namespace) -> None:
-    """Say what would be uploaded, and do it unless this is a dry run."""
-    files = prepare(args.file, args.repo, Catalogue(own=True), show)
-    where = f"{args.repo} ({'private' if args.private else 'public'}, made if missing)"
-    print(f"{'Would upload' if args.dry_run else 'Uploading'} to {where}:")
-    for path, content in files.items():
-        size = len(content) if isinstance(content, bytes) else content.stat().st_size
-        print(f"  {path}  {size / 1e6:.2f} MB")
-    if args.dry_run:
-        print(f"\n{files['README.md'].decode()}")
-    else:
-        print(upload(args.repo, files, f"Add {args.file.name}", private=args.private))
+    with TemporaryDirectory() as name:
+        prepare(args.file, args.repo, folder := Path(name), Catalogue(own=True), show)
+        print(f"To {args.repo} ({'private' if args.private else 'public'}, made if missing):")
+        if args.dry_run:
+            print(f"\n{(folder / 'README.md').read_text('utf-8')}")
+        send(args, args.repo, folder, f"Add {args.file.name}")
+
+
+def deploy(args: argparse.Namespace) -> None:
+    check_name(args.space)
+    with TemporaryDirectory() as name:
+        stage_space(args.space, folder := Path(name))
+        gone = outdated_files(args.space, folder)
+        print(f"{'Create' if gone is None else 'Update'} the Space {args.space}. Left out: tests, tools, benchmarks.")
+        send(args, args.space, folder, "The page, by panda_core", gone or (), repo_type="space", space_sdk="gradio")
+
+
+def send(args: argparse.Namespace, repo: str, folder: Path, message: str, gone: Sequence[str] = (), **more) -> None:
+    """Say which files go to a repository, in one commit, and send them unless this is a dry run."""
+    for path in sorted(filter(Path.is_file, folder.rglob("*"))):
+        print(f"  put     {path.relative_to(folder).as_posix()} ({path.stat().st_size:,} bytes)")
+    for path in gone:
+        print(f"  delete  {path}", flush=True)
+    more |= {"gone": gone, "private": args.private}
+    print("Nothing was sent." if args.dry_run else upload(repo, folder, message, **more))
 
 
 def grow_together(index: RankingIndex, draw, count: int, team: Team) -> RankingIndex:
@@ -161,12 +177,6 @@ def grow_together(index: RankingIndex, draw, count: int, team: Team) -> RankingI
     index.grow(draw, upto, first, shard=shard, report=show if team.worker == 0 else None)
     team.wait()
     return RankingIndex(index.folder, index.table, index.about)
-
-
-def deploy_space(args: argparse.Namespace) -> None:
-    planned = deploy.plan(args.space)
-    print(planned.words(), flush=True)
-    print("Nothing was sent." if args.dry_run else deploy.deploy(planned, args.private))
 
 
 def show(progress: Progress) -> None:
@@ -226,7 +236,7 @@ def read_arguments(given: list[str] | None) -> argparse.Namespace:
     add = command(publish, "publish", "factors, or a converted generator, to the Hub, with a card", sent)
     add("file", type=Path, help="what fit or convert wrote")
     add("repo", help="owner/name, with HF_TOKEN set to a token that may write there")
-    add = command(deploy_space, "deploy", "the page as a Space on the Hub, new or brought up to date", sent)
+    add = command(deploy, "deploy", "the page as a Space on the Hub, new or brought up to date", sent)
     add("space", metavar="OWNER/NAME")
     return parser.parse_args(given)
 

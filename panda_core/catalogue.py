@@ -3,7 +3,6 @@
 import hashlib
 import json
 import math
-import re
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -13,22 +12,24 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from . import hub, loading
+from . import loading
 from .checkpoints.authors_npy import info_of_pair, read_pair
 from .factors import Factors
 from .fitting import batch_for, feature_source, fit_id, fit_layer
 from .generators.registry import GENERATORS, GeneratorSpec, HubFile, PublishedPair
 from .generators.split import SplitGenerator
-from .hub import user_folder
+from .hub.download import download
+from .hub.errors import HubError
+from .hub.files import find_factors, find_local, user_folder
 from .loading import Loaded
 from .method.variations import Variations
-from .progress import Progress
+from .progress import Report
 from .ranking import RankingIndex, Table, VariationTable
 from .runtime.lru import LRUCache
 
 MAX_MEMORY = 2**28  # bytes of factors kept, apart from those that ship with a generator
 MAX_DISK = 2**30  # bytes of visitors' own factors in the user's folder
-AGAIN = 60.0  # seconds until the Hub is asked again, after it could not be reached
+RETRY = 60.0  # seconds after which a Hub that did not answer is asked again
 INDEXED = 64  # leading appearances that a ranking answers for
 
 
@@ -50,7 +51,7 @@ class Catalogue:
         self._load, self._home, self._loader = load, home, loader or loading.shared
         self.own = loading.own_allowed() if own is None else own
         self._specs: dict[str, GeneratorSpec] = {}
-        self._published: dict[str, tuple[dict[int, str], float]] = {}  # and when to ask the Hub again
+        self._published: dict[str, tuple[dict[int, str], float]] = {}  # and until when that holds
         self._fitted: dict[tuple[str, Path, int], tuple[int, str]] = {}
         # what ships stays; the rest can be read or fitted again
         self._factors = LRUCache(MAX_MEMORY, lambda key, f: 0 if key[1].startswith("bundled:") else f.nbytes, least=1)
@@ -70,9 +71,9 @@ class Catalogue:
 
     def here(self) -> dict[str, Path | None]:
         """Every listed generator, and its file if that is on this machine; asks no network."""
-        return {name: hub.find_local(spec.sources) for name, spec in GENERATORS.items()}
+        return {name: find_local(spec.sources) for name, spec in GENERATORS.items()}
 
-    def generator(self, name: str, report: hub.Report | None = None) -> Loaded:
+    def generator(self, name: str, report: Report | None = None) -> Loaded:
         """The generator of this name; downloaded, which the report is told of and can cancel, if it is not here.
 
         Raises: HubError and ValueError in one sentence; Cancelled.
@@ -129,7 +130,7 @@ class Catalogue:
             stem = hashlib.sha256(f"{weights} {factors_id}".encode()).hexdigest()[:16]
         return self.home / "factors" / ("fits" if scheme == "fit" else "local") / f"{stem}.safetensors"
 
-    def factors(self, name: str, factors_id: str, report: Callable[[Progress], bool | None] | None = None) -> Factors:
+    def factors(self, name: str, factors_id: str, report: Report | None = None) -> Factors:
         """The factors of this id, read, downloaded or fitted again, and checked against the generator.
 
         Raises: ValueError if there are none, or they do not fit.
@@ -170,25 +171,19 @@ class Catalogue:
     def published(self, name: str) -> dict[int, str]:
         """Layer -> id of the factors on the Hub for exactly these weights, and of the authors' own."""
         spec, weights = self.spec(name), self.generator(name).weights
-        found, again = self._published.get(name, ({}, 0.0))
-        if time.monotonic() < again:
-            return found
-        found, again = {pair.layer: pair.id for pair in spec.pairs}, math.inf
-        for address in spec.factors_repos:
-            repo, _, revision = address.partition("@")
-            try:
-                files = hub.list_files(repo, revision)
-            except hub.HubError:  # until then there are those that are here
-                files, again = [], time.monotonic() + AGAIN
-            for path in files:
-                if layer := re.fullmatch(rf"factors/{weights}/l(\d+)-c.*\.safetensors", path):
-                    found[int(layer[1])] = f"hub:{address}/{path}"
-        self._published[name] = found, again
+        found, until = self._published.get(name, ({}, 0.0))
+        if time.monotonic() >= until:
+            found, until = {pair.layer: pair.id for pair in spec.pairs}, math.inf
+            for address in spec.factors_repos:
+                try:
+                    found |= find_factors(address, weights)
+                except HubError as error:  # without the Hub there are those that are here
+                    if error.kind != "missing":  # which is an answer
+                        until = time.monotonic() + RETRY
+            self._published[name] = found, until
         return found
 
-    def ensure(
-        self, name: str, layer: int | None = None, report: Callable[[Progress], bool | None] | None = None
-    ) -> str:
+    def ensure(self, name: str, layer: int | None = None, report: Report | None = None) -> str:
         """The id of factors of a layer (None: the default one): those that there are, else fitted now and kept."""
         spec, loaded = self.spec(name), self.generator(name, report)
         layer = self.default_layer(name) if layer is None else layer
@@ -278,12 +273,12 @@ class Catalogue:
             raise ValueError(
                 f"The factors are in {repo}, which this page does not download from; python -m panda_core does."
             )
-        return hub.download((HubFile(repo, file, revision=revision),), report)
+        return download((HubFile(repo, file, revision=revision),), report)
 
     def _read_pair(self, name: str, pair: PublishedPair, report) -> Factors:
         (generator, weights), spec = self.generator(name), self.spec(name)
         generator.check_layer(pair.layer)
-        paths = [hub.download((file,), report) for file in (pair.parts, pair.appearances)]
+        paths = [download((file,), report) for file in (pair.parts, pair.appearances)]
         _, H, W = shape = generator.layers[pair.layer]
         info = info_of_pair(name, weights, pair.layer, (H, W), spec.default_psi)
         draw = feature_source(generator, pair.layer, spec.default_psi)

@@ -6,16 +6,16 @@ import threading
 from pathlib import Path
 from typing import NamedTuple
 
-from . import hub
 from .checkpoints.load import load_generator
-from .generators.registry import GENERATORS, GeneratorSpec, HubFile, LocalFile
+from .generators.registry import GENERATORS, GeneratorSpec, LocalFile
 from .generators.split import SplitGenerator, weights_hash
+from .hub.download import download
+from .hub.files import find_generator
+from .progress import Report
 from .runtime import devices
 from .runtime.lru import LRUCache
 
 LIMIT = 4 * 10**9  # bytes of generators kept; PANDA_LOADED_GB sets another
-ENDINGS = (".safetensors", ".pt", ".pth", ".pkl", ".ckpt", ".bin")  # of files that may be generators
-FOREIGN = "model.safetensors"  # transformers' name for another form of the weights in pytorch_model.bin
 
 
 class Loaded(NamedTuple):
@@ -62,35 +62,11 @@ def find_spec(name: str, own: bool = False) -> GeneratorSpec:
         name = f"file:{path.absolute()}"
     elif re.fullmatch(r"[\w.-]+/[\w.-]+(/[\w.+-]+)*", name, re.ASCII) and ".." not in name:
         owner, repo, *rest = name.split("/")
-        source, repos = pick_file(f"{owner}/{repo}", "/".join(rest)), (f"{owner}/{repo}@main",)
+        source, repos = find_generator(f"{owner}/{repo}", "/".join(rest)), (f"{owner}/{repo}@main",)
     else:
         raise ValueError(f"generator is {name[:100]!r}; there is no such file, and on the Hub it would be owner/name.")
     return GeneratorSpec(name, name.rpartition("/")[2], "", None, (source,), "unknown; its repository may say",
                          default_layer=None, factors_repos=repos)  # fmt: skip
-
-
-def pick_file(repo: str, wanted: str = "") -> HubFile:
-    """The file of a repository that holds its generator; the wanted one, or the only one that could be it.
-
-    Raises: ValueError if there is none, or the choice is the user's; HubError.
-    """
-    files = hub.list_files(repo)
-    found = [f for f in files if f.lower().endswith(ENDINGS) and not f.startswith("factors/")]
-    if wanted:
-        found = [f for f in files if f == wanted]
-    if len(found) > 1:
-        found = [f for f in found if f.rpartition("/")[2] != FOREIGN] or found
-    if len(found) > 1:
-        found = [f for f in found if f.endswith(".safetensors")] or found
-    if not found:
-        kinds = " ".join(ENDINGS)
-        raise ValueError(f"{repo} has no {wanted or f'file of a generator ({kinds})'}.")
-    if len(found) > 1:
-        listed = ", ".join(found[:5])
-        raise ValueError(f"{repo} has {len(found)} files that may be a generator: {listed}; add one to the name.")
-    folder = found[0].rpartition("/")[0]
-    config = f"{folder}/config.json" if folder else "config.json"
-    return HubFile(repo, found[0], beside=(config,) if config in files else ())  # a BigGAN-deep needs it
 
 
 class Loader:
@@ -104,14 +80,14 @@ class Loader:
         self._kept = LRUCache(limit, lambda name, loaded: loaded.nbytes, least=1)
         self._turns: dict[str, threading.Lock] = {}  # one load of a name at a time; other names do not wait
 
-    def load(self, spec: GeneratorSpec, report: hub.Report | None = None) -> Loaded:
+    def load(self, spec: GeneratorSpec, report: Report | None = None) -> Loaded:
         """The generator of a row, downloaded and read if it is not kept.
 
         Raises: HubError, Cancelled, and ValueError for a file that does not hold a generator.
         """
         loaded = self._kept.get(spec.name)
         if loaded is None:
-            path = hub.download(spec.sources, report)
+            path = download(spec.sources, report)
             with self._turns.setdefault(spec.name, threading.Lock()):
                 loaded = self._kept.get(spec.name, lambda: read_generator(path))
         devices.place(loaded.generator)

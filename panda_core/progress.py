@@ -1,5 +1,6 @@
 """How a long job tells where it is, and how it is told to stop."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -25,3 +26,6 @@ class Progress:
     parts: Tensor | None = None
     images: Tensor | None = None
     psnr: Tensor | None = None
+
+
+Report = Callable[[Progress], bool | None]  # told of every step; returning False ends the job

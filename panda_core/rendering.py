@@ -1,6 +1,6 @@
 """Recipes -> pictures: heads shared between edits, variants in one batch, only the tail for a slider's tick."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
 import torch
@@ -19,14 +19,13 @@ from .method.variations import Variations, learn_variations
 from .ops import OPS, Edit
 from .origin import Origin
 from .own_picture import OwnPicture
-from .progress import Progress
+from .progress import Report
 from .recipes import Recipe
 from .regions import Mask, Region
 from .runtime.devices import in_batches
 from .runtime.lru import LRUCache
 from .samples import SampleCache
 
-Report = Callable[[Progress], bool | None]
 MAX_LEARNED = 2**26  # bytes of variations that were learned on demand
 MAX_OWN = 64  # own pictures of visitors that are kept
 SMALL = 128  # pixels; a picture up to this size is its own thumbnail

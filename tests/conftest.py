@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 import tempfile
+import types
 
 import httpx
 import hypothesis
@@ -89,3 +90,21 @@ def visit(chromium, url):
         context.close()
     assert not errors
     assert not outside
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """A small Hub, this process's client pointed at it, and empty caches."""
+    from huggingface_hub import constants, file_download
+
+    from .hub_server import HubServer
+
+    with HubServer() as server:
+        server.attach(tmp_path, monkeypatch)
+        for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "SPACE_ID", "PANDA_OWN_GENERATORS"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("PANDA_HOME", str(tmp_path / "panda"))
+        monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 2**18)  # small files arrive in pieces, too
+        monkeypatch.setattr(file_download, "time", types.SimpleNamespace(sleep=lambda seconds: None))  # before a retry
+        server.home = tmp_path
+        yield server

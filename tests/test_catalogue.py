@@ -12,7 +12,7 @@ from PIL import Image
 
 from panda_core import __main__ as cli
 from panda_core import catalogue as catalogue_module
-from panda_core import hub, loading
+from panda_core import loading
 from panda_core.catalogue import Catalogue, Loaded, user_folder
 from panda_core.checkpoints.load import load_generator, save_generator
 from panda_core.factors import Factors
@@ -80,8 +80,8 @@ def test_local_factors_lie_in_the_users_folder(home):
 def test_hub_factors_are_downloaded_once(registered, tmp_path, monkeypatch):
     factors = fit_tiny(3)
     factors.save(tmp_path / "a.safetensors")
-    asked = []
-    monkeypatch.setattr(hub, "download", lambda files, report: (asked.append(files), tmp_path / "a.safetensors")[1])
+    asked, path = [], tmp_path / "a.safetensors"
+    monkeypatch.setattr(catalogue_module, "download", lambda files, report: (asked.append(files), path)[1])
     catalogue = Catalogue(load=load_tiny, own=True)
     for _ in range(2):
         catalogue.factors("tiny", "hub:me/mine@v1/a.safetensors")
@@ -91,7 +91,7 @@ def test_hub_factors_are_downloaded_once(registered, tmp_path, monkeypatch):
 def test_factors_of_other_weights_are_refused(registered, tmp_path, monkeypatch):
     factors = fit_tiny(3).with_info(weights="0" * 12)
     factors.save(tmp_path / "a.safetensors")
-    monkeypatch.setattr(hub, "download", lambda files, report: tmp_path / "a.safetensors")
+    monkeypatch.setattr(catalogue_module, "download", lambda files, report: tmp_path / "a.safetensors")
     with pytest.raises(ValueError, match="learned from weights 000000000000"):
         Catalogue(load=load_tiny, own=True).factors("tiny", "hub:a/b@c/d")
 

@@ -7,18 +7,15 @@ from pathlib import Path
 import pytest
 
 from panda_core.__main__ import main
-from panda_core.hub import deploy
-from tests.hub_server import HubServer
+from panda_core.hub.upload import SPACE_FILES, stage_space
 
 ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture
-def server(tmp_path, monkeypatch):
-    with HubServer() as server:
-        server.attach(tmp_path, monkeypatch)
-        monkeypatch.setenv("HF_TOKEN", "hf_owner")
-        yield server
+def server(hub, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "hf_owner")
+    return hub
 
 
 def files(server, repo="owner/panda") -> dict:
@@ -44,7 +41,7 @@ def test_a_space_is_made_then_updated_and_what_is_no_longer_ours_goes(server, ca
         there["assets/portraits/generator.safetensors"]
         == (ROOT / "assets/portraits/generator.safetensors").read_bytes()
     )
-    assert {name.split("/")[0] for name in there} - {".gitattributes"} == set(deploy.TAKEN)
+    assert {name.split("/")[0] for name in there} - {".gitattributes"} == set(SPACE_FILES)
     assert not [name for name in there if "__pycache__" in name or name.startswith(("tests", "tools", "benchmarks"))]
     server.put("owner/panda", "ui/old.py", b"x", repo_type="space")
     server.put("owner/panda", "notes.txt", b"the owner's", repo_type="space")
@@ -80,6 +77,12 @@ def test_the_hub_down_is_a_sentence_and_nothing_is_sent(server, capsys):
     assert "fault of its own" in capsys.readouterr().err and not changes(server)
 
 
+def test_an_incomplete_copy_of_the_project_is_not_deployed(tmp_path):
+    (tmp_path / "app.py").touch()
+    with pytest.raises(ValueError, match=r"lacks README\.md, .*; deploy from a whole copy of the project"):
+        stage_space("owner/panda", tmp_path / "new", tmp_path)
+
+
 def header() -> dict:
     lines = (ROOT / "README.md").read_text(encoding="utf-8").split("---")[1].splitlines()
     return dict(re.match(r"(\w+): *(.*)", line).groups() for line in lines if re.match(r"\w+:", line))
@@ -87,7 +90,7 @@ def header() -> dict:
 
 def test_the_header_is_what_a_space_wants():
     given, pins = header(), (ROOT / "requirements.txt").read_text()
-    assert given["sdk"] == "gradio" and f"gradio[mcp,oauth]=={given['sdk_version']}" in pins
+    assert given["sdk"] == "gradio" and f"gradio[mcp]=={given['sdk_version']}" in pins
     assert given["python_version"] == '"3.12"' and (ROOT / given["app_file"]).is_file()
     colours = {"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"}
     assert {given["colorFrom"], given["colorTo"]} <= colours

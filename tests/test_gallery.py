@@ -8,7 +8,7 @@ import gradio as gr
 import pytest
 
 import app
-from panda_core import hub
+from panda_core.hub.upload import delete_file, keep_folder
 from panda_core.recipes import Recipe
 from tests.hub_server import HubServer
 from ui.panels import gallery
@@ -223,19 +223,19 @@ def test_a_data_set_keeps_the_gallery_over_a_restart(start, tmp_path, monkeypatc
         server.attach(tmp_path, monkeypatch)
         monkeypatch.setenv("HF_TOKEN", "hf_owner")
         before = Gallery(tmp_path / "one" / "gallery")
-        scheduler = hub.keep_folder("owner/gallery", before.folder)
+        scheduler = keep_folder("owner/gallery", before.folder)
         name = before.publish(seeds(start, 1)[0])
         scheduler.trigger().result()  # one after the other: its own first turn is over too
         scheduler.stop()
         after = Gallery(tmp_path / "two" / "gallery")
-        scheduler = hub.keep_folder("owner/gallery", after.folder)
+        scheduler = keep_folder("owner/gallery", after.folder)
         assert after.recipe(name) == before.recipe(name)
         scheduler.trigger().result()
         scheduler.stop()
-        hub.delete_file("owner/gallery", f"gallery/{name}.json")
-        hub.delete_file("owner/gallery", f"gallery/{name}.json")  # what is not there (yet) is no mistake
+        delete_file("owner/gallery", f"gallery/{name}.json")
+        delete_file("owner/gallery", f"gallery/{name}.json")  # what is not there (yet) is no mistake
         third = Gallery(tmp_path / "three" / "gallery")
-        hub.keep_folder("owner/gallery", third.folder).stop()
+        keep_folder("owner/gallery", third.folder).stop()
         assert third.names() == []
 
 

@@ -8,13 +8,12 @@ import pytest
 import torch
 
 import app
-from panda_core import hub
 from panda_core.catalogue import Catalogue
 from panda_core.checkpoints.load import save_generator
 from panda_core.generators import registry
 from panda_core.generators.biggan import BigGAN
 from panda_core.generators.registry import GENERATORS
-from panda_core.hub import HubError
+from panda_core.hub.errors import HubError
 from panda_core.progress import Cancelled
 from panda_core.rendering import Renderer
 from ui.opening import Opening
@@ -175,7 +174,7 @@ def test_what_is_not_listed_is_refused_in_a_sentence_without_settings(wrong):
 
 def test_offline_only_what_is_here_can_be_chosen(monkeypatch):
     panel = GeneratorsPanel(app.pictures, app.opening)
-    monkeypatch.setattr(hub, "is_offline", lambda: True)
+    monkeypatch.setattr("ui.panels.generators.is_offline", lambda: True)
     here = [name for name, path in app.renderer.catalogue.here().items() if path]
     assert [name for _, name in panel.choices()] == here
     assert "downloads nothing" in panel.card("portraits")

@@ -10,7 +10,7 @@ from torch.nn.functional import avg_pool2d
 
 from panda_core.generators.registry import GENERATORS, GeneratorSpec
 from panda_core.generators.split import SplitGenerator
-from panda_core.hub import find_local
+from panda_core.hub.files import find_local
 from panda_core.images import difference
 from panda_core.links import decode_link
 from panda_core.ops import Edit

@@ -19,7 +19,9 @@ FAMILIES: dict[str, type[SplitGenerator]] = {
     "biggan": BigGAN,
 }
 
-ASSETS = Path(__file__).parents[2] / "assets"
+PACKAGE = Path(__file__).parents[1]
+# within the package where it was installed, beside it in a copy of the project
+ASSETS = next(filter(Path.is_dir, (PACKAGE / "assets", PACKAGE.parent / "assets")), PACKAGE / "assets")
 
 
 @dataclass(frozen=True)

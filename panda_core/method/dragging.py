@@ -19,8 +19,8 @@ def follow(
 ) -> float | None:
     """The strength at which what was at one point is at another.
 
-    argmin_s ‖X_s(q + u) - X_0(p + u)‖², over u in a patch; divided by ‖X_0(q + u) - X_0(p + u)‖², which no s changes, it
-    is the same. X is blurred over three pixels. Between the strengths given the error is the parabola through
+    argmin_s ‖X_s(q + u) - X_0(p + u)‖², over u in a patch; divided by ‖X_0(q + u) - X_0(p + u)‖², which no s changes,
+    it is the same. X is blurred over three pixels. Between the strengths given the error is the parabola through
     the smallest one and its neighbours.
 
     Args:

@@ -17,10 +17,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..generators.split import Cut, Latents, SplitGenerator
-from ..progress import Cancelled, Progress
+from ..progress import Cancelled, Progress, Report
 from ..shapes import check_shape
 
-Report = Callable[[Progress], bool | None]
 SLOPE = 0.2  # of the leaky ReLU that ends every mapping network
 MAPPED = 4096  # latents that the Gaussian is measured on
 LEAST = 1e-4  # of the largest variance: what every whitened direction has at least

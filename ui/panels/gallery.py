@@ -7,7 +7,8 @@ from itertools import islice
 
 import gradio as gr
 
-from panda_core import hub
+from panda_core.hub.files import user_folder
+from panda_core.hub.upload import delete_file, keep_folder
 from panda_core.recipes import Recipe
 
 from ..binding import Page
@@ -62,7 +63,7 @@ class GalleryPanel:
     def lay_out(self, page: Page) -> None:
         if repo := os.environ.get("PANDA_GALLERY_DATASET"):
             try:
-                hub.keep_folder(repo, gallery().folder)
+                keep_folder(repo, gallery().folder)
             except ValueError as error:  # the gallery is this machine's alone then
                 log.warning("%s", error)
         gr.HTML(heading("Gallery"))
@@ -155,7 +156,7 @@ def enabled() -> bool:
 
 
 def gallery() -> Gallery:
-    return Gallery(hub.user_folder() / "gallery")
+    return Gallery(user_folder() / "gallery")
 
 
 def show_newest(session: Session) -> Session:
@@ -169,4 +170,4 @@ def show_shuffled(session: Session) -> Session:
 def take_out(name: str) -> None:
     gallery().delete(name)
     if repo := os.environ.get("PANDA_GALLERY_DATASET"):
-        hub.delete_file(repo, f"gallery/{name}.json")
+        delete_file(repo, f"gallery/{name}.json")

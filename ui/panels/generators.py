@@ -8,8 +8,8 @@ from pathlib import Path
 
 import gradio as gr
 
-from panda_core import hub
 from panda_core.generators.registry import GENERATORS, GeneratorSpec, LocalFile
+from panda_core.hub.files import is_offline, user_folder
 from panda_core.recipes import parse_recipe
 from panda_core.runtime.atomic_write import atomic_write
 
@@ -73,7 +73,7 @@ class GeneratorsPanel:
 
     def choices(self) -> list[tuple[str, str]]:
         """(title, name) of all that can be opened: without downloads only those that are here."""
-        here, offline = self.renderer.catalogue.here(), hub.is_offline()
+        here, offline = self.renderer.catalogue.here(), is_offline()
         return [(spec.title + ("" if here[name] else f" ({size(spec)} to download)"), name)
                 for name, spec in GENERATORS.items() if here[name] or not offline]  # fmt: skip
 
@@ -84,7 +84,7 @@ class GeneratorsPanel:
             return "<p>A generator of your own: it is downloaded, and parts are learned for it.</p>"
         spec, picture = GENERATORS[name], self.picture(name)
         tried = "" if spec.tried else " Nobody of us has downloaded it yet; if it does not load, nothing is lost."
-        offline = " This page downloads nothing, so there are only those that are here." if hub.is_offline() else ""
+        offline = " This page downloads nothing, so there are only those that are here." if is_offline() else ""
         words = f"{spec.family}, {spec.resolution} pixels. Licence of the weights: {escape(spec.licence)}."
         return (figure(picture, spec.title) if picture else "") + f"<p>{words}{tried}{offline}</p>"
 
@@ -109,7 +109,7 @@ class GeneratorsPanel:
 
 
 def card_file(name: str) -> Path:
-    return hub.user_folder() / "cards" / f"{sha256(name.encode()).hexdigest()[:16]}.jpg"
+    return user_folder() / "cards" / f"{sha256(name.encode()).hexdigest()[:16]}.jpg"
 
 
 def size(spec: GeneratorSpec) -> str:

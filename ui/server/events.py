@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import gradio as gr
 from gradio.context import LocalContext
 
-from panda_core.hub import HubError
+from panda_core.hub.errors import HubError
 
 from . import gpu
 from .limits import Budgets, log, logged, visitor

@@ -20,7 +20,7 @@ except ImportError:
 import gradio as gr
 import torch
 
-from panda_core.hub import HubError
+from panda_core.hub.errors import HubError
 from panda_core.runtime import devices
 
 from .jobs import run_job

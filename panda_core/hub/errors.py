@@ -1,13 +1,14 @@
 """What went wrong with a transfer, as one sentence with the next step."""
 
 import errno
-import urllib.error
 import urllib.parse
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
 from huggingface_hub import constants, errors
+
+from ..progress import Cancelled
 
 
 class HubError(ValueError):
@@ -43,9 +44,7 @@ def disk_setting(what: dict) -> str:
 
 def status_of(error: BaseException) -> int | None:
     """The HTTP status that a server answered with; None where there was no answer."""
-    if isinstance(error, errors.HfHubHTTPError):
-        return error.response.status_code
-    return error.code if isinstance(error, urllib.error.HTTPError) else None
+    return error.response.status_code if isinstance(error, errors.HfHubHTTPError) else None
 
 
 def is_of_the_disk(error: BaseException) -> bool:
@@ -57,17 +56,22 @@ def is_of_the_disk(error: BaseException) -> bool:
 
 def explain(
     error: BaseException, repo: str, file: str = "", revision: str = "main", url: str = "", repo_type: str = "model",
-    writing: bool = False, signed: bool = False, arrived: int = 0, size: int | None = None,
+    writing: bool = False, arrived: int = 0, size: int = 0,
 ) -> NoReturn:  # fmt: skip
-    """Raise the fault as a HubError whose sentence says what to do."""
+    """Raise the fault as a HubError whose sentence says what to do.
+
+    arrived, size: bytes of a download, 0 if unknown.
+    """
+    if isinstance(error, RuntimeError | errors.LocalEntryNotFoundError):  # in which the client wraps what went wrong
+        error = error.__cause__ or error
     what, status = name_of(repo, file), status_of(error)
     host = urllib.parse.urlsplit(url or constants.ENDPOINT).netloc
     remedy = f"set HF_TOKEN to a token that may {'write to' if writing else 'read'} it"
-    if signed:  # a visitor of the page
-        remedy = "sign in again" if status == 401 else "choose a repository of yours that was made here, or a new name"
     if isinstance(error, errors.OfflineModeIsEnabled):
         kind, text = "offline", f"{what} is not on this machine and HF_HUB_OFFLINE is set; unset it to download."
-    elif isinstance(error, errors.GatedRepoError) and not signed:
+    elif url and status in (401, 403):
+        kind, text = "refused", f"{host} does not hand out {file} ({status}); choose another generator."
+    elif isinstance(error, errors.GatedRepoError):
         kind = "gated"
         page = address(repo, repo_type)
         text = f"{repo} is gated; accept its terms at {page}, then set HF_TOKEN to a token of that account."
@@ -79,15 +83,12 @@ def explain(
     elif status in (404, 410):
         place = host if url else repo
         kind, text = "missing", f"{place} has no file {file} ({status}); check its name, or choose another generator."
-    elif url and status in (401, 403):
-        kind, text = "refused", f"{host} does not hand out {file} ({status}); choose another generator."
     elif status == 401 or isinstance(error, errors.LocalTokenNotFoundError):
         kind, text = "refused", f"{host} refuses the token, or wants one, for {repo}; {remedy}."
     elif status == 403:
         kind, text = "refused", f"{host} does not allow this for {repo} (403); {remedy}."
     elif status == 429:
-        headers = error.response.headers if isinstance(error, errors.HfHubHTTPError) else error.headers
-        after = headers.get("Retry-After") or ""
+        after = error.response.headers.get("Retry-After") or ""
         later = f"in {after} seconds" if after.isdecimal() else "in a few minutes"
         kind, text = "rate-limited", f"{host} takes no more requests from here for now (429); try again {later}."
     elif status is not None:
@@ -97,9 +98,11 @@ def explain(
     elif is_of_the_disk(error):
         kind, place = "disk", disk_setting({"url": url} if url else {})
         text = f"{what} could not be written ({error.strerror}); free some disk, or set {place} to another folder."
+    elif type(error) is OSError and error.errno is None:  # the client's own check of how many bytes came
+        kind, text = "corrupt", f"{what} arrived with another size than announced and was thrown away; try again."
     elif arrived:
         kind, of = "truncated", f" of {megabytes(size)}" if size else ""
-        text = f"The connection broke after {megabytes(arrived)}{of} of {what}; what came is kept, so try again."
+        text = f"The connection broke after {megabytes(arrived)}{of} of {what}; try again."
     else:
         kind, text = "network", f"{host} cannot be reached; check the network, and HF_ENDPOINT or a proxy if set."
     raise HubError(kind, text) from error
@@ -110,9 +113,7 @@ def explained(**what: Any) -> Iterator[None]:
     """Every fault becomes a HubError; what: as for `explain`."""
     try:
         yield
-    except HubError:
+    except (HubError, Cancelled):
         raise
-    except RuntimeError as error:  # an LFS upload hides its fault in another
-        explain(error.__cause__ or error, **what)
     except Exception as error:
         explain(error, **what)
