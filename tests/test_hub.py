@@ -710,7 +710,7 @@ def test_factors_of_strangers_are_not_asked_for_unless_allowed(hub, with_row, fa
 def test_without_factors_they_are_fitted_once_and_kept(hub, monkeypatch):
     (hub.home / "net.safetensors").write_bytes(tiny_bytes())
     name, seen = str(hub.home / "net.safetensors"), []
-    monkeypatch.setattr("panda_core.method.factorization.MOST_SAMPLES", 64)
+    monkeypatch.setattr("panda_core.method.factorization.MAX_SAMPLES", 64)
     catalogue = own()
     found = catalogue.ensure(name, 3, lambda step: seen.append(step.stage))
     assert {"sampling", "solving"} <= set(seen) and found.startswith("fit:3,")
