@@ -126,10 +126,10 @@ class Factors:
         return scale_parts(self.parts)
 
     def part_name(self, part: int) -> str:
-        return self.info.part_names.get(part, f"part {part + 1}")  # people count from one
+        return self.info.part_names.get(part, f"part {part}")
 
     def appearance_name(self, appearance: int) -> str:
-        return self.info.appearance_names.get(appearance, f"appearance {appearance + 1}")
+        return self.info.appearance_names.get(appearance, f"appearance {appearance}")
 
     @property
     def things(self) -> tuple[tuple[int, ...], ...]:

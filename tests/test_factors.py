@@ -27,7 +27,7 @@ def test_a_file_holds_everything(factors, tmp_path):
     assert read.info == factors.info
     for name in ("appearances", "parts", "mean", "second_moment", "sigma", "suggested"):
         assert torch.equal(getattr(read, name), getattr(factors, name))
-    assert (read.part_name(3), read.part_name(1)) == ("left eye", "part 2")
+    assert (read.part_name(3), read.part_name(1)) == ("left eye", "part 1")
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def test_a_file_holds_things_and_what_varies_in_them(varied, tmp_path):
         for name in ("units", "deviations", "centres", "support", "region"):
             assert torch.equal(getattr(read.variations[parts], name), getattr(found, name)), name
     assert (read.thing_of(2), read.thing_of(3)) == ((0, 2), (1, 3))
-    assert [read.region_name(parts) for parts in ((2, 0), (1,), (1, 3))] == ["hair", "part 2", "part 2, part 4"]
+    assert [read.region_name(parts) for parts in ((2, 0), (1,), (1, 3))] == ["hair", "part 1", "part 1, part 3"]
     assert read.around((2,)) == ((2,), (0, 2)) and read.around((0, 2)) == ((0, 2),)
     assert read.ends((2, 0), 1) == Ends("no hat", "hat", 0.8, (0.9, 0.7))
     assert read.ends((0, 2), 0) is read.ends((0, 2), 7) is read.ends((1,), 0) is None
@@ -240,7 +240,7 @@ def test_names_are_one_line_of_plain_text(factors, tmp_path):
 
 def test_a_name_is_given_changed_and_taken_away(factors):
     one = factors.rename("part", 2, "  left   eye ")
-    assert (one.part_name(2), factors.part_name(2)) == ("left eye", "part 3")
+    assert (one.part_name(2), factors.part_name(2)) == ("left eye", "part 2")
     assert one.rename("appearance", 0, "dark").info.appearance_names == {0: "dark"}
     assert one.rename("part", 2, "").info == factors.info
     for wrong in ("x" * 41, "a\x07b", "a\u202eb"):

@@ -20,6 +20,7 @@ from playwright.sync_api import Page, expect, sync_playwright
 OUT = Path(__file__).parents[1] / "assets" / "screenshots"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 LIMIT = 900_000  # bytes of one file
+OBJECT = "12", (0.08, 0.42)  # a picture with something to remove, and where it is
 THING, CHANGE = "all hair", "longer hair"  # what demo.webp and the Rank tab show: these factors' own names
 
 
@@ -54,7 +55,11 @@ def place(page: Page, name: str):
 
 
 def remove(page: Page) -> None:
-    hover(page, 0.2, 0.15)
+    page.wait_for_timeout(3000)  # what follows the tab has come, and writes nothing over what is typed
+    page.locator("#seed input").fill(OBJECT[0])
+    page.locator("#seed input").press("Enter")
+    expect(page.locator("#visited button")).to_have_count(2, timeout=60_000)
+    hover(page, *OBJECT[1])
     page.mouse.down()
     page.mouse.up()
     expect(page.locator("#removals button").first).to_be_visible(timeout=60_000)
@@ -62,6 +67,7 @@ def remove(page: Page) -> None:
 
 def masks(page: Page) -> None:
     expect(page.locator("#mask-view img")).to_have_count(2, timeout=60_000)
+    expect(page.locator("#masks button").first).to_be_visible(timeout=60_000)
 
 
 def rewrite(page: Page) -> None:

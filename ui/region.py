@@ -14,9 +14,11 @@ from .session import Session
 
 
 class Choosing:
-    """What clicks and strokes on the picture choose. after: tab -> what it does with a choice made while it is open."""
+    """What clicks and strokes on the picture choose. after: tab -> what it does with
+    the choice and the part that was clicked while it is open.
+    """
 
-    def __init__(self, pictures: Pictures, after: Mapping[str, Callable[[Session], Session]] | None = None):
+    def __init__(self, pictures: Pictures, after: Mapping[str, Callable[[Session, int], Session]] | None = None):
         self.pictures, self.after = pictures, after or {}
 
     def lay_out(self, page: Page, picture: Picture) -> None:
@@ -35,7 +37,7 @@ class Choosing:
             return self.choose(session, sorted(chosen - set(thing) if chosen >= set(thing) else chosen | set(thing)))
         narrow = len(thing) > 1 and session.where == "parts" and session.parts == thing
         chosen = self.choose(session, [part] if narrow else list(thing))
-        return self.after.get(session.tab, lambda chosen: chosen)(chosen)
+        return self.after[session.tab](chosen, part) if session.tab in self.after else chosen
 
     def choose(self, session: Session, parts: list[int]) -> Session:
         self.check_parts(session, parts)

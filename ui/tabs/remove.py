@@ -114,8 +114,20 @@ class RemoveTab:
         there = [i for i in map(session.find_like, self.ways(session)) if i is not None]
         return session.put(there[-1], way).take_up(there[-1]) if there else session.toggle(way)
 
-    def after_pick(self, session: Session) -> Session:
-        """What was just chosen on this tab goes at once, the best way."""
+    def is_background(self, session: Session) -> bool:
+        """Whether what is chosen holds as much of the background's appearance as background does, on average."""
+        where = session.recipe, session.layer, session.factors_id
+        number, sign = self.renderer.background(*where)
+        p = self.renderer.region(*where[:2], session.region(), session.factors_id)
+        amount = sign * self.renderer.saliency(*where, number)[0]
+        return float((amount @ p.to(amount)) / p.sum()) >= sign * self.pictures.factors(session).threshold(number)
+
+    def after_pick(self, session: Session, part: int | None = None) -> Session:
+        """What was just chosen on this tab goes at once, the best way; of the background only the part clicked, where
+        something may stand before it."""
+        region = session.region()
+        if part is not None and region and len(region.parts) > 1 and self.is_background(session):
+            session = session.choose((part,))
         ways = self.ways(session)
         if not ways or any(session.has(way) for way in ways):
             return session
