@@ -554,8 +554,8 @@ def test_a_repository_works_like_a_listed_generator(hub, name, files, chosen):
 
 @pytest.mark.parametrize(("files", "sentence"), [
     (["README.md"], "me/mine has no one file of a generator (.safetensors .pt .pth .pkl .ckpt .bin), but none."),
-    (["a.pt", "b.pkl"], "me/mine has no one file of a generator (.safetensors .pt .pth .pkl .ckpt .bin), but 2 that "
-                        "may be: a.pt, b.pkl; add one to the name."),
+    (["a.pt", "b.pkl"], "me/mine has no one file of a generator (.safetensors .pt .pth .pkl .ckpt .bin), but 2 that may be: "
+                        "a.pt, b.pkl; add one to the name."),
 ])  # fmt: skip
 def test_a_repository_without_one_generator_says_so(hub, files, sentence):
     for path in files:

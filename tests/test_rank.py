@@ -229,4 +229,4 @@ def test_two_builders_share_the_work(asked):
         return True
 
     rank.build(elsewhere, report)
-    assert rank.answer(elsewhere)
+    assert rank.opened(elsewhere)[0].verify() == [] and rank.answer(elsewhere)
