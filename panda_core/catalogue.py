@@ -187,10 +187,6 @@ class Catalogue:
             self.add(name, found, factors)
         return found
 
-    def may_open(self, name: str, repo: str, revision: str = "main") -> bool:
-        """Whether factors of this repository on the Hub are opened here: the generator's row names it, or own are."""
-        return self.own or f"{repo}@{revision}" in self.spec(name).factors_repos
-
     def ranking(
         self, name: str, factors_id: str, psi: float, class_index: int | None = None
     ) -> tuple[RankingIndex, Callable[[int, int], Tensor]]:
@@ -252,7 +248,7 @@ class Catalogue:
         """A factors file <repo>@<revision>/<file> on the Hub, of a repository that the generator's row names."""
         repo, _, rest = address.partition("@")
         revision, _, file = rest.partition("/")
-        if not self.may_open(name, repo, revision):
+        if not self.own and f"{repo}@{revision}" not in self.spec(name).factors_repos:
             raise ValueError(
                 f"The factors are in {repo}, which this page does not download from; set PANDA_OWN_GENERATORS=1, or "
                 "use python -m panda_core."
