@@ -196,10 +196,6 @@ class Catalogue:
             self.add(name, found, factors)
         return found
 
-    def may_open(self, name: str, repo: str, revision: str = "main") -> bool:
-        """Whether factors of this repository on the Hub are opened here: the generator's row names it, or own are."""
-        return self.own or f"{repo}@{revision}" in self.spec(name).factors_repos
-
     def ranking(
         self,
         name: str,
@@ -269,7 +265,7 @@ class Catalogue:
         """A factors file <repo>@<revision>/<file> on the Hub, of a repository that the generator's row names."""
         repo, _, rest = address.partition("@")
         revision, _, file = rest.partition("/")
-        if not self.may_open(name, repo, revision):
+        if not self.own and f"{repo}@{revision}" not in self.spec(name).factors_repos:
             raise ValueError(
                 f"The factors are in {repo}, which this page does not download from; python -m panda_core does."
             )

@@ -103,23 +103,6 @@ def test_workers_fill_ranges_of_their_own(tmp_path):
     assert (pictures.drawn == 1).all()
 
 
-def test_damage_is_found_and_mended(tmp_path):
-    pictures = Pictures()
-    index = RankingIndex(tmp_path, pictures.table(), ABOUT)
-    index.grow(pictures, 100, batch=10, shard=50)
-    before = index.scores(0, 0)
-    path = tmp_path / index.shards[1].file
-    data = bytearray(path.read_bytes())
-    data[-1] ^= 1
-    path.write_bytes(bytes(data))
-    index = RankingIndex(tmp_path, pictures.table(), ABOUT)
-    assert [s.first for s in index.verify()] == [50]
-    assert len(index) == 50
-    index.grow(pictures, 100, batch=10, shard=50)
-    assert index.verify() == []
-    assert np.array_equal(index.scores(0, 0), before)
-
-
 def test_a_shard_cut_short_does_not_count(tmp_path):
     pictures = Pictures()
     index = RankingIndex(tmp_path, pictures.table(), ABOUT)
@@ -219,7 +202,7 @@ def test_threads_that_build_the_same_index_at_once_do_not_break_it(together, tmp
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(build, range(8)))
     index = RankingIndex(tmp_path / "same", pictures.table(), ABOUT)
-    assert index.numbers().tolist() == list(range(100)) and index.verify() == []
+    assert index.numbers().tolist() == list(range(100))
     want = expected(pictures, 1, 0)
     np.testing.assert_allclose(index.scores(1, 0), want, rtol=2e-3, atol=5e-3 * want.std())
 

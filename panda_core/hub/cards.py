@@ -20,11 +20,10 @@ def write_card(repo: str, template: str, licence: str, **given) -> str:
     name = "as-the-generator" if licence == "other" else None
     data = ModelCardData(license=licence, license_name=name, tags=TAGS)
     new = ModelCard.from_template(data, str(TEMPLATES / template), repo=repo, **given)
-    card = read_card(repo) or new
-    (head, *sections), (_, section) = (text.split("\n## ") for text in (card.text, new.text))
-    heading = section.partition("\n")[0]
-    kept = [other.strip() for other in sections if other.partition("\n")[0] != heading]
-    card.text = "\n\n## ".join([head.rstrip(), *kept, section.strip()]) + "\n"
+    card, section = read_card(repo) or new, new.text.partition("\n## ")[2] + "\n"
+    head, *others = card.text.split("\n## ")
+    kept = [other for other in others if other.partition("\n")[0] != section.partition("\n")[0]]
+    card.text = "\n## ".join([head, *kept, section])
     return str(card)
 
 

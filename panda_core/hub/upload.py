@@ -17,7 +17,6 @@ ROOT = Path(__file__).parents[2]
 # what a Space needs, and nothing else: no tests, tools or benchmarks, and nothing that merely lies about
 SPACE_FILES = ("app.py", "README.md", "LICENSE", "requirements.txt", "panda_core", "ui", "assets")
 LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__", "*.pyc", "*.part")
-THUMBNAIL = "assets/screenshots/edit.png"
 MINUTES = 10  # between two commits of a folder that is kept
 
 
@@ -56,9 +55,8 @@ def stage_space(repo: str, folder: Path, root: Path = ROOT) -> None:
             shutil.copytree(root / name, folder / name, ignore=LEFT_OUT)
         else:
             shutil.copy(root / name, folder)
-    readme = folder / "README.md"  # whose header wants a whole address
-    line = f"thumbnail: {address(repo, 'space')}/resolve/main/{THUMBNAIL}\n"
-    readme.write_text(readme.read_text("utf-8").replace("\nlicense:", f"\n{line}license:", 1), "utf-8")
+    readme, own = folder / "README.md", f"thumbnail: {address(repo, 'space')}/resolve/main/"  # it wants a whole address
+    readme.write_text(readme.read_text("utf-8").replace("\nthumbnail: ", f"\n{own}", 1), "utf-8")
 
 
 def outdated_files(repo: str, folder: Path) -> list[str] | None:
