@@ -113,6 +113,8 @@ def test_a_name_is_the_visitor_s_and_changes_no_edit(hand):
     assert app.pictures.edit_words(renamed, renamed.edit).startswith("<b>Fringe</b>: ")
     assert app.pictures.factors(hand).region_name(hand.parts) != "<b>Fringe</b>"  # other visitors' are as before
     assert renamed.recipe == hand.recipe and app.sharing.link(renamed) == app.sharing.link(hand)
+    assert "Fringe" in app.pictures.frame(renamed)["words"]
+    assert "Fringe" not in app.pictures.frame(hand)["words"] + app.pictures.frame(hand)["alt"]
     assert "&lt;b&gt;" in app.sentence(app.pictures.frame(renamed.set_strength(1.1))["words"])
 
 

@@ -84,7 +84,8 @@ class Pictures:
 
     def frame(self, session: Session) -> dict:
         """The edited picture, what changed, and how much in words. The only part that a slider's tick makes."""
-        key = "frame", origin(session.recipe), session.recipe.edits, session.active
+        names = repr([kept for kept in session.asides if isinstance(kept[1], Names)])  # the words are this visitor's
+        key = "frame", origin(session.recipe), session.recipe.edits, session.active, names
         return self.kept.get(key, lambda: self._frame(session))
 
     def _frame(self, session: Session) -> dict:
