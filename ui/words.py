@@ -34,10 +34,10 @@ def change_words(session: Session, words: str, change: Tensor, region: Tensor) -
         return "All edits are off."
     inside, outside = change[region >= min(0.5, float(region.max()))], change[region < 0.1]
     if float(inside.mean()) < SEEN:
-        return f"{words.capitalize()}: nothing to see of it yet; move the strength."
+        return f"{words[0].upper()}{words[1:]}: nothing to see of it yet; move the strength."
     if not len(outside):
-        return f"{words.capitalize()}."
+        return f"{words[0].upper()}{words[1:]}."
     most, mean = float(outside.max()) / 2, float(outside.mean()) / 2
     if most <= LITTLE:
-        return f"{words.capitalize()}; nothing else changed by more than {max(1, math.ceil(100 * most))} %."
-    return f"{words.capitalize()}; the rest changed by {100 * mean:.1f} % on average."
+        return f"{words[0].upper()}{words[1:]}; nothing else changed by more than {max(1, math.ceil(100 * most))} %."
+    return f"{words[0].upper()}{words[1:]}; the rest changed by {100 * mean:.1f} % on average."
