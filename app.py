@@ -13,6 +13,7 @@ from starlette.middleware import Middleware
 
 from panda_core.rendering import Renderer
 from panda_core.runtime.allocator import keep_freed_memory
+from panda_core.uploads import MAX_PIXELS
 from ui.api import Api
 from ui.binding import Page
 from ui.components.html import sentence
@@ -45,7 +46,7 @@ from ui.tabs.rank import RankTab
 from ui.tabs.remove import RemoveTab
 from ui.tabs.rewrite import RewriteTab
 
-PIL.Image.MAX_IMAGE_PIXELS = 4_000_000  # a visitor's picture; Pillow refuses twice as many
+PIL.Image.MAX_IMAGE_PIXELS = MAX_PIXELS  # a visitor's picture; Pillow refuses twice as many
 # after every event gradio would sum up its last 10,000 in a table of pandas, for a dashboard that is off here
 os.environ |= {"GRADIO_ANALYTICS_CACHE_FREQUENCY": "1000000000", "GRADIO_ANALYTICS_MAX_EVENTS": "1"}
 

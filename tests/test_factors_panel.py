@@ -97,14 +97,14 @@ def test_the_endpoint_fits_and_its_id_can_be_used(with_edit):
     assert app.api.generate(with_edit.put(0, mine).recipe.to_json())[0].size == (256, 256)
 
 
-def test_a_name_is_the_visitor_s_and_changes_no_edit(hand):
-    renamed = panel.rename(hand, "<b>Fringe</b>")
-    assert app.pictures.factors(renamed).region_name(hand.parts) == "<b>Fringe</b>"
+def test_a_name_is_the_visitor_s_and_changes_no_edit(with_edit):
+    renamed = panel.rename(with_edit, "<b>Fringe</b>")
+    assert app.pictures.factors(renamed).region_name(with_edit.parts) == "<b>Fringe</b>"
     assert app.pictures.edit_words(renamed, renamed.edit).startswith("<b>Fringe</b>: ")
-    assert app.pictures.factors(hand).region_name(hand.parts) != "<b>Fringe</b>"  # other visitors' are as before
-    assert renamed.recipe == hand.recipe and app.sharing.link(renamed) == app.sharing.link(hand)
+    assert app.pictures.factors(with_edit).region_name(with_edit.parts) != "<b>Fringe</b>"  # for others nothing changed
+    assert renamed.recipe == with_edit.recipe and app.sharing.link(renamed) == app.sharing.link(with_edit)
     assert "Fringe" in app.pictures.frame(renamed)["words"]
-    assert "Fringe" not in app.pictures.frame(hand)["words"] + app.pictures.frame(hand)["alt"]
+    assert "Fringe" not in app.pictures.frame(with_edit)["words"] + app.pictures.frame(with_edit)["alt"]
     assert "&lt;b&gt;" in app.sentence(app.pictures.frame(renamed.set_strength(1.1))["words"])
 
 
