@@ -76,7 +76,7 @@ def test_a_link_with_a_fit_opens_by_fitting_again_and_says_so(with_edit, tmp_pat
 
 
 def test_a_link_whose_fit_takes_too_long_is_refused(with_edit, monkeypatch):
-    monkeypatch.setattr(opening, "LONGEST_REFIT", -1.0)
+    monkeypatch.setattr(opening, "MAX_REFIT", -1.0)
     slow = dataclasses.replace(with_edit.edit, factors=f"fit:{with_edit.layer},32,7,64,9,0.8,all")
     assert "seconds to learn" in app.opening.open_link(app.sharing.link(with_edit.put(0, slow))).notice
 

@@ -28,7 +28,7 @@ from .server import gpu
 from .server.events import BUDGETS, JOBS, asking, counted, plainly
 from .tabs.rank import ENDS, RankTab
 
-LONGEST_FIT = 120.0  # seconds that a program may ask for
+MAX_FIT = 120.0  # seconds that a program may ask for
 FIT = {"concurrency_id": "fit", "concurrency_limit": 1}
 
 
@@ -172,10 +172,10 @@ class Api:
         made = parse_recipe(recipe)
         self.opening.check(made)
         try:
-            factors = self.factors.fitted(made, layer, parts, appearances, samples, seed, until(LONGEST_FIT))
+            factors = self.factors.fitted(made, layer, parts, appearances, samples, seed, until(MAX_FIT))
         except Cancelled as error:
             raise ValueError(
-                f"The fit took more than {LONGEST_FIT:.0f} seconds; ask for fewer parts or samples."
+                f"The fit took more than {MAX_FIT:.0f} seconds; ask for fewer parts or samples."
             ) from error
         info = factors.info
         measured = {"layer": info.layer, "samples": info.samples, "loss": info.loss, "energy": info.energy}

@@ -23,7 +23,7 @@ from .server.kept import Kept
 from .session import Session
 
 MAX_PARTS, MAX_SAMPLES = 64, 4096  # of a fit
-LONGEST_REFIT, REFITS = 60.0, threading.BoundedSemaphore(1)  # seconds of one that a link asks for; how many at once
+MAX_REFIT, REFITS = 60.0, threading.BoundedSemaphore(1)  # seconds of one that a link asks for; how many at once
 
 
 class Opening:
@@ -123,9 +123,9 @@ class Opening:
         if not REFITS.acquire(blocking=False):
             raise ValueError("Parts are being learned for somebody else's recipe; open yours again in a minute.")
         try:
-            self.catalogue.factors(recipe.generator, factors_id, until(LONGEST_REFIT))
+            self.catalogue.factors(recipe.generator, factors_id, until(MAX_REFIT))
         except Cancelled as error:
-            raise ValueError(f"The recipe's parts take more than {LONGEST_REFIT:.0f} seconds to learn here.") from error
+            raise ValueError(f"The recipe's parts take more than {MAX_REFIT:.0f} seconds to learn here.") from error
         finally:
             REFITS.release()
 

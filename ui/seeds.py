@@ -1,8 +1,6 @@
 """Which picture: a new one, a seed, those visited, and how varied they are."""
 
-import functools
 import random
-from pathlib import Path
 
 import gradio as gr
 
@@ -60,9 +58,9 @@ class Seeds:
 
     def class_names(self, session: Session) -> list[str]:
         """What the generator's classes are called, with their numbers; empty for one without classes."""
-        count = self.renderer.generator(session.recipe).n_classes
-        names = imagenet_names() if count == 1000 else []
-        return [f"{i}: {names[i]}" if names else str(i) for i in range(count)]
+        generator = self.renderer.generator(session.recipe)
+        names = generator.class_names
+        return [f"{i}: {names[i]}" if names else str(i) for i in range(generator.n_classes)]
 
     def show_class(self, session: Session):
         names, now = self.class_names(session), session.recipe.class_index
@@ -77,12 +75,6 @@ class Seeds:
         if not found:
             raise ValueError(f"class is {wanted!r:.40}; choose one of the {len(names)} in the list, or its number.")
         return session.set_class(found[0])
-
-
-@functools.cache
-def imagenet_names() -> list[str]:
-    """The names of ImageNet's 1,000 classes, in their usual order."""
-    return (Path(__file__).parent / "imagenet.txt").read_text(encoding="utf-8").splitlines()
 
 
 def layer_words(session: Session) -> list[tuple[str, int]]:

@@ -14,8 +14,8 @@ from .layouts import LAYOUTS
 from .storages import Leaf
 from .unpickler import Inert
 
-MOST_ENTRIES = 300_000  # in all tables of a file; a large one has 10,000
-MOST_LOOKED_AT = 5000  # names, for those that tell another architecture
+MAX_ENTRIES = 300_000  # in all tables of a file; a large one has 10,000
+MAX_LOOKED_AT = 5000  # names, for those that tell another architecture
 LONGEST = 200  # characters of a name
 # g_ema, netG_ema, generator_smooth, Gs
 AVERAGED = re.compile(r"(^|[._])(g?ema|gs|smooth|running|avg|averaged?)([._\d]|$)", re.IGNORECASE)
@@ -63,7 +63,7 @@ def find_table(value: Any) -> Table:
     averaged = [(unit, prefix) for unit, prefix in found if AVERAGED.search(unit.path + prefix)]
     found = averaged or found
     looked_at = (text for unit, prefix in found or [(unit, "") for unit in units] for text in unit.describe(prefix))
-    for text in islice(looked_at, MOST_LOOKED_AT):
+    for text in islice(looked_at, MAX_LOOKED_AT):
         for known_by, name in OTHERS:
             if known_by.search(text):
                 raise ValueError(f"it is {name}, which is not read here; {READ_HERE}")
@@ -99,7 +99,7 @@ def open_tables(value: Any) -> tuple[list[Unit], bool]:
     Each is opened once, however often it is referred to, and none is that is nested too deeply.
     """
     units: list[Unit] = []
-    opened, left, is_all = set(), MOST_ENTRIES, True
+    opened, left, is_all = set(), MAX_ENTRIES, True
     pending: list[tuple[str, Any, dict[str, Any]]] = [("", value, {})]
     for path, node, beside in pending:  # grows as tables are opened
         if left < 0 or len(path) > 4 * LONGEST:

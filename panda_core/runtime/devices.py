@@ -10,7 +10,7 @@ from torch import Tensor, nn
 SMALL = 128  # pixels: up to here one picture takes a CPU a few milliseconds, less than moving data to a GPU and back
 allowed = True  # whether this process may use a GPU now; on ZeroGPU only a child of its own may, once the page is up
 full = False  # whether its memory has proved too small; then it is left alone
-wanted = False  # whether a generator has been loaded that gains by a GPU
+wanted = False  # whether a loaded generator would be faster on a GPU
 M = TypeVar("M", bound=nn.Module)
 
 
