@@ -60,7 +60,7 @@ edit_tab, remove_tab, rank_tab = EditTab(pictures), RemoveTab(pictures), RankTab
 masks_tab, rewrite_tab = MasksTab(pictures, sharing), RewriteTab(pictures, appearances)
 factors_panel = FactorsPanel(pictures)
 own_picture_panel = OwnPicturePanel(pictures, opening)
-gallery_panel, api = GalleryPanel(pictures, opening), Api(opening, factors_panel, rank_tab)
+gallery_panel, api = GalleryPanel(pictures, opening), Api(opening, factors_panel, rank_tab, own_picture_panel)
 choosing = Choosing(pictures, after={"Remove": remove_tab.after_pick})
 
 

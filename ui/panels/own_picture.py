@@ -32,11 +32,11 @@ SLIDERS = {  # of the crop -> what it is called, and its ends
     "x": ("Across", 0.0, 1.0),
     "y": ("Down", 0.0, 1.0),
     "zoom": ("Zoom", 0.5, 8.0),
-    "turn": ("Turn (degrees)", -180.0, 180.0),
+    "turn": ("Turn", -180.0, 180.0),
 }
 PRIVACY = (
-    "Your picture stays in this server's memory for this visit: it is never in the gallery and never in a link. "
-    "Download it as .panda to open it another time."
+    "Your picture stays in this server's memory for this visit, and nobody else can open it: it is never in the "
+    "gallery and never in a link. To keep it, download it as .panda, which opens it again here."
 )
 LIMITS = (
     "What can be drawn is what the generator knows. The portraits that come with this page are drawn figures, and so "
@@ -76,9 +76,10 @@ class OwnPicturePanel:
             page.follow(given, lambda s: None)  # what was brought is in the crop
             page.on(given.input, self.bring, given)
             page.follow(gr.HTML(elem_id="crop"), self.preview)
-            with gr.Row():
-                for name, (words, low, high) in SLIDERS.items():
-                    self.lay_out_slider(page, name, words, low, high)
+            for names in (("x", "y"), ("zoom", "turn")):
+                with gr.Row():
+                    for name in names:
+                        self.lay_out_slider(page, name, *SLIDERS[name])
             go = gr.Button("Find it", size="sm", variant="primary", elem_id="find-own")
             page.follow(go, lambda s: gr.Button(interactive=s.aside(Brought) is not None))
             page.job(go.click, self.find, done=self.use, picture=self.so_far, enough=None if gpu.SHARED else self.end)
@@ -193,9 +194,9 @@ class OwnPicturePanel:
         mine = Mine(mine.ids | {found})
         own = self.renderer.known_picture(found)
         recipe = Recipe(own.generator, class_index=own.class_index, psi=session.recipe.psi, source=found)
-        opened = self.opening.opened(recipe, tuple(mine.ids)).after(session)
-        layer = own.layer if own.layer in opened.layers else opened.layer
-        return replace(opened, asides=session.asides, results=session.results, layer=layer).put_aside(mine)
+        if own.generator == session.recipe.generator:
+            return replace(session.change(recipe), active=None).put_aside(mine)
+        return self.opening.opened(recipe, tuple(mine.ids)).after(session).put_aside(mine)
 
     # ---- keeping ----
 
