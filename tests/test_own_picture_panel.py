@@ -4,21 +4,26 @@ import base64
 import io
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import gradio as gr
 import numpy as np
 import pytest
 import torch
+from gradio_client import Client, handle_file
 from PIL import Image
 
 import app
 from panda_core.images import png_bytes, to_arrays, to_pil
 from panda_core.ops import Edit
+from panda_core.origin import Origin
+from panda_core.own_picture import OwnPicture
 from panda_core.regions import Region
 from ui.opening import Mine
 from ui.panels import own_picture
 from ui.seeds import go_to_seed, roll
 from ui.server.events import plainly
+from ui.server.preview import LinkPreview
 from ui.session import Session
 from ui.visit import Visit
 
@@ -196,6 +201,17 @@ def test_no_link_opens_it_and_the_sentence_says_why(own):
     assert "open its .panda file" in opened.notice
 
 
+def test_a_link_shows_nothing_of_it_to_a_chat_either(own):
+    links = LinkPreview(app.pictures, app.opening)
+    assert links.jpeg(app.sharing.link(own)) == links.jpeg(None)
+
+
+def test_a_link_cannot_take_a_thing_over_from_it(own, start):
+    picture = Origin("portraits", source=own.recipe.source)
+    thief = Edit("transfer", start.layer, start.factors_id, Region((1,)), picture=picture, share=1.0)
+    assert "open its .panda file" in app.opening.open_link(app.sharing.link(start.append(thief))).notice
+
+
 def test_a_picture_of_ours_opens_for_who_has_its_file_only(own, start):
     changed = edit(own)
     data = png_bytes(to_pil(app.renderer.shown(changed.recipe))[0], app.renderer.pin(changed.recipe).to_json())
@@ -220,6 +236,25 @@ def test_another_visit_knows_nothing_of_it(own):
     assert other.aside(Mine) is None and own.recipe.source not in app.sharing.address(other)
     with pytest.raises(ValueError, match=r"\.panda file"):
         app.opening.opened(replace(other.recipe, source="0" * 32))
+
+
+def test_the_endpoint_gives_a_file_that_opens(start, upload, tmp_path):
+    path = tmp_path / "mine.png"
+    path.write_bytes(upload)
+    made = [found for found in app.api.invert(start.recipe.to_json(), str(path), 3.0) if found[0]]
+    own = OwnPicture.load(Path(made[0][0]))
+    assert len(made) == 1 and own.layer == 3 and made[0][1] == max(own.psnr.values())
+    with pytest.raises(gr.Error, match="layer"):
+        path.write_bytes(upload)
+        list(app.api.invert(start.recipe.to_json(), str(path), 99.0))
+
+
+def test_a_program_sends_a_picture_and_gets_the_file(url, start, upload, tmp_path):
+    path = tmp_path / "mine.png"
+    path.write_bytes(upload)
+    client = Client(url, verbose=False, download_files=str(tmp_path / "got"))
+    file, psnr = client.predict(start.recipe.to_json(), handle_file(path), None, api_name="/invert")
+    assert OwnPicture.load(Path(file)).psnr["features"] <= psnr
 
 
 # ---- the tabs ----

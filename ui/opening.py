@@ -112,7 +112,7 @@ class Opening:
                 f"The picture is made by {spec.title}, which has to be downloaded first: open it under Picture "
                 "settings, Generator, and try again."
             )
-        if recipe.source is not None and recipe.source not in own:  # it may be here, for another visitor
+        if recipe.sources() - set(own):  # it may be here, for another visitor
             raise ValueError(NEEDS_FILE)
         used = {edit.factors for edit in recipe.edits} - set(own)
         for factors_id in used:
