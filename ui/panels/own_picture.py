@@ -72,7 +72,7 @@ class OwnPicturePanel:
             hint(PRIVACY)
             hint(LIMITS)
             given = Upload(sources=["upload", "clipboard", "webcam"], type="filepath", label="Drop, paste or take it",
-                           height=190, buttons=[], elem_id="bring")  # fmt: skip
+                           height=280, buttons=[], elem_id="bring")  # fmt: skip
             page.follow(given, lambda s: None)  # what was brought is in the crop
             page.on(given.input, self.bring, given)
             page.follow(gr.HTML(elem_id="crop"), self.preview)
