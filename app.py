@@ -11,7 +11,7 @@ import gradio as gr
 import PIL.Image
 from starlette.middleware import Middleware
 
-from panda_core.rendering import Renderer
+from panda_core.rendering import MAX_OWN, Renderer
 from panda_core.runtime.allocator import keep_freed_memory
 from panda_core.uploads import MAX_PIXELS
 from ui.api import Api
@@ -29,12 +29,14 @@ from ui.panels.film import FilmPanel
 from ui.panels.gallery import GalleryPanel, enabled
 from ui.panels.generators import GeneratorsPanel
 from ui.panels.others import OthersPanel
+from ui.panels.own_picture import OwnPicturePanel
 from ui.panels.papers import PapersPanel
 from ui.panels.refine import RefinePanel
 from ui.pictures import Pictures
 from ui.region import Choosing
 from ui.seeds import Seeds
 from ui.server.events import BUDGETS
+from ui.server.kept import Kept
 from ui.server.limits import Limits, device, log, memory_mb
 from ui.server.preview import TITLE, LinkPreview, Preview
 from ui.session import Session
@@ -46,18 +48,19 @@ from ui.tabs.rank import RankTab
 from ui.tabs.remove import RemoveTab
 from ui.tabs.rewrite import RewriteTab
 
-PIL.Image.MAX_IMAGE_PIXELS = MAX_PIXELS  # a visitor's picture; Pillow refuses twice as many
+PIL.Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2  # a visitor's picture; Pillow refuses twice as many
 # after every event gradio would sum up its last 10,000 in a table of pandas, for a dashboard that is off here
 os.environ |= {"GRADIO_ANALYTICS_CACHE_FREQUENCY": "1000000000", "GRADIO_ANALYTICS_MAX_EVENTS": "1"}
 
-renderer = Renderer(cached=48)
+renderer = Renderer(cached=48, own=Kept(MAX_OWN))
 gpu.when_full.append(renderer.leave_gpu)
 pictures, opening = Pictures(renderer), Opening(renderer)
 sharing, appearances, seeds = Sharing(pictures, opening), Appearances(pictures), Seeds(pictures)
 edit_tab, remove_tab, rank_tab = EditTab(pictures), RemoveTab(pictures), RankTab(pictures, appearances)
 masks_tab, rewrite_tab = MasksTab(pictures, sharing), RewriteTab(pictures, appearances)
 factors_panel = FactorsPanel(pictures)
-gallery_panel, api = GalleryPanel(pictures, opening), Api(opening, factors_panel, rank_tab)
+own_picture_panel = OwnPicturePanel(pictures, opening)
+gallery_panel, api = GalleryPanel(pictures, opening), Api(opening, factors_panel, rank_tab, own_picture_panel)
 choosing = Choosing(pictures, after={"Remove": remove_tab.after_pick})
 
 
@@ -89,6 +92,7 @@ def left(page: Page) -> tuple[Picture, gr.HTML]:
     page.follow(words, lambda s: sentence(pictures.frame(s)["words"]))
     choosing.lay_out(page, picture)
     seeds.lay_out(page)
+    own_picture_panel.lay_out(page)
     with gr.Accordion("Picture settings", open=False, elem_id="settings"):
         seeds.lay_out_settings(page)
         GeneratorsPanel(pictures, opening).lay_out(page)

@@ -6,6 +6,8 @@ import threading
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
+
 from .checkpoints.load import load_generator
 from .generators.registry import GENERATORS, GeneratorSpec, LocalFile
 from .generators.split import SplitGenerator, weights_hash
@@ -85,12 +87,13 @@ class Loader:
 
         Raises: HubError, Cancelled, and ValueError for a file that does not hold a generator.
         """
-        loaded = self._kept.get(spec.name)
-        if loaded is None:
-            path = download(spec.sources, report)
-            with self._turns.setdefault(spec.name, threading.Lock()):
-                loaded = self._kept.get(spec.name, lambda: read_generator(path))
-        devices.place(loaded.generator)
+        with torch.inference_mode(False):  # whoever asks: weights made in that mode let nobody differentiate
+            loaded = self._kept.get(spec.name)
+            if loaded is None:
+                path = download(spec.sources, report)
+                with self._turns.setdefault(spec.name, threading.Lock()):
+                    loaded = self._kept.get(spec.name, lambda: read_generator(path))
+            devices.place(loaded.generator)
         return loaded
 
     def leave_gpu(self) -> None:

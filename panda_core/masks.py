@@ -76,7 +76,7 @@ def picture_masks(
     for i, seed in enumerate(seeds):
         if not report(Progress("Making pictures", i, len(seeds))):
             raise Cancelled
-        there = replace(recipe, seed=seed)
+        there = replace(recipe, seed=seed, source=None)
         yield there, renderer.image(there), mask.above(renderer, there, layer, factors_id)
 
 

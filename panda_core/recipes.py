@@ -19,6 +19,11 @@ class Recipe(Origin):
 
     edits: tuple[Edit, ...] = ()
 
+    def sources(self) -> set[str]:
+        """Ids of all own pictures in it, its edits' too."""
+        origins = (self, *(edit.picture for edit in self.edits if edit.picture))
+        return {origin.source for origin in origins if origin.source}
+
     def ordered(self) -> list[int]:
         """Numbers of the edits that are on, in the order they act: by layer, then as listed."""
         return sorted((i for i, e in enumerate(self.edits) if e.on), key=lambda i: self.edits[i].layer)

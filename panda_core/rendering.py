@@ -28,6 +28,7 @@ from .samples import SampleCache
 
 MAX_LEARNED = 2**26  # bytes of variations that were learned on demand
 MAX_OWN = 64  # own pictures of visitors that are kept
+NEEDS_FILE = "This is a picture of somebody's own, which no link holds; open its .panda file first."
 SMALL = 128  # pixels; a picture up to this size is its own thumbnail
 
 
@@ -66,15 +67,16 @@ class Renderer:
     """Runs recipes. Everything follows from the recipe alone; the cache of heads only saves time and may be empty.
 
     memory: bytes of features that one batch of variants may take at its widest layer; cached: how many heads are kept,
-    and half as many pictures.
+    and half as many pictures. own: where own pictures are kept, by their ids.
     """
 
-    def __init__(self, catalogue: Catalogue | None = None, memory: int = 2**25, cached: int = 16):
+    def __init__(self, catalogue: Catalogue | None = None, memory: int = 2**25, cached: int = 16,
+                 own: LRUCache | None = None):  # fmt: skip
         self.catalogue = Catalogue() if catalogue is None else catalogue
         self._memory, self._cache, self._pictures = memory, LRUCache(cached), LRUCache(cached // 2)
         self._backgrounds, self._directions = LRUCache(64), LRUCache(4 * cached)
         self._samples = SampleCache()
-        self._own = LRUCache(MAX_OWN)
+        self._own = LRUCache(MAX_OWN) if own is None else own
         self._variations = LRUCache(MAX_LEARNED, lambda key, found: found.nbytes, least=1)
 
     def add_own_picture(self, own: OwnPicture) -> str:
@@ -86,6 +88,16 @@ class Renderer:
         self._own.put(own.id, own)
         return own.id
 
+    def known_picture(self, source: str) -> OwnPicture:
+        """The own picture of this id.
+
+        Raises: ValueError if it is not here.
+        """
+        own = self._own.get(source)
+        if own is None:
+            raise ValueError(NEEDS_FILE)
+        return own
+
     def own_picture(self, recipe: Recipe) -> OwnPicture | None:
         """The picture that a recipe's source names; None for one of a seed.
 
@@ -93,9 +105,7 @@ class Renderer:
         """
         if recipe.source is None:
             return None
-        own = self._own.get(recipe.source)
-        if own is None:
-            raise ValueError("This is a picture of somebody's own, which no link holds; open its .panda file first.")
+        own = self.known_picture(recipe.source)
         if own.generator != recipe.generator:
             raise ValueError(f"The .panda file is for {own.generator}; the recipe names {recipe.generator}.")
         return own

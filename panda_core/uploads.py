@@ -16,6 +16,7 @@ from .reading import read_number
 FORMATS = "JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP"
 ACCEPTED = "JPEG, PNG, WebP, AVIF, GIF and BMP pictures are read"
 MAX_BYTES, MAX_PIXELS, MIN_SIDE = 40 * 10**6, 40 * 10**6, 16
+LIGHT, LIGHT_SIDE = 4 * 2**20, 2048  # bytes of a file that is kept as it is; pixels that a heavier one is shrunk to
 HEIF = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
 
 
@@ -73,6 +74,19 @@ def prepare_picture(source: bytes | Path, size: int, crop: Crop | None = None) -
     except Exception as error:  # Pillow raises what it likes on a hostile file (OSError, SyntaxError, struct.error)
         raise ValueError(f"The picture's file is damaged or cut off; {ACCEPTED}.") from error
     return pixels.round().clamp(0, 255).float()[None] / 127.5 - 1
+
+
+def lighter(data: bytes) -> bytes:
+    """A file that `prepare_picture` has read, to be kept: as it is, or a heavy one upright, smaller, as JPEG."""
+    if len(data) <= LIGHT:
+        return data
+    with Image.open(io.BytesIO(data)) as image:
+        image.draft("RGB", (LIGHT_SIDE, LIGHT_SIDE))
+        image = _on_white(ImageOps.exif_transpose(image))
+    image.thumbnail((LIGHT_SIDE, LIGHT_SIDE))
+    out = io.BytesIO()
+    image.save(out, "JPEG", quality=95)
+    return out.getvalue()
 
 
 class _Size(Exception):

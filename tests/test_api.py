@@ -82,7 +82,7 @@ def test_the_public_endpoints_are_a_decision():
     dependencies = app.demo.get_config_file()["dependencies"]
     public = {d["api_name"] for d in dependencies if d["api_visibility"] == "public"}
     pictures = {"generate", "named", "edit", "vary", "transfer", "remove", "rewrite", "refine", "saliency"}
-    assert public == pictures | {"rank", "fit"}
+    assert public == pictures | {"rank", "fit", "invert"}
 
 
 def test_a_refusal_is_plain_text_for_programs(url):

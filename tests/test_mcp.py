@@ -12,7 +12,8 @@ from panda_core.recipes import parse_recipe
 from ui.server.events import BUDGETS
 
 RECIPE = '{"v": 2, "generator": "portraits", "seed": 7}'
-TOOLS = {"generate", "named", "edit", "vary", "transfer", "remove", "saliency", "rewrite", "rank", "fit", "refine"}
+TOOLS = {"generate", "named", "edit", "vary", "transfer", "remove", "saliency", "rewrite", "rank", "fit", "refine",
+         "invert"}  # fmt: skip
 
 
 @pytest.fixture

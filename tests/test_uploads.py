@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from panda_core import uploads
 from panda_core.images import to_arrays
 from panda_core.uploads import Crop, prepare_picture
 
@@ -138,3 +139,17 @@ def test_a_file_that_is_too_large_is_refused(monkeypatch):
 def test_a_crop_out_of_range_is_refused(change):
     with pytest.raises(ValueError, match=f"{next(iter(change))} is"):
         Crop(**change)
+
+
+def test_a_heavy_file_is_kept_smaller_and_shows_the_same(monkeypatch):
+    image = Image.linear_gradient("L").resize((300, 200)).convert("RGB")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = encoded(image, exif=exif)
+    assert uploads.lighter(data) is data
+    monkeypatch.setattr(uploads, "LIGHT", 10)
+    monkeypatch.setattr(uploads, "LIGHT_SIDE", 150)
+    kept = uploads.lighter(data)
+    with Image.open(io.BytesIO(kept)) as small:
+        assert small.size == (100, 150)
+    assert float((prepare_picture(kept, 32) - prepare_picture(data, 32)).abs().max()) < 0.05

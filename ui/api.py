@@ -3,11 +3,14 @@
 import hmac
 import inspect
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Literal, get_args, get_origin
 
 import gradio as gr
+from gradio.utils import get_upload_folder
 from PIL import Image
 
 from panda_core.fitting import fit_id
@@ -18,11 +21,13 @@ from panda_core.popular import popular
 from panda_core.progress import Cancelled
 from panda_core.recipes import Recipe, parse_recipe
 from panda_core.regions import Region
+from panda_core.uploads import prepare_picture
 
 from .given import whole
 from .opening import Opening, until
 from .panels.factors import FactorsPanel
 from .panels.gallery import gallery, take_out
+from .panels.own_picture import OwnPicturePanel
 from .panels.refine import refined
 from .server import gpu
 from .server.events import BUDGETS, JOBS, asking, counted, plainly
@@ -36,8 +41,9 @@ class Api:
     """The first argument of each endpoint is a recipe as JSON text; where there is a picture, it comes first, and then
     the new recipe."""
 
-    def __init__(self, opening: Opening, factors: FactorsPanel, ranking: RankTab):
+    def __init__(self, opening: Opening, factors: FactorsPanel, ranking: RankTab, own: OwnPicturePanel):
         self.opening, self.renderer, self.factors, self.ranking = opening, opening.renderer, factors, ranking
+        self.own, self._found = own, gpu.job(self.find)
         self._seeds_in_order = gpu.job(self.order_seeds)
 
     def lay_out(self) -> None:
@@ -46,6 +52,10 @@ class Api:
             with_picture(function)
         gr.api(plainly(self.fit), api_name="fit", **FIT)
         gr.api(self.rank, api_name="rank", **JOBS)
+        given = [gr.Textbox(label="recipe", visible=False), gr.File(type="filepath", label="picture", visible=False),
+                 gr.Number(label="layer", visible=False)]  # fmt: skip
+        made = [gr.File(label="own picture", visible=False), gr.Number(label="psnr", visible=False)]
+        gr.Button(visible=False).click(self.invert, given, made, api_name="invert", **JOBS)
         gr.api(plainly(self.unpublish), api_name="unpublish", api_visibility="undocumented")
         gr.api(plainly(self.reported), api_name="reported", api_visibility="undocumented")
 
@@ -196,6 +206,32 @@ class Api:
         session = self.opening.opened(parse_recipe(recipe))
         found = self.ranking.of_numbers(session, whole(appearance), whole(part), whole(count), report)
         return {end: getattr(found, end) for end in ENDS}
+
+    def invert(self, recipe: str, picture: str, layer: float | None) -> Iterator[tuple]:
+        """Find a picture of one's own in the generator of a recipe (JSON text; its class counts, its edits do not).
+
+        The picture's largest square is taken. layer: of what is added to the features; null is the generator's own
+        choice. Returns a .panda file, which the page opens, and how near the generator comes, in dB.
+        """
+        with counted("invert"), BUDGETS.one_job(asking()):
+            for _, found in self._found(recipe, picture, layer):
+                yield found or (None, None)
+
+    def find(self, recipe: str, picture: str, layer: float | None, report) -> tuple[str, float]:
+        made = self.read(recipe)
+        generator = self.renderer.generator(made)
+        number = self.opening.default(made)[0] if layer is None else whole(layer)
+        generator.check_layer(number)
+        if not isinstance(picture, str):
+            raise ValueError("No picture was given; send a file of one.")
+        try:
+            pixels = prepare_picture(Path(picture), generator.resolution)
+        finally:
+            Path(picture).unlink(missing_ok=True)
+        own = self.renderer.known_picture(self.own.search(made, number, pixels, report))
+        path = Path(tempfile.mkdtemp(dir=get_upload_folder())) / "own.panda"  # which gradio serves and removes
+        own.save(path)
+        return str(path), max(own.psnr.values())
 
     def unpublish(self, name: str, token: str) -> str:
         """Take a picture out of the gallery; for the owner, who has set PANDA_OWNER_TOKEN. Returns those that stay."""

@@ -135,16 +135,19 @@ class Page:
         """
         self._events.append((event, change, list(inputs), options))
 
-    def job(self, event, work: Callable, *inputs, done: Callable[[Session, Any], Session] | None = None, picture=None):
+    def job(self, event, work: Callable, *inputs, done: Callable[[Session, Any], Session] | None = None, picture=None,
+            enough: Callable[[Session], None] | None = None):  # fmt: skip
         """A long piece of work, with a line of progress and a Cancel button where this is called.
 
         work(session, *inputs, report) runs beside everything else; report(Progress) is False once it should stop.
         done(session, result) -> session, with the session as it is by then: the visitor may have gone on meanwhile.
         Without one the session keeps the result: session.made(work).
+        enough(session) tells the work to end with what there is, at the press of a second button.
         picture(session, *inputs, progress) -> HTML of what there is so far, with the session as it was.
         """
         with gr.Row(visible=False, equal_height=True, elem_classes="job") as row:
             line = gr.HTML(elem_classes="progress")
+            take = gr.Button("Good enough", size="sm", min_width=110, scale=0) if enough else None
             cancel = gr.Button("Cancel", size="sm", min_width=80, scale=0)
         result, steps = gr.State(None), gpu.job(work, picture)
         done = done or (lambda session, value: session.keep_made(work, value))
@@ -181,6 +184,8 @@ class Page:
                 gr.Info("It had just finished; what it found is there.", title="Not cancelled")
             return "", gr.Row(visible=False)
 
+        if take:
+            take.click(reading(enough), self.visit, None, queue=False, **QUIET)
         # in the queue: else nobody sees its words
         cancel.click(stopped, self.visit, [line, row], cancels=[ran], **QUIET)
 

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torch.nn.functional import avg_pool2d
@@ -17,13 +17,20 @@ from panda_core.ops import Edit
 from panda_core.progress import Cancelled, Progress
 from panda_core.recipes import Recipe, parse_recipe
 from panda_core.regions import Region
-from panda_core.rendering import Renderer
+from panda_core.rendering import NEEDS_FILE, Renderer
 
 from .server.kept import Kept
 from .session import Session
 
 MAX_PARTS, MAX_SAMPLES = 64, 4096  # of a fit
 MAX_REFIT, REFITS = 60.0, threading.BoundedSemaphore(1)  # seconds of one that a link asks for; how many at once
+
+
+@dataclass(frozen=True)
+class Mine:
+    """Ids of the own pictures that this visit has found or opened: nothing else opens a recipe of one."""
+
+    ids: frozenset[str] = frozenset()
 
 
 class Opening:
@@ -81,7 +88,9 @@ class Opening:
         return first[int(difference(pictures, base).mean(dim=(1, 2)).argmax())]
 
     def opened(self, recipe: Recipe, own: tuple[str, ...] = ()) -> Session:
-        """A session of a recipe from outside, once it has been rendered here. own: ids of factors that came with it.
+        """A session of a recipe from outside, once it has been rendered here.
+
+        own: ids of factors that came with it, and of pictures that are the visitor's own.
 
         Raises: ValueError if it needs factors that this page does not have, or a download, or does not fit the
         generator.
@@ -103,6 +112,8 @@ class Opening:
                 f"The picture is made by {spec.title}, which has to be downloaded first: open it under Picture "
                 "settings, Generator, and try again."
             )
+        if recipe.sources() - set(own):  # it may be here, for another visitor
+            raise ValueError(NEEDS_FILE)
         used = {edit.factors for edit in recipe.edits} - set(own)
         for factors_id in used:
             check_factors_id(factors_id)

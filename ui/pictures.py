@@ -33,6 +33,11 @@ class Names:
     things: dict[str, str]
 
 
+@dataclass(frozen=True)
+class AsDrawn:
+    """The visitor wants to see an own picture as the generator draws it, not as it was brought."""
+
+
 class Pictures:
     """Made by one renderer, and kept for a while by what they depend on."""
 
@@ -68,7 +73,7 @@ class Pictures:
         maps = scale_parts(parts).t().reshape(-1, H, W)[:, top:bottom, left:right]
         larger = [parts for parts in factors.variations if len(parts) > 1 and parts not in factors.things]
         return {
-            "before": self.kept.get(("before", origin(recipe)), lambda: large(self.renderer.base(recipe))),
+            "before": self.kept.get(("before", origin(recipe), bare(session)), lambda: large(self.before(session))),
             "maps": base64.b64encode((maps * 255).round().to(torch.uint8).cpu().numpy().tobytes()).decode(),
             "grid": [bottom - top, right - left],
             "size": [H, W],
@@ -85,29 +90,35 @@ class Pictures:
     def frame(self, session: Session) -> dict:
         """The edited picture, what changed, and how much in words. The only part that a slider's tick makes."""
         words = self.edits_words(session)  # in the key: a visitor's own names are for nobody else
-        key = "frame", origin(session.recipe), session.recipe.edits, session.active, words
+        key = "frame", origin(session.recipe), session.recipe.edits, session.active, words, bare(session)
         return self.kept.get(key, lambda: self._frame(session, words))
 
     def _frame(self, session: Session, words: str) -> dict:
         recipe, image = session.recipe, self.picture(session)
-        change = difference(image, self.renderer.base(recipe))[0]
+        change = difference(image, self.before(session))[0]
         pulls = session.edit is not None and session.edit.op == "vary" and session.edit.on
         return {
             "image": large(image),
             "difference": jpeg(heat_map(change, 0.0, max(0.6, float(change.max())))),
             "words": change_words(session, words, change, self.changed_region(recipe)),
-            "alt": f"Generated picture, seed {recipe.seed}; {words or 'no edits'}.",
+            "alt": f"{which(recipe)}; {words or 'no edits'}.",
             "edited": bool(recipe.ordered()),
             "pull": session.edit.strength if pulls else None,  # what a drag on the picture moves
         }
 
     def picture(self, session: Session) -> Tensor:
         """The edited picture, [1, 3, h, w]; what comes before the edit in hand is kept for its next strength."""
-        if session.active is None:
-            return self.renderer.image(session.recipe)
-        return self.renderer.finish(
-            self.renderer.prepare(session.recipe, session.active), session.recipe, session.active
-        )
+        recipe, active = session.recipe, session.active
+        if active is None:
+            image = self.renderer.image(recipe)
+        else:
+            image = self.renderer.finish(self.renderer.prepare(recipe, active), recipe, active)
+        own = None if bare(session) else self.renderer.own_picture(recipe)
+        return image if own is None else own.show(self.renderer.base(recipe), image)
+
+    def before(self, session: Session) -> Tensor:
+        """The picture without its edits, [1, 3, h, w]."""
+        return self.picture(replace(session, recipe=replace(session.recipe, edits=()), active=None))
 
     def changed_region(self, recipe: Recipe) -> Tensor:
         """The regions of all edits that are on, at image size, [h, w] in [0, 1]."""
@@ -166,7 +177,7 @@ class Pictures:
         usual = replace(session.recipe, psi=self.renderer.catalogue.spec(session.recipe.generator).default_psi)
 
         def thumb(seed: int) -> str:
-            recipe = replace(usual, seed=seed)
+            recipe = replace(usual, seed=seed, source=None)
             return self.kept.get(("seed", origin(recipe)), lambda: jpegs(resized(self.renderer.base(recipe), 72))[0])
 
         return seed_tiles(session, {seed: thumb(seed) for seed in session.seeds})
@@ -179,7 +190,7 @@ def sheet_of(edits: Sequence[Edit]) -> str:
 
 def seed_tiles(session: Session, pictures: dict[int, str], note: str = "") -> dict:
     """The value of Tiles whose pictures (seed -> JPEG) a click opens (given.open_seed)."""
-    now = session.recipe.seed
+    now = None if session.recipe.source else session.recipe.seed
     items: list[dict[str, Any]] = [
         {"image": image, "label": f"Seed {s}", "seed": s, "on": s == now} for s, image in pictures.items()
     ]
@@ -206,4 +217,13 @@ def with_last(recipe: Recipe, edit: Edit) -> Recipe:
 
 
 def origin(recipe: Recipe) -> tuple:
-    return recipe.generator, recipe.class_index, recipe.seed, recipe.psi
+    return recipe.generator, recipe.class_index, recipe.seed, recipe.psi, recipe.source
+
+
+def bare(session: Session) -> bool:
+    """Whether an own picture is shown as the generator draws it."""
+    return session.aside(AsDrawn) is not None
+
+
+def which(recipe: Recipe) -> str:
+    return "Your own picture" if recipe.source else f"Generated picture, seed {recipe.seed}"

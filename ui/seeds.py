@@ -20,7 +20,7 @@ class Seeds:
             dice = gr.Button("New picture", variant="primary", min_width=110, size="md", elem_id="dice")
             seed = gr.Number(label="Seed", precision=0, min_width=110, interactive=True, elem_id="seed")
             page.tiles("Pictures visited", self.pictures.history, open_seed, elem_id="visited")
-        page.follow(seed, lambda s: s.recipe.seed)
+        page.follow(seed, lambda s: None if s.recipe.source else s.recipe.seed)
         page.on(dice.click, roll, trigger_mode="multiple")
         page.on(seed.submit, go_to_seed, seed)
         page.on(seed.blur, go_to_seed, seed)
@@ -45,7 +45,7 @@ class Seeds:
 
     def show_psi(self, session: Session):
         limits = self.renderer.generator(session.recipe).psi_range
-        if limits is None:
+        if limits is None or session.recipe.source:
             return gr.Slider(visible=False)
         psi = session.recipe.psi
         return gr.Slider(visible=True, minimum=limits[0], maximum=max(limits[1], psi), value=psi)
@@ -95,5 +95,7 @@ def open_seed(session: Session, evt: gr.EventData) -> Session:
     return go_to_seed(session, sent(evt, "seed"))
 
 
-def go_to_seed(session: Session, seed: float | None) -> Session:
+def go_to_seed(session: Session, seed: float | None) -> Session | None:
+    if seed is None and session.recipe.source:  # an own picture has none
+        return None
     return session.go_to(number("Seed", seed, 0, 2**32 - 1, whole=True))

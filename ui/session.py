@@ -50,7 +50,7 @@ class Session:
     def opened(cls, recipe: Recipe, layer: int, factors: dict[int, str]) -> Self:
         """A session that begins with this recipe, its last edit in hand. factors: layer -> id, of its generator."""
         known = tuple((recipe.generator, number, factors_id) for number, factors_id in factors.items())
-        fresh = cls(recipe, layer, known, seeds=(recipe.seed,))
+        fresh = cls(recipe, layer, known, seeds=() if recipe.source else (recipe.seed,))
         return fresh.take_up(len(recipe.edits) - 1) if recipe.edits else fresh
 
     @property
@@ -238,7 +238,7 @@ class Session:
 
     def go_to(self, seed: int) -> Self:
         """Another picture; the edits stay."""
-        moved = self.change(replace(self.recipe, seed=seed))
+        moved = self.change(replace(self.recipe, seed=seed, source=None))
         seeds = moved.seeds if seed in moved.seeds else (seed, *moved.seeds)[:SEEDS_KEPT]
         return replace(moved, seeds=seeds)
 
@@ -246,7 +246,7 @@ class Session:
         return self.change(replace(self.recipe, psi=psi), "psi")
 
     def set_class(self, class_index: int) -> Self:
-        return self.change(replace(self.recipe, class_index=class_index))
+        return self.change(replace(self.recipe, class_index=class_index, source=None))
 
     def after(self, other: Self) -> Self:
         """This session with the past, the tab and the seeds of another: a recipe opened from a file can be undone."""

@@ -19,7 +19,7 @@ from panda_core.recipes import MAX_JSON, Recipe, parse_recipe
 
 from .binding import QUIET, Page
 from .jpegs import resized
-from .opening import Opening
+from .opening import Mine, Opening
 from .pictures import Pictures
 from .session import Session
 from .visit import reading
@@ -101,13 +101,13 @@ class Sharing:
         """The PNG with its recipe inside, `side` pixels wide, or as it was made."""
         if side not in SIDES:
             raise ValueError(f"size is {side!r:.20}; it must be one of {', '.join(map(str, SIDES))}.")
-        image = self.renderer.image(session.recipe)
+        image = self.renderer.shown(session.recipe)
         return self.saved(session.recipe, to_pil(image if image.shape[-1] == side else resized(image, side))[0])
 
     def saved(self, recipe: Recipe, image: Image.Image, kind: str = "") -> str:
         """A PNG of what a recipe makes, for the browser to save: JSON for the page's script."""
         data = png_bytes(image, self.renderer.pin(recipe).to_json())
-        return as_file(f"panda-{recipe.generator}-{recipe.seed}{kind}.png", data)
+        return as_file(f"{file_stem(recipe)}{kind}.png", data)
 
     def together(self, session: Session) -> tuple[str, bytes]:
         """A zip of recipe.json and the factors that only it has."""
@@ -117,7 +117,7 @@ class Sharing:
             for factors_id in own_ids(session):
                 factors = self.renderer.catalogue.factors(recipe.generator, factors_id)
                 archive.writestr(f"factors/{factors.digest()}.safetensors", packed(factors))
-        return f"panda-{recipe.generator}-{recipe.seed}.zip", out.getvalue()
+        return f"{file_stem(recipe)}.zip", out.getvalue()
 
     def together_file(self, session: Session) -> str:
         return as_file(*self.together(session))
@@ -128,7 +128,13 @@ class Sharing:
         """A picture of ours, dropped or chosen: its recipe is opened, and can be undone."""
         if not data or not isinstance(data, bytes):
             raise ValueError("The file is empty; PNG files downloaded here can be opened.")
-        return self.opening.opened(parse_recipe(read_recipe_json(data))).after(session)
+        own = (session.aside(Mine) or Mine()).ids
+        return self.opening.opened(parse_recipe(read_recipe_json(data)), tuple(own)).after(session)
+
+
+def file_stem(recipe: Recipe) -> str:
+    """What files of a picture are called."""
+    return f"panda-{recipe.generator}-{'own' if recipe.source else recipe.seed}"
 
 
 def as_file(name: str, data: bytes) -> str:

@@ -29,7 +29,8 @@ def change_words(session: Session, words: str, change: Tensor, region: Tensor) -
     of these edits, [h, w] in [0, 1]. The rest is where the region is below 0.1.
     """
     if not session.recipe.edits:
-        return "The picture as generated: click something in it."
+        which = "Your own picture" if session.recipe.source else "The picture as generated"
+        return f"{which}: click something in it."
     if not words:
         return "All edits are off."
     inside, outside = change[region >= min(0.5, float(region.max()))], change[region < 0.1]

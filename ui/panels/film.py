@@ -15,7 +15,7 @@ from ..jpegs import FRAME_SIDE, resized
 from ..pictures import Pictures
 from ..server.jobs import tell
 from ..session import Session
-from ..sharing import as_file
+from ..sharing import as_file, file_stem
 
 STRENGTHS = 13
 
@@ -84,4 +84,4 @@ class FilmPanel:
         if kind == "GIF":
             with Image.open(io.BytesIO(data), formats=["WEBP"]) as film:
                 data = animation([frame.convert("RGB") for frame in ImageSequence.Iterator(film)], "GIF")
-        return f"panda-{session.recipe.generator}-{session.recipe.seed}.{kind.lower()}", data
+        return f"{file_stem(session.recipe)}.{kind.lower()}", data

@@ -138,6 +138,8 @@ class GalleryPanel:
             take_out(session.aside(Published).name)
             gr.Info("Your picture is out of the gallery again.", title="Taken out")
             return session.put_aside(Published())
+        if session.recipe.sources():
+            raise ValueError("The gallery takes pictures of seeds only; yours stays with you.")
         if not PUBLISHED.spend(asking(), 1.0):
             raise ValueError("You have published five pictures within the hour; wait a while before the next.")
         there = gallery().names()

@@ -47,7 +47,7 @@ class OthersPanel:
         renderer, made = Renderer(self.renderer.catalogue, cached=8), []  # others' heads stay in the page's own
         for i, seed in enumerate(seeds_from(recipe.seed + 1, OTHERS)):
             tell(report, "Trying other pictures", i, OTHERS)
-            other = replace(recipe, seed=seed)
+            other = replace(recipe, seed=seed, source=None)
             before, after = renderer.base(other), renderer.image(other)
             change = difference(after, before)[0].cpu()
             where = [renderer.region_map(other, recipe.edits[k]).cpu() for k in recipe.ordered()]

@@ -13,6 +13,10 @@ LONGEST = 600.0  # seconds after which a job is stopped, whatever it does
 STAGES = {
     "sampling": "Drawing samples",
     "solving": "Finding parts",
+    "start": "Looking for something like it",
+    "latents": "Finding it",
+    "styles": "Finding it more nearly",
+    "features": "Adding what is still missing",
     "ranking": "Looking at pictures",
     "downloading": "Downloading",
 }

@@ -51,7 +51,7 @@ class LinkPreview:
         """The recipe of a link, if it can be drawn without a download or a fit; None is the start page."""
         try:
             recipe = decode_link(link or "")
-            if recipe.generator not in self.opening.offered().values():
+            if recipe.sources() or recipe.generator not in self.opening.offered().values():
                 return None
             self.renderer.generator(recipe)  # refuses other weights
             self.opening.default(recipe)  # now those that were fitted here before are known

@@ -128,7 +128,7 @@ class MasksTab:
         return {"items": items, "note": "", "of": self.where(session)[1]}
 
     def tile(self, session: Session, mask: ConceptMask) -> str:
-        picture = to_pil(resized(self.renderer.image(session.recipe), TILE_SIDE))[0]
+        picture = to_pil(resized(self.renderer.shown(session.recipe), TILE_SIDE))[0]
         return jpeg(on_checkerboard(picture, mask.of(self.smooth(session, mask, TILE_SIDE))))
 
     def choose(self, session: Session, evt: gr.EventData) -> Session | None:
@@ -157,7 +157,7 @@ class MasksTab:
         """HTML: the heat map over the picture with the mask's outline, and the cut-out on a checkerboard."""
         recipe, mask = session.recipe, self.mask(session)
         key = "picture", origin(recipe), recipe.edits
-        picture = self.held.get(key, lambda: to_pil(resized(self.renderer.image(recipe), SIDE))[0])
+        picture = self.held.get(key, lambda: to_pil(resized(self.renderer.shown(recipe), SIDE))[0])
         above, word = self.smooth(session, mask, SIDE), self.meaning(session, mask.appearance)[0]
         shown = {
             f"Where there is {word}": overlay_map(picture, above + mask.offset, REACH, mask.of(above)),
@@ -187,7 +187,7 @@ class MasksTab:
 
     def cut(self, session: Session, mask: ConceptMask) -> Image.Image:
         """As large as the page's PNG."""
-        image = at_least(self.renderer.image(session.recipe), FRAME_SIDE)
+        image = at_least(self.renderer.shown(session.recipe), FRAME_SIDE)
         return cut_out(image, mask.of(self.smooth(session, mask, image.shape[-1])))
 
     def save_cut_out(self, session: Session) -> str:
@@ -204,7 +204,7 @@ class MasksTab:
     # ---- other pictures ----
 
     def others_key(self, session: Session, after: int) -> tuple:
-        recipe = replace(session.recipe, seed=after)
+        recipe = replace(session.recipe, seed=after, source=None)
         return "others", origin(recipe), recipe.edits, self.where(session), self.mask(session).appearance
 
     def try_mask(self, session: Session, report) -> int:

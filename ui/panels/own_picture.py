@@ -1,0 +1,239 @@
+"""A picture of the visitor's own: brought, cropped, found in the generator; then every tab works on it."""
+
+import secrets
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import gradio as gr
+import torch
+from torch import Tensor
+
+from panda_core.method.inversion import STEPS, Space, invert
+from panda_core.own_picture import OwnPicture
+from panda_core.recipes import Recipe
+from panda_core.uploads import Crop, lighter, prepare_picture
+
+from ..binding import Page
+from ..components.html import figure, hint, pair
+from ..components.slider import Slider
+from ..given import number
+from ..jpegs import large, resized
+from ..opening import Mine, Opening
+from ..pictures import AsDrawn, Pictures
+from ..server import gpu
+from ..server.kept import Kept
+from ..session import Session
+from ..sharing import as_file
+
+SEEDS, SPACE_SEEDS = range(32), 512  # whose mean picture is the guide; that a generator is measured on
+FAINT = 0.4  # of the guide over the crop
+SLIDERS = {  # of the crop -> what it is called, and its ends
+    "x": ("Across", 0.0, 1.0),
+    "y": ("Down", 0.0, 1.0),
+    "zoom": ("Zoom", 0.5, 8.0),
+    "turn": ("Turn", -180.0, 180.0),
+}
+PRIVACY = (
+    "Your picture stays in this server's memory for this visit, and nobody else can open it: it is never in the "
+    "gallery and never in a link. To keep it, download it as .panda, which opens it again here."
+)
+LIMITS = (
+    "What can be drawn is what the generator knows. The portraits that come with this page are drawn figures, and so "
+    "is what they make of you; for photographs, open a generator of faces under Picture settings."
+)
+
+
+class Upload(gr.Image):
+    """A file as it came: what is wrong with it is said by who reads it, not by gradio, which gives no sentence."""
+
+    is_template = True
+
+    def preprocess(self, payload):
+        return payload and payload.path
+
+
+@dataclass(frozen=True)
+class Brought:
+    """A file of a picture, and what is to be taken of it. ticket: by which its search is told to end early."""
+
+    data: bytes
+    crop: Crop
+    ticket: str
+
+
+class OwnPicturePanel:
+    def __init__(self, pictures: Pictures, opening: Opening):
+        self.pictures, self.renderer, self.opening = pictures, pictures.renderer, opening
+        self.spaces, self._enough = Kept(4), set()
+
+    def lay_out(self, page: Page) -> None:
+        with page.fold("Your own picture", elem_id="own-picture"):
+            hint(PRIVACY)
+            hint(LIMITS)
+            given = Upload(sources=["upload", "clipboard", "webcam"], type="filepath", label="Drop, paste or take it",
+                           height=280, buttons=[], elem_id="bring")  # fmt: skip
+            page.follow(given, lambda s: None)  # what was brought is in the crop
+            page.on(given.input, self.bring, given)
+            page.follow(gr.HTML(elem_id="crop"), self.preview)
+            for names in (("x", "y"), ("zoom", "turn")):
+                with gr.Row():
+                    for name in names:
+                        self.lay_out_slider(page, name, *SLIDERS[name])
+            go = gr.Button("Find it", size="sm", variant="primary", elem_id="find-own")
+            page.follow(go, lambda s: gr.Button(interactive=s.aside(Brought) is not None))
+            page.job(go.click, self.find, done=self.use, picture=self.so_far, enough=None if gpu.SHARED else self.end)
+            with gr.Row(elem_classes="actions"):
+                save = gr.Button("Download .panda", size="sm", min_width=130, elem_id="save-own")
+                load = gr.UploadButton("Open .panda", size="sm", min_width=130, file_types=[".panda"], type="filepath",
+                                       elem_id="open-own")  # fmt: skip
+            page.follow(save, lambda s: gr.Button(interactive=s.recipe.source is not None))
+            page.save(save.click, self.save)
+            page.job(load.upload, self.open_file, load, done=self.use)
+            page.follow(gr.HTML(), self.about)
+            bare = gr.Checkbox(label="Show it as the generator draws it", interactive=True, elem_id="as-drawn")
+            page.field(bare, self.show_as_drawn, self.set_as_drawn)
+
+    def lay_out_slider(self, page: Page, name: str, words: str, low: float, high: float) -> None:
+        slider = Slider(low, high, getattr(Crop(), name), step=0.01 if high < 100 else 1, label=words, buttons=[],
+                        min_width=130, interactive=True, elem_id=f"crop-{name}")  # fmt: skip
+
+        def show(session: Session):
+            brought = session.aside(Brought)
+            return gr.Slider(value=getattr(brought.crop if brought else Crop(), name), visible=brought is not None)
+
+        page.field(slider, show, lambda session, value: self.cut(session, name, value))
+
+    # ---- bringing and cropping ----
+
+    def bring(self, session: Session, path: str | None) -> Session | None:
+        """The file is read and leaves the disk; the session holds it."""
+        if path is None:  # taken away again
+            return None
+        try:
+            data = Path(path).read_bytes()
+        finally:
+            Path(path).unlink(missing_ok=True)
+        prepare_picture(data, self.renderer.generator(session.recipe).resolution)
+        return session.put_aside(Brought(lighter(data), Crop(), secrets.token_hex(16)))
+
+    def cut(self, session: Session, name: str, value: float) -> Session:
+        brought, (words, low, high) = self.brought(session), SLIDERS[name]
+        crop = replace(brought.crop, **{name: number(words, value, low, high)})
+        return session.put_aside(replace(brought, crop=crop))
+
+    def brought(self, session: Session) -> Brought:
+        brought = session.aside(Brought)
+        if brought is None:
+            raise ValueError("There is no picture of yours yet; drop, paste or take one first.")
+        return brought
+
+    def picture(self, session: Session) -> Tensor:
+        """The crop at the generator's size, [1, 3, h, w]."""
+        brought = self.brought(session)
+        return prepare_picture(brought.data, self.renderer.generator(session.recipe).resolution, brought.crop)
+
+    def preview(self, session: Session) -> str:
+        """HTML: the crop, and the generator's mean picture faintly over it, so that eyes and chin can be put there."""
+        if session.aside(Brought) is None:
+            return ""
+        picture, usual = self.picture(session), self.usual(session.recipe)
+        over = (1 - FAINT) * picture + FAINT * resized(usual, picture.shape[-1])
+        return pair({"What is looked for": large(picture), "Over the usual picture: bring them together": large(over)})
+
+    def usual(self, recipe: Recipe) -> Tensor:
+        """The mean of some seeds' pictures, [1, 3, h', w']."""
+        plain = replace(recipe, edits=(), source=None)
+        key = "usual", plain.generator, plain.class_index
+        return self.pictures.kept.get(
+            key, lambda: self.renderer.small_pictures(plain, SEEDS).clamp(-1, 1).mean(dim=0, keepdim=True)
+        )
+
+    # ---- finding ----
+
+    def find(self, session: Session, report) -> str:
+        """Search for the crop in the generator, at the layer in hand; the id of what was found."""
+        return self.search(session.recipe, session.layer, self.picture(session), report, self.brought(session).ticket)
+
+    def search(self, recipe: Recipe, layer: int, picture: Tensor, report, ticket: str = "") -> str:
+        space = self.space(recipe, report)
+        generator, weights = self.renderer.catalogue.generator(recipe.generator)
+        self._enough.discard(ticket)
+
+        def told(progress) -> bool:
+            return report(progress) is not False and ticket not in self._enough
+
+        found = invert(generator, space, picture, layer, STEPS, told)
+        self._enough.discard(ticket)
+        return self.renderer.add_own_picture(OwnPicture.of(found, 0, picture, space, recipe.generator, weights))
+
+    def space(self, recipe: Recipe, report) -> Space:
+        """What is known of a generator, measured once."""
+        generator, weights = self.renderer.catalogue.generator(recipe.generator)
+
+        def measure() -> Space:
+            psi, kind = self.renderer.catalogue.spec(recipe.generator).default_psi, recipe.class_index
+            return Space.measure(generator, psi, kind, SPACE_SEEDS, report).to(torch.device("cpu"))
+
+        return self.spaces.get((weights, recipe.class_index), measure)
+
+    def end(self, session: Session) -> None:
+        """The search in hand ends with what there is."""
+        if brought := session.aside(Brought):
+            self._enough.add(brought.ticket)
+
+    def so_far(self, session: Session, progress) -> str:
+        """What the generator draws by now; HTML."""
+        if progress.images is None:
+            return ""
+        return figure(large(progress.images.clamp(-1, 1)), f"So far: {float(progress.psnr[0]):.0f} dB")
+
+    def use(self, session: Session, found: str) -> Session:
+        """This own picture is the picture in hand, without edits; the old one can be had back."""
+        mine = session.aside(Mine) or Mine()
+        mine = Mine(mine.ids | {found})
+        own = self.renderer.known_picture(found)
+        recipe = Recipe(own.generator, class_index=own.class_index, psi=session.recipe.psi, source=found)
+        if own.generator == session.recipe.generator:
+            return replace(session.change(recipe), active=None).put_aside(mine)
+        return self.opening.opened(recipe, tuple(mine.ids)).after(session).put_aside(mine)
+
+    # ---- keeping ----
+
+    def save(self, session: Session) -> str:
+        own = self.renderer.own_picture(session.recipe)
+        if own is None:
+            raise ValueError("The picture in hand is the generator's; a .panda file holds one of your own.")
+        with tempfile.TemporaryDirectory() as folder:
+            own.save(Path(folder) / "own.panda")
+            return as_file(f"panda-{own.generator}-own.panda", (Path(folder) / "own.panda").read_bytes())
+
+    def open_file(self, session: Session, path: str | None, report) -> str:
+        """A .panda file comes back; its id."""
+        if not isinstance(path, str):
+            raise ValueError("No file was given; open a .panda file that was downloaded here.")
+        try:
+            return self.renderer.add_own_picture(OwnPicture.load(Path(path)))
+        finally:
+            Path(path).unlink(missing_ok=True)
+
+    # ---- showing ----
+
+    def about(self, session: Session) -> str:
+        """HTML: how near the generator comes to the picture in hand."""
+        own = self.renderer.own_picture(session.recipe)
+        if own is None:
+            return ""
+        reached = max(own.psnr.values())
+        return (
+            f"<p>The generator draws it to {reached:.0f} dB. Where no edit changes anything, you see your own picture "
+            "to the last pixel.</p>"
+        )
+
+    def show_as_drawn(self, session: Session):
+        return gr.Checkbox(value=session.aside(AsDrawn) is not None, visible=session.recipe.source is not None)
+
+    def set_as_drawn(self, session: Session, wanted: bool) -> Session:
+        kept = tuple(kept for kept in session.asides if type(kept[1]) is not AsDrawn)
+        session = replace(session, asides=kept)
+        return session.put_aside(AsDrawn()) if wanted else session
