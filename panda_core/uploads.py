@@ -66,9 +66,7 @@ def prepare_picture(source: bytes | Path, size: int, crop: Crop | None = None) -
     except _Size as error:
         raise ValueError(str(error)) from None
     except Image.DecompressionBombError as error:
-        raise ValueError(
-            f"The picture has far more than {MAX_PIXELS // 10**6} megapixels, which is the most."
-        ) from error
+        raise ValueError(f"The picture is too large; at most {MAX_PIXELS // 10**6} megapixels are accepted.") from error
     except Image.UnidentifiedImageError as error:
         raise ValueError(f"The file is not a picture that can be read; {ACCEPTED}.") from error
     except Exception as error:  # Pillow raises what it likes on a hostile file (OSError, SyntaxError, struct.error)

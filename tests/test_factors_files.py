@@ -139,7 +139,7 @@ REFUSED = {
     "not tensors": lambda f: {"a.safetensors": b"pickle" * 9},
     "two files": lambda f: {"a.safetensors": b"", "b.safetensors": b""},
     "other weights": lambda f: {"a.safetensors": packed(f.with_info(weights="0" * 12))},
-    "other layer": lambda f: {"a.safetensors": packed(f.with_info(layer=2))},
+    "other layer": lambda f: {"a.safetensors": packed(f.with_info(layer=9))},
     "scaled": lambda f: {"a.safetensors": packed(dataclasses.replace(f, appearances=f.appearances * 3))},
     "not a zip": lambda f: {"a.zip": b"PK\x03\x04"},
     "another zip": lambda f: {"a.zip": zipped(readme_txt=b"hello")},
