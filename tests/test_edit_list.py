@@ -148,8 +148,8 @@ def test_a_drag_is_one_step_of_undo_and_keeps_to_the_slider(hand):
 
 def test_where_nothing_moves_right_and_up_is_the_slider_s_way(hand):
     began = 0.0
-    still = {"from": [0.01, 0.99], "strength": began}
-    right, up, left = (pull(hand, to, **still).edit.strength for to in ([0.2, 0.99], [0.01, 0.8], [-0.2, 0.99]))
+    still = {"from": [0.02, 0.05], "strength": began}
+    right, up, left = (pull(hand, to, **still).edit.strength for to in ([0.2, 0.05], [0.02, -0.15], [-0.2, 0.05]))
     assert right > began and up > began and left < began
 
 

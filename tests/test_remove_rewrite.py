@@ -14,7 +14,8 @@ remove, rewrite = app.remove_tab, app.rewrite_tab
 
 @pytest.fixture(scope="module")
 def chosen() -> Session:
-    return bare()
+    """The face, whose glasses can go in more ways than one."""
+    return choose(bare(), 2)
 
 
 @pytest.fixture(scope="module")
