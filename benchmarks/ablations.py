@@ -19,6 +19,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from benchmarks import released, targets, timing
+from benchmarks.solvers import parts_gradient
 from panda_core.factors import fix_signs, scale_parts
 from panda_core.fitting import batch_for, feature_source
 from panda_core.images import PALETTE, heat_map, overlay_parts, to_pil
@@ -31,7 +32,7 @@ from panda_core.method.factorization import (
     solve_parts,
 )
 from panda_core.method.saliency import find_background, saliency
-from panda_core.method.solver import Dense, minimise_parts, parts_gradient
+from panda_core.method.solver import Dense, minimise_parts
 
 TILE = 96  # pixels
 

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from benchmarks import targets, timing
+from benchmarks.solvers import parts_gradient
 from panda_core.catalogue import Loaded
 from panda_core.fitting import feature_source, fit_layer
 from panda_core.method.refinement import refine_parts
-from panda_core.method.solver import parts_gradient, parts_objective
+from panda_core.method.solver import parts_objective
 
 RATES = tuple(10.0**e for e in range(-10, 0))
 

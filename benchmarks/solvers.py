@@ -13,10 +13,16 @@ from torch import Tensor
 from benchmarks import targets, timing
 from panda_core.fitting import batch_for, feature_source
 from panda_core.method.moments import SpatialMoments
-from panda_core.method.solver import _best_scale, _trace, minimise_parts, parts_gradient, parts_objective
+from panda_core.method.solver import _best_scale, _trace, minimise_parts, parts_objective
 
 # A solver yields (P, products with W so far) from W [S, S] and a start [S, R], for ever.
 Solver = Callable[[Tensor, Tensor], Iterator[tuple[Tensor, int]]]
+
+
+def parts_gradient(parts: Tensor, product: Tensor) -> Tensor:
+    """∇f = 2P(PᵀWP) + 2WP(PᵀP) - 4WP, [..., S, R]: II Eq. 11 in the order of Eq. 12, nothing of size S x S."""
+    P, Q = parts, product
+    return 2 * (P @ (P.mT @ Q) + Q @ (P.mT @ P) - 2 * Q)
 
 
 def accelerated(W: Tensor, P: Tensor) -> Iterator[tuple[Tensor, int]]:

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from panda_core.method.refinement import neighbour_affinity, refine_parts
-from panda_core.method.solver import parts_gradient, parts_objective
+from panda_core.method.solver import parts_objective
 from tests.helpers import random_features
 
 
@@ -80,24 +80,6 @@ def test_a_batch_is_refined_as_its_samples_are(k):
     batch = refine_parts(Z, A, P, k, iterations=10, tolerance=0)
     alone = torch.cat([refine_parts(z[None], A, P, k, iterations=10, tolerance=0) for z in Z])
     torch.testing.assert_close(batch, alone, atol=1e-8, rtol=0)
-
-
-@pytest.mark.parametrize("seed", range(10))
-def test_both_orders_of_the_gradient_are_autograds(seed):
-    """II Eq. 11 and Eq. 12, of Eq. 10, in float64."""
-    Z, A, P = draw(seed, N=1)
-    X = A.t() @ Z[0].flatten(1)
-    W = X.t() @ X
-    P.requires_grad_()
-    PP = P @ P.t()
-    loss = -2 * torch.trace(P.t() @ W @ P) + torch.trace(PP @ W @ PP)
-    (expected,) = torch.autograd.grad(loss, P)
-    P = P.detach()
-    Y = X @ P
-    eq_11 = 2 * P @ P.t() @ W @ P + 2 * W @ P @ P.t() @ P - 4 * W @ P
-    eq_12 = 2 * P @ Y.t() @ Y + 2 * X.t() @ Y @ (P.t() @ P) - 4 * X.t() @ Y
-    for got in (eq_11, eq_12, parts_gradient(P, W @ P)):
-        torch.testing.assert_close(got, expected, rtol=1e-10, atol=1e-10 * float(expected.abs().max()))
 
 
 @pytest.mark.parametrize("k", [None, 6])

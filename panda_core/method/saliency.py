@@ -13,11 +13,6 @@ def saliency(features: Tensor, appearance: Tensor) -> Tensor:
     return torch.einsum("nchw,c->nhw", features, appearance.to(features))
 
 
-def saliency_mask(maps: Tensor, threshold: float) -> Tensor:
-    """m >= μ, as booleans. At image resolution: enlarge the map first, then threshold it."""
-    return maps >= threshold
-
-
 def find_background(
     features: Tensor, appearances: Tensor, mean: Tensor, frame: tuple[int, int, int, int], among: int = 16
 ) -> tuple[int, int]:

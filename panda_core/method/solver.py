@@ -47,12 +47,6 @@ def parts_objective(parts: Tensor, product: Tensor) -> Tensor:
     return -2 * _trace(M) + (K * M).sum(dim=(-2, -1))
 
 
-def parts_gradient(parts: Tensor, product: Tensor) -> Tensor:
-    """∇f = 2P(PᵀWP) + 2WP(PᵀP) - 4WP, [..., S, R]: II Eq. 11 in the order of Eq. 12, nothing of size S x S."""
-    P, Q = parts, product
-    return 2 * (P @ (P.mT @ Q) + Q @ (P.mT @ P) - 2 * Q)
-
-
 def minimise_parts(
     affinity: Affinity,
     start: Tensor,
