@@ -178,6 +178,7 @@ class Catalogue:
                 try:
                     found |= find_factors(address, weights)
                 except HubError as error:  # without the Hub there are those that are here
+                    found |= find_factors(address, weights, local=True)
                     if error.kind != "missing":  # which is an answer
                         until = time.monotonic() + RETRY
             self._published[name] = found, until

@@ -39,7 +39,7 @@ from panda_core.generators.stylegan2 import StyleGAN2
 from panda_core.generators.stylegan3 import plan_bands
 from panda_core.hub.download import download
 from panda_core.hub.errors import HubError
-from panda_core.hub.files import find_local, list_files
+from panda_core.hub.files import find_generator, find_local, list_local
 from panda_core.links import encode_link
 from panda_core.progress import Cancelled
 from panda_core.recipes import Recipe, parse_recipe
@@ -368,14 +368,14 @@ def test_no_network_is_said(hub, kind, monkeypatch):
     assert str(caught.value) == text
 
 
-def test_without_a_network_the_files_that_are_here_are_listed(hub, monkeypatch):
+def test_without_a_network_the_files_that_are_here_will_do(hub, monkeypatch):
     hub.put("me/mine", "a/w.safetensors", DATA)
     download((HubFile("me/mine", "a/w.safetensors"),))
     monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "http://127.0.0.1:9")  # nothing listens at port 9
-    assert list_files("me/mine") == ["a/w.safetensors"]
-    for repo, revision in (("me/other", "main"), ("me/mine", "v2")):
-        with pytest.raises(HubError, match="cannot be reached"):
-            list_files(repo, revision)
+    assert list_local("me/mine") == ["a/w.safetensors"] and list_local("me/mine", "v2") == []
+    assert find_generator("me/mine") == HubFile("me/mine", "a/w.safetensors")
+    with pytest.raises(HubError, match="cannot be reached"):
+        find_generator("me/other")
 
 
 @both
@@ -744,6 +744,24 @@ def test_without_the_hub_there_are_the_factors_that_are_here_until_it_answers(hu
     assert list(catalogue.available("tiny")) == [3, 5]  # but after a while
     asked, later = len(hub.requests), later + 100 * RETRY
     assert list(catalogue.available("tiny")) == [3, 5] and len(hub.requests) == asked  # an answer is remembered
+
+
+def test_what_is_here_while_the_hub_cannot_be_reached_is_not_taken_for_its_answer(hub, with_row, monkeypatch):
+    other = fit_tiny(5, R_C=6)
+    path = hub.home / "other.safetensors"
+    other.save(path)
+    hub.put("me/factors", f"factors/{LOADED.weights}/{other.stem()}.safetensors", path.read_bytes())
+    before = Catalogue(loader=loading.Loader())
+    ids = before.published("tiny")
+    before.factors("tiny", ids[3])  # so it is on this machine, and that of layer 5 is not
+    catalogue = Catalogue(loader=loading.Loader())
+    catalogue.generator("tiny")
+    with monkeypatch.context() as away:
+        away.setattr(huggingface_hub.constants, "ENDPOINT", "http://127.0.0.1:9")  # nothing listens at port 9
+        assert catalogue.published("tiny") == {3: ids[3], 5: "hub:au/thors@main/checkpoints/P.npy"}
+    later = time.monotonic() + RETRY
+    monkeypatch.setattr("panda_core.catalogue.time.monotonic", lambda: later)
+    assert catalogue.published("tiny") == ids and ids[5].startswith("hub:me/factors")
 
 
 # ---- the command line ----

@@ -16,6 +16,15 @@ def test_every_room_is_installed():
     assert {*TABLE["tool"]["setuptools"]["packages"]} == {*rooms, "panda_core.assets"}
 
 
+def test_every_data_file_is_installed():
+    patterns = TABLE["tool"]["setuptools"]["package-data"]["*"]
+    rooms = {path.parent for path in (ROOT / "panda_core").rglob("__init__.py")}
+    for path in (ROOT / "panda_core").rglob("*"):
+        if path.is_file() and path.suffix not in (".py", ".pyc"):
+            room = next(folder for folder in path.parents if folder in rooms)
+            assert any(path in room.glob(pattern) for pattern in patterns), f"{path} matches none of {patterns}"
+
+
 def test_the_package_asks_for_what_the_page_does():
     assert {*TABLE["project"]["dependencies"]} < {*(ROOT / "requirements.txt").read_text().splitlines()}
 

@@ -13,7 +13,7 @@ import huggingface_hub as client
 from huggingface_hub import constants, errors
 
 from ..generators.registry import HubFile, Source, UrlFile
-from .errors import explain, status_of
+from .errors import HubError, explained
 
 ENDINGS = (".safetensors", ".pt", ".pth", ".pkl", ".ckpt", ".bin")  # of files that may be generators
 FOREIGN = "model.safetensors"  # transformers' name for another form of the weights in pytorch_model.bin
@@ -58,20 +58,19 @@ def _find(source: Source) -> Path | None:
 
 
 def list_files(repo: str, revision: str = "main", repo_type: str = "model") -> list[str]:
-    """The paths of a repository's files; without a network those that are on this machine.
-
-    Raises: HubError.
-    """
-    try:
+    """The paths of a repository's files on the Hub. Raises: HubError."""
+    with explained(repo=repo, revision=revision, repo_type=repo_type):
         # unlike list_repo_files, no half minute of trying again
         about = client.HfApi().repo_info(repo, revision=revision, repo_type=repo_type, timeout=10)
         return [file.rfilename for file in about.siblings or ()]
-    except Exception as error:
-        if status_of(error) is None:  # no network
-            with suppress(errors.LocalEntryNotFoundError):
-                here = client.snapshot_download(repo, revision=revision, repo_type=repo_type, local_files_only=True)
-                return [path.relative_to(here).as_posix() for path in Path(here).rglob("*") if path.is_file()]
-        explain(error, repo, revision=revision, repo_type=repo_type)
+
+
+def list_local(repo: str, revision: str = "main") -> list[str]:
+    """The paths of those of a model's files that are on this machine; asks no network."""
+    with suppress(errors.LocalEntryNotFoundError, errors.HFValidationError):
+        here = client.snapshot_download(repo, revision=revision, local_files_only=True)
+        return [path.relative_to(here).as_posix() for path in Path(here).rglob("*") if path.is_file()]
+    return []
 
 
 KINDS = f"file of a generator ({' '.join(ENDINGS)})"
@@ -82,7 +81,12 @@ def find_generator(repo: str, wanted: str = "") -> HubFile:
 
     Raises: ValueError if there is none, or the choice is the user's; HubError.
     """
-    files = list_files(repo)
+    try:
+        files = list_files(repo)
+    except HubError:
+        files = list_local(repo)
+        if not files:
+            raise
     found = [f for f in files if f.lower().endswith(ENDINGS) and not f.startswith("factors/")]
     if wanted:
         found = [f for f in files if f == wanted]
@@ -100,9 +104,13 @@ def find_generator(repo: str, wanted: str = "") -> HubFile:
     return HubFile(repo, found[0], beside=(config,) if config in files else ())  # a BigGAN-deep needs it
 
 
-def find_factors(address: str, weights: str) -> dict[int, str]:
-    """Layer -> factors id, of the files for these weights in a repository "owner/name@revision". Raises: HubError."""
+def find_factors(address: str, weights: str, local: bool = False) -> dict[int, str]:
+    """Layer -> factors id, of the files for these weights in a repository "owner/name@revision".
+
+    local: only of those on this machine, asking no network. Raises: HubError.
+    """
     repo, _, revision = address.partition("@")
     pattern = rf"factors/{weights}/l(\d+)-c.*\.safetensors"
-    found = ((re.fullmatch(pattern, path), path) for path in list_files(repo, revision))
+    paths = (list_local if local else list_files)(repo, revision)
+    found = ((re.fullmatch(pattern, path), path) for path in paths)
     return {int(match[1]): f"hub:{address}/{path}" for match, path in found if match}
