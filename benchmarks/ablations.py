@@ -20,7 +20,6 @@ from torch import Tensor
 
 from benchmarks import released, targets, timing
 from benchmarks.solvers import parts_gradient
-from panda_core.factors import fix_signs, scale_parts
 from panda_core.fitting import batch_for, feature_source
 from panda_core.images import PALETTE, heat_map, overlay_parts, to_pil
 from panda_core.method.editing import add_appearance
@@ -31,6 +30,7 @@ from panda_core.method.factorization import (
     match_parts,
     solve_parts,
 )
+from panda_core.method.parts import fix_signs, scale_parts
 from panda_core.method.saliency import find_background, saliency
 from panda_core.method.solver import Dense, minimise_parts
 
