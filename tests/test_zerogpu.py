@@ -49,7 +49,7 @@ def test_most_handlers_were_given_what_they_take(report):
 
 
 def test_work_was_done_in_children_only(report):
-    assert report["own"] == ["panels.generators.words"]  # it says what is in a table, and nothing else
+    assert report["own"] == ["panels.generators.card"]  # it says what is in a table, and nothing else
     assert report["pids"] >= len(report["same"]) - len(report["own"])
 
 
