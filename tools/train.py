@@ -386,6 +386,7 @@ def main() -> None:
         "--stages", type=stages_of_text, help="of a new run: as in 64:0,128:0.6, share of time behind pixels"
     )
     parser.add_argument("--start", type=Path, help="safetensors file of weights from which a new run goes on")
+    parser.add_argument("--learning-rate", type=float, help="of a new run, at its highest")
     parser.add_argument("--report-every", type=float, default=2.0, help="minutes between checkpoints")
     arguments = parser.parse_args()
     world = WORLDS[arguments.world].unaligned() if arguments.unaligned else WORLDS[arguments.world]
@@ -396,6 +397,8 @@ def main() -> None:
     settings, weights = settings_for(device), None
     if arguments.stages:
         settings = replace(settings, stages=arguments.stages)
+    if arguments.learning_rate:
+        settings = replace(settings, learning_rate=arguments.learning_rate)
     try:
         if arguments.start:
             if (folder / "checkpoint.pt").exists():

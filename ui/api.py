@@ -23,7 +23,7 @@ from panda_core.recipes import Recipe, parse_recipe
 from panda_core.regions import Region
 from panda_core.uploads import prepare_picture
 
-from .given import whole
+from .given import uploaded, whole
 from .opening import Opening, until
 from .panels.factors import FactorsPanel
 from .panels.gallery import gallery, take_out
@@ -222,12 +222,8 @@ class Api:
         generator = self.renderer.generator(made)
         number = self.opening.default(made)[0] if layer is None else whole(layer)
         generator.check_layer(number)
-        if not isinstance(picture, str):
-            raise ValueError("No picture was given; send a file of one.")
-        try:
-            pixels = prepare_picture(Path(picture), generator.resolution)
-        finally:
-            Path(picture).unlink(missing_ok=True)
+        with uploaded(picture) as file:
+            pixels = prepare_picture(file, generator.resolution)
         own = self.renderer.known_picture(self.own.search(made, number, pixels, report))
         path = Path(tempfile.mkdtemp(dir=get_upload_folder())) / "own.panda"  # which gradio serves and removes
         own.save(path)

@@ -1,6 +1,9 @@
 """What a visitor or a program gave, checked: event data of our components, clicks on tiles, numbers."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 import gradio as gr
@@ -36,6 +39,17 @@ def number(what: str, given, low: float, high: float, whole: bool = False) -> fl
         found = "empty" if given is None else f"{given!r:.20}"
         raise ValueError(f"{what} is {found}; it must be a {kind} from {low:.10g} to {high:.10g}.")
     return int(given) if whole else float(given)
+
+
+@contextmanager
+def uploaded(path) -> Iterator[Path]:
+    """The file that a visitor sent; it leaves the disk afterwards. Raises: ValueError if there is none."""
+    if not isinstance(path, str) or not os.path.isfile(path):
+        raise ValueError("No file has arrived; send it again.")
+    try:
+        yield Path(path)
+    finally:
+        Path(path).unlink(missing_ok=True)
 
 
 def whole(number: float):

@@ -17,7 +17,7 @@ from panda_core.uploads import Crop, lighter, prepare_picture
 from ..binding import Page
 from ..components.html import figure, hint, pair
 from ..components.slider import Slider
-from ..given import number
+from ..given import number, uploaded
 from ..jpegs import large, resized
 from ..opening import Mine, Opening
 from ..pictures import AsDrawn, Pictures
@@ -110,10 +110,8 @@ class OwnPicturePanel:
         """The file is read and leaves the disk; the session holds it."""
         if path is None:  # taken away again
             return None
-        try:
-            data = Path(path).read_bytes()
-        finally:
-            Path(path).unlink(missing_ok=True)
+        with uploaded(path) as file:
+            data = file.read_bytes()
         prepare_picture(data, self.renderer.generator(session.recipe).resolution)
         return session.put_aside(Brought(lighter(data), Crop(), secrets.token_hex(16)))
 
@@ -210,12 +208,8 @@ class OwnPicturePanel:
 
     def open_file(self, session: Session, path: str | None, report) -> str:
         """A .panda file comes back; its id."""
-        if not isinstance(path, str):
-            raise ValueError("No file was given; open a .panda file that was downloaded here.")
-        try:
-            return self.renderer.add_own_picture(OwnPicture.load(Path(path)))
-        finally:
-            Path(path).unlink(missing_ok=True)
+        with uploaded(path) as file:
+            return self.renderer.add_own_picture(OwnPicture.load(file))
 
     # ---- showing ----
 
