@@ -125,11 +125,6 @@ def _stream(number: int, given: bytes) -> Iterator[bytes]:
         yield pickle.dumps((_fault(error), "", None, {}))
 
 
-def forgets() -> bool:
-    """Whether the next event may meet a process that does not know what this one has found out."""
-    return SHARED and devices.wanted
-
-
 def start(load: Callable[[], None]) -> None:
     """Once the page is laid out: load what is offered, on the GPU; afterwards only children may use a shared one."""
     if SHARED:
