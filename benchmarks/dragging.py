@@ -1,0 +1,97 @@
+"""How near a drag comes to what its variation can do (docs/method.md, "Dragging"), on exact handle points.
+
+python -m benchmarks.dragging [--seeds 32]
+
+Of each wish the variation is chosen on 4 seeds, as in benchmarks.truth. A handle is the end of the thing in the exact
+picture: where its mask, seen in the direction of the drag, ends. It is pulled from where it is to where it is once the
+factor has changed, and the strength is what `follow` says, as on the page, from nine previews of half the size.
+Columns: how many of the seeds move their handle by four pixels of 256 or more, which alone count; the share made up for at the
+drag's strength, and at the best of the nine.
+"""
+
+import argparse
+
+import torch
+from torch import Tensor
+
+from benchmarks import timing
+from benchmarks.truth import CHOOSE_SEEDS, CHOSEN_ON, best, variations
+from panda_core.catalogue import Catalogue
+from panda_core.method.dragging import follow
+from panda_core.runtime.allocator import keep_freed_memory
+from tools.truth import Wish, changed_latents, make_task
+from tools.worlds import WORLDS, World
+
+STRENGTHS = torch.linspace(-4, 4, 9)
+LEAST = 4 / 256  # of the picture's side, that a handle moves
+SIZE = 256  # of the exact pictures
+PULLS = (  # wish, what is pulled, at which end: (x, y) to the right and down
+    (Wish("mouth closed", "mouth_openness", 0.03), "mouth", (0, 1)),
+    (Wish("mouth open", "mouth_openness", 0.97), "mouth", (0, 1)),
+    (Wish("wider mouth", "mouth_width", 0.97), "mouth", (1, 0)),
+    (Wish("smile", "mouth_curve", 0.97), "mouth", (1, -0.5)),
+    (Wish("eyes closed", "eye_openness", 0.03), "eyes", (0, -1)),
+    (Wish("larger eyes", "eye_size", 0.97), "eyes", (0, -1)),
+    (Wish("longer hair", "hair_length", 0.9), "hair", (0.2, 1)),
+    (Wish("shorter hair", "hair_length", 0.05), "hair", (0.2, 1)),
+)
+
+
+def handles(world: World, z: Tensor, part: str, end: tuple[float, float]) -> Tensor:
+    """Where a part ends in that direction, (x, y) as shares of the sides, [N, 2]; NaN where it is not to be seen."""
+    masks = world.render(world.factors_of_latents(z), SIZE, 1).masks[:, world.parts.index(part)]
+    y, x = torch.meshgrid(*2 * [(torch.arange(SIZE) + 0.5) / SIZE], indexing="ij")
+    along = torch.where(masks > 0.5, end[0] * x + end[1] * y, -torch.inf).flatten(1)
+    last = along.argmax(dim=1)
+    found = torch.stack([x.flatten()[last], y.flatten()[last]], dim=1)
+    found[along.amax(dim=1).isinf()] = torch.nan
+    return found
+
+
+@torch.inference_mode()
+def row(world: World, generator, factors: dict, wish: Wish, part: str, end: tuple[float, float], n: int) -> str:
+    chosen = make_task(world, generator, list(factors), wish, CHOSEN_ON, CHOOSE_SEEDS)
+    differs = (chosen.wanted - chosen.before).abs().amax(dim=1).mean(dim=0)
+    choices = [c for f in factors.values() for c in variations(f, differs)]
+    variation = best(generator, chosen, choices, torch.tensor([-3.0, 3.0]))
+    task = make_task(world, generator, list(factors), wish, 0, n, shrink=2)
+    z = generator.sample(task.seeds, 1.0).z
+    start, goal = (handles(world, latents, part, end) for latents in (z, changed_latents(world, z, wish)))
+    moved = [i for i in range(n) if float((goal[i] - start[i]).norm()) >= LEAST]
+    errors = torch.zeros(3, dtype=torch.float64)  # of the pictures as they were, dragged, and at the best strength
+    for i in moved:
+        cut, wanted = task.cuts[variation.layer][i : i + 1], task.wanted[i]
+
+        def draw(strengths: Tensor, cut=cut) -> Tensor:
+            edited = cut.with_features(variation.edit(cut.features, strengths))
+            return generator.preview(edited, task.shrink).clamp(-1, 1)
+
+        previews, before = draw(STRENGTHS), task.before[i : i + 1]
+        s = follow(previews, STRENGTHS, before, tuple(start[i].tolist()), tuple(goal[i].tolist()))
+        dragged = before if s is None else draw(torch.tensor([s]))
+        errors += torch.tensor([squares(before, wanted).sum(), squares(dragged, wanted).sum(),
+                                squares(previews, wanted).min()])  # fmt: skip
+    shares = [f"{1 - float(error / errors[0]):.2f}" for error in errors[1:]] if moved else ["–", "–"]
+    return f"| {wish.name} | {len(moved)} | {' | '.join(shares)} | {variation.words} |"
+
+
+def squares(made: Tensor, wanted: Tensor) -> Tensor:
+    return (made - wanted).square().flatten(1).sum(dim=1)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=32)
+    args = parser.parse_args()
+    keep_freed_memory()
+    world, catalogue = WORLDS["portraits"], Catalogue()
+    generator = catalogue.generator(world.name).generator
+    factors = {layer: catalogue.factors(world.name, name) for layer, name in catalogue.bundled(world.name).items()}
+    print("| pulled | seeds | by the drag | at the best strength | variation |\n|" + " --- |" * 5)
+    for wish, part, end in PULLS:
+        print(row(world, generator, factors, wish, part, end, args.seeds), flush=True)
+    print(timing.machine(generator.device))
+
+
+if __name__ == "__main__":
+    main()
