@@ -5,8 +5,8 @@ python -m benchmarks.dragging [--seeds 32]
 Of each wish the variation is chosen on 4 seeds, as in benchmarks.truth. A handle is the end of the thing in the exact
 picture: where its mask, seen in the direction of the drag, ends. It is pulled from where it is to where it is once the
 factor has changed, and the strength is what `follow` says, as on the page, from nine previews of half the size.
-Columns: how many of the seeds move their handle by four pixels of 256 or more, which alone count; the share made up for at the
-drag's strength, and at the best of the nine.
+Columns: how many of the seeds move their handle by four pixels of 256 or more, which alone count; the share made up for
+at the drag's strength, and at the best of the nine.
 """
 
 import argparse
