@@ -16,6 +16,7 @@ from panda_core.runtime.allocator import keep_freed_memory
 from panda_core.uploads import MAX_PIXELS
 from ui.api import Api
 from ui.binding import Page
+from ui.changes import Changes
 from ui.components.html import sentence
 from ui.components.picture import Picture
 from ui.components.plain import read, style
@@ -47,6 +48,7 @@ from ui.tabs.masks import MasksTab
 from ui.tabs.rank import RankTab
 from ui.tabs.remove import RemoveTab
 from ui.tabs.rewrite import RewriteTab
+from ui.words import moment_words
 
 PIL.Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2  # a visitor's picture; Pillow refuses twice as many
 # after every event gradio would sum up its last 10,000 in a table of pandas, for a dashboard that is off here
@@ -56,12 +58,14 @@ renderer = Renderer(cached=48, own=Kept(MAX_OWN))
 gpu.when_full.append(renderer.leave_gpu)
 pictures, opening = Pictures(renderer), Opening(renderer)
 sharing, appearances, seeds = Sharing(pictures, opening), Appearances(pictures), Seeds(pictures)
-edit_tab, remove_tab, rank_tab = EditTab(pictures), RemoveTab(pictures), RankTab(pictures, appearances)
+changes = Changes(pictures)
+edit_tab, remove_tab = EditTab(pictures, changes), RemoveTab(pictures)
+rank_tab = RankTab(pictures, appearances)
 masks_tab, rewrite_tab = MasksTab(pictures, sharing), RewriteTab(pictures, appearances)
 factors_panel = FactorsPanel(pictures)
 own_picture_panel = OwnPicturePanel(pictures, opening)
 gallery_panel, api = GalleryPanel(pictures, opening), Api(opening, factors_panel, rank_tab, own_picture_panel)
-choosing = Choosing(pictures, after={"Remove": remove_tab.after_pick})
+choosing = Choosing(changes, after={"Remove": remove_tab.after_pick})
 
 
 def open_page(session: Session, request: gr.Request) -> Session:
@@ -75,11 +79,6 @@ def status() -> dict:
     return {"device": device(), "memory_mb": memory_mb(), "queue": len(demo._queue), "visitors": visitors}
 
 
-def status_line(session: Session) -> str:
-    now = status()
-    return f"<p>{html.escape(now['device'])}, {now['memory_mb']} MB in use, {now['queue']} waiting</p>"
-
-
 def notice(session: Session) -> str:
     return f'<p role="alert">{html.escape(session.notice)}</p>' if session.notice else ""
 
@@ -89,7 +88,7 @@ def left(page: Page) -> tuple[Picture, gr.HTML]:
     picture = Picture(elem_id="picture")
     words = gr.HTML(elem_id="words")
     page.follow(picture, lambda s: {"scene": pictures.scene(s), "frame": pictures.frame(s)})
-    page.follow(words, lambda s: sentence(pictures.frame(s)["words"]))
+    page.follow(words, lambda s: sentence(moment_words(s, pictures.edits_words(s)) or pictures.frame(s)["words"]))
     choosing.lay_out(page, picture)
     seeds.lay_out(page)
     own_picture_panel.lay_out(page)
@@ -133,7 +132,6 @@ with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, 7200)) 
     if enabled():
         gallery_panel.lay_out(page)
     gr.HTML(read("about.html"), elem_id="about")
-    page.follow(gr.HTML(elem_id="status"), status_line, later=True)
     api.lay_out()
     page.wire(demo, open_page)
 gpu.start(lambda: [renderer.catalogue.generator(name) for name in opening.offered().values()])

@@ -56,7 +56,7 @@ def main() -> None:
     rows = {
         "strength tick, JPEG included": timing.measure(tick),
         "twelve tiles at full size": timing.measure(lambda: renderer.variants(recipe, 0, ends), 5),
-        "twelve tiles at half size": timing.measure(lambda: renderer.variants(recipe, 0, ends, half_size=True), 5),
+        "twelve tiles at half size": timing.measure(lambda: renderer.variants(recipe, 0, ends, shrink=2), 5),
         "a thing's stored variations": timing.measure(stored),
         "a painted region's, samples there": timing.measure(
             lambda: renderer.variations(recipe, args.layer, factors_id, painted(next(fresh))), 4, 1

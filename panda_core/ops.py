@@ -157,7 +157,7 @@ def _vary_words(edit: Edit, factors: Factors) -> str:
     ends = factors.ends(edit.region.parts, edit.variation)
     if ends is None:
         return f"{_where(edit, factors)}: variation {edit.variation}"
-    return f"{_where(edit, factors)}: {ends.low if edit.strength < 0 else ends.high}"
+    return ends.low if edit.strength < 0 else ends.high
 
 
 def _transfer_words(edit: Edit, factors: Factors) -> str:

@@ -181,15 +181,13 @@ class Renderer:
         return cut
 
     @torch.inference_mode()
-    def variants(
-        self, recipe: Recipe, index: int, edits: Sequence[Edit | tuple[Edit, ...]], half_size: bool = False
-    ) -> Tensor:
+    def variants(self, recipe: Recipe, index: int, edits: Sequence[Edit | tuple[Edit, ...]], shrink: int = 1) -> Tensor:
         """The picture with edit `index` replaced by each of `edits`, of the same layer, [n, 3, h, w].
 
         One of them may be several edits, done one after the other.
 
         They share one head, and one set of styles in the tail: the edits differ in features only. Run in as many
-        batches as the memory bound asks for. half_size: thumbnails of [n, 3, h/2, w/2], at about half the cost.
+        batches as the memory bound asks for. shrink: 2 or 4 for pictures of 1/shrink of the size, at less cost.
         """
         choices = [e if isinstance(e, tuple) else (e,) for e in edits]
         if any(e.layer != recipe.edits[index].layer for choice in choices for e in choice):
@@ -207,7 +205,7 @@ class Renderer:
                 batch.append(features)
             edited = self._edit(cut.with_features(torch.cat(batch)), recipe, rest)
             edited = self._advance(recipe, edited, edited.layer, to_the_end=True)
-            return (generator.preview(edited) if half_size else generator.tail(edited)).cpu()
+            return (generator.tail(edited) if shrink == 1 else generator.preview(edited, shrink)).cpu()
 
         return in_batches(some, len(edits), self._batch_size(generator))
 

@@ -319,7 +319,7 @@ def test_what_does_not_match_the_generator_is_refused(renderer, edit, message):
 def test_thumbnails_are_half_size_and_alike(renderer, layer):
     recipe = tiny_recipe(add_edit(layer))
     edits = [add_edit(layer, s) for s in (-2.0, 0.0, 2.0)]
-    assert renderer.variants(recipe, 0, edits, half_size=True).shape == (3, 3, 16, 16)
+    assert renderer.variants(recipe, 0, edits, shrink=2).shape == (3, 3, 16, 16)
 
 
 def test_a_preview_close_to_the_end_is_the_picture_made_smaller():

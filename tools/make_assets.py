@@ -291,7 +291,7 @@ def score_suggestions(renderer: Renderer, name: str, factors: Factors, factors_i
         template = Edit("add", info.layer, factors_id, Region(parts=(part,)), appearance=0, strength=0.0)
         edits = [replace(template, appearance=j, strength=SCORED_AT) for j in candidates]
         with_edit = replace(recipe, edits=(template,))
-        change = renderer.variants(with_edit, 0, edits, half_size=True).clamp(-1, 1) - base
+        change = renderer.variants(with_edit, 0, edits, shrink=2).clamp(-1, 1) - base
         M = F.avg_pool2d(renderer.region_map(with_edit, template)[None, None], 2)[0, 0]
         inside, outside = (change * M).flatten(1).norm(dim=1), (change * (1 - M)).flatten(1).norm(dim=1)
         visible = (change.abs().mean(1) * M).sum(dim=(1, 2)) / M.sum()

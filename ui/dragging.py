@@ -64,7 +64,7 @@ class Dragging:
 
     def draw(self, recipe: Recipe, index: int, edit: Edit, strengths: list[float]) -> torch.Tensor:
         edits = [replace(edit, strength=strength) for strength in strengths]
-        return self.pictures.renderer.variants(recipe, index, edits, half_size=True)
+        return self.pictures.renderer.variants(recipe, index, edits, shrink=2)
 
 
 def _point(given) -> tuple[float, float]:

@@ -83,7 +83,7 @@ class Opening:
         factors = self.catalogue.factors(recipe.generator, factors_id)
         first = [self.renderer.suggestions(recipe, Edit("add", layer, factors_id, Region((part,))), 1)[0]
                  for part in range(factors.parts.shape[1])]  # fmt: skip
-        pictures = self.renderer.variants(replace(recipe, edits=(first[0],)), 0, first, half_size=True)
+        pictures = self.renderer.variants(replace(recipe, edits=(first[0],)), 0, first, shrink=2)
         base = avg_pool2d(self.renderer.base(recipe), 2)
         return first[int(difference(pictures, base).mean(dim=(1, 2)).argmax())]
 
@@ -96,10 +96,25 @@ class Opening:
         generator.
         """
         notice = self.check(recipe, own)
-
         session = Session.opened(replace(recipe, weights=None), self.default(recipe)[0],
                                  self.catalogue.available(recipe.generator))  # fmt: skip
+        if session.edit and session.where == "parts" and not session.parts:
+            session = replace(session, parts=self._place(session))
         return replace(session, notice=notice)
+
+    def _place(self, session: Session) -> tuple[int, ...]:
+        """The thing at which the edit in hand, of another layer, does most."""
+        recipe, edit = session.recipe, session.edit
+        without = recipe.with_edit(session.active, replace(edit, on=False))
+        done = difference(self.renderer.image(recipe), self.renderer.image(without))[0]
+        factors = self.catalogue.factors(recipe.generator, session.factors_id)
+
+        def amount(thing: tuple[int, ...]) -> float:
+            remove = Edit("remove", session.layer, session.factors_id, Region(thing), strength=1.0)
+            where = self.renderer.region_map(recipe, remove)
+            return float((done * where).sum() / where.sum().sqrt())
+
+        return max(factors.things, key=amount)
 
     def check(self, recipe: Recipe, own: tuple[str, ...] = ()) -> str:
         """Render a recipe from outside, so that whatever is wrong with it is said now; a sentence for the visitor.

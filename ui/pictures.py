@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from panda_core.factors import Factors
 from panda_core.images import PALETTE, difference, heat_map
@@ -22,6 +23,7 @@ from .server.kept import Kept
 from .session import Session
 from .words import change_words
 
+REACH = 16
 MAX_WHOLE = 256  # pixels of a picture whose tiles are drawn at full size; of a larger one at half
 
 
@@ -54,7 +56,7 @@ class Pictures:
         return found.with_info(part_names=names.parts, thing_names=names.things) if names else found
 
     def edit_words(self, session: Session, edit: Edit) -> str:
-        """A line of the list: "hair: longer"."""
+        """A line of the list: "longer hair"."""
         return OPS[edit.op].words(edit, self.factors(session, edit))
 
     def edits_words(self, session: Session) -> str:
@@ -103,8 +105,14 @@ class Pictures:
             "words": change_words(session, words, change, self.changed_region(recipe)),
             "alt": f"{which(recipe)}; {words or 'no edits'}.",
             "edited": bool(recipe.ordered()),
-            "pull": session.edit.strength if pulls else None,  # what a drag on the picture moves
+            "pull": session.edit.strength if pulls else None,  # what a drag on the picture moves, and where it can
+            "reach": self.reach(recipe, session.edit) if pulls else "",
         }
+
+    def reach(self, recipe: Recipe, edit: Edit) -> str:
+        """Where an edit acts, as REACH times REACH digits."""
+        cells = interpolate(self.renderer.region_map(recipe, edit)[None, None], (REACH, REACH), mode="area")
+        return "".join(str(round(9 * float(cell))) for cell in cells.flatten())
 
     def picture(self, session: Session) -> Tensor:
         """The edited picture, [1, 3, h, w]; what comes before the edit in hand is kept for its next strength."""
@@ -130,24 +138,29 @@ class Pictures:
 
     # ---- tiles ----
 
-    def results(self, session: Session, edits: Sequence[Edit], quick: bool = False) -> list[tuple[str, float]]:
-        """What each of several edits of one layer and region would make of the picture, in place of its like in the
-        list: (JPEG cropped to the region, mean change there against the picture as it is without it).
+    def results(
+        self, session: Session, edits: Sequence[Edit], quick: bool = False, region: Region | None = None
+    ) -> list[tuple[str, float]]:
+        """What each of several edits would make of the picture, in place of its like in the list: (JPEG cropped to a
+        region, mean change there against the picture as it is without it).
 
-        quick: drawn at half size, where many are tried and few shown.
+        quick: drawn at half size, where many are tried and few shown. region: at the session's layer; default: that of
+        the first edit.
         """
         if not edits:
             return []
-        key = "results", origin(session.recipe), session.recipe.edits, tuple(edits)
-        return self.kept.get(key, lambda: self._results(session, edits, quick))
+        key = "results", origin(session.recipe), session.recipe.edits, tuple(edits), region and (session.layer, region)
+        return self.kept.get(key, lambda: self._results(session, edits, quick, region))
 
     @torch.inference_mode()
-    def _results(self, session: Session, edits: Sequence[Edit], quick: bool) -> list[tuple[str, float]]:
-        where = self.renderer.region_map(session.recipe, edits[0])
+    def _results(
+        self, session: Session, edits: Sequence[Edit], quick: bool, region: Region | None
+    ) -> list[tuple[str, float]]:
+        where = self.region_map(session, region) if region else self.renderer.region_map(session.recipe, edits[0])
         made: list[tuple[Tensor, float]] = [None] * len(edits)  # type: ignore[list-item]
-        likes = [session.find_like(edit) for edit in edits]
-        for like in dict.fromkeys(likes):
-            numbers = [i for i, other in enumerate(likes) if other == like]
+        kinds = [(session.find_like(edit), edit.layer) for edit in edits]
+        for kind in dict.fromkeys(kinds):
+            numbers, like = [i for i, other in enumerate(kinds) if other == kind], kind[0]
             recipe, index = session.recipe, like
             if index is None:
                 recipe, index = with_last(recipe, edits[numbers[0]]), len(recipe.edits)
@@ -163,13 +176,24 @@ class Pictures:
     def variants(self, recipe: Recipe, index: int, edits: Sequence[Edit], quick: bool = False) -> Tensor:
         """The picture with edit `index` replaced by each of `edits`, [n, 3, h, w]; quick, or if large, at half size."""
         half = quick or self.renderer.generator(recipe).resolution > MAX_WHOLE
-        return self.renderer.variants(recipe, index, edits, half_size=half)
+        return self.renderer.variants(recipe, index, edits, shrink=2 if half else 1)
+
+    def region_map(self, session: Session, region: Region) -> Tensor:
+        """A region of the session's layer at image size, [h, w] in [0, 1]."""
+        template = Edit("remove", session.layer, session.factors_id, region, strength=1.0)
+        return self.renderer.region_map(session.recipe, template)
 
     def edit_tiles(self, session: Session, made: Sequence[tuple[Edit, str]], words: Callable[[Edit], str]) -> dict:
         """The value of Tiles. made: edits and the pictures that clicks would give; words(edit): a tile's name."""
         items = [{"image": image, "label": words(edit), "on": session.has(edit)} for edit, image in made]
         edits = [edit for edit, _ in made]
-        return {"items": items, "note": "", "of": sheet_of(edits)}
+        of = sheet_of(edits)
+        self.kept.put(("offered", origin(session.recipe), of), edits)
+        return {"items": items, "note": "", "of": of}
+
+    def offered(self, session: Session, of: Any) -> Sequence[Edit] | None:
+        """The edits of tiles that this picture had a moment ago: what a visitor clicks is what was meant."""
+        return self.kept.get(("offered", origin(session.recipe), str(of)))
 
     def history(self, session: Session) -> dict:
         """Thumbnails of the seeds visited."""

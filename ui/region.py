@@ -1,15 +1,16 @@
 """Where the next change goes: a thing or a part of it, several, a painted area, everywhere."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import gradio as gr
 
 from panda_core.regions import Mask, parse_region
 
 from .binding import Page
+from .changes import Changes
 from .components.picture import Picture
 from .given import sent
-from .pictures import Pictures
 from .session import Session
 
 
@@ -18,8 +19,8 @@ class Choosing:
     the choice and the part that was clicked while it is open.
     """
 
-    def __init__(self, pictures: Pictures, after: Mapping[str, Callable[[Session, int], Session]] | None = None):
-        self.pictures, self.after = pictures, after or {}
+    def __init__(self, changes: Changes, after: Mapping[str, Callable[[Session, int], Session]]):
+        self.pictures, self.changes, self.after = changes.pictures, changes, after
 
     def lay_out(self, page: Page, picture: Picture) -> None:
         page.on(picture.pick, self.pick)
@@ -41,7 +42,11 @@ class Choosing:
 
     def choose(self, session: Session, parts: list[int]) -> Session:
         self.check_parts(session, parts)
-        return session.choose(tuple(dict.fromkeys(parts)))
+        chosen = session.choose(tuple(dict.fromkeys(parts)))
+        if chosen.edit is None:  # what was done here from another layer comes into hand
+            there = [chosen.find_like(edit) for edit in self.changes.here(chosen) if chosen.has(edit)]
+            chosen = replace(chosen, active=there[0]) if there else chosen
+        return chosen
 
     def check_parts(self, session: Session, parts: list[int]) -> None:
         """Raises: ValueError if these factors have no such parts."""

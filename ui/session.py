@@ -108,9 +108,13 @@ class Session:
         return replace(self, active=same[-1] if same else None)
 
     def take_up(self, index: int) -> Self:
-        """Edit `index` comes into hand, with its layer and region."""
+        """Edit `index` comes into hand, with its region. The layer, which says what a click means, stays; but what was
+        drawn or refined goes on where that was done."""
         edit = self.recipe.edits[self.check_index(index)]
         region = edit.region
+        if edit.layer != self.layer and region.parts and region == Region(region.parts):
+            known = self.know_factors(self.recipe.generator, edit.layer, edit.factors)
+            return replace(known, active=index, tag="")
         where = "all" if region.all else "painted" if region.mask else "piece" if region.keep else "parts"
         there = self.use_factors(edit.layer, edit.factors)
         there = replace(there, parts=region.parts, mask=region.mask or region.keep, where=where, active=index, tag="")

@@ -28,13 +28,13 @@ MAX_SETS, MAX_BYTES = 8, 64 * 2**20  # of factors in one file, and what they may
 SIDES = [256, 512, 1024]  # pixels of a download
 SPACE = os.environ.get("SPACE_ID", "")
 INSTALL = f"pip install git+https://huggingface.co/spaces/{SPACE}" if SPACE else "pip install . (in this repository)"
-COPY = "navigator.clipboard?.writeText({}).catch(() => {{}});"
+COPY = "window.copy({}, '{}');"
 SHARE_JS = f"""(r) => {{ const u = new URL(window.location); u.search = ''; u.hash = ''; u.searchParams.set('r', r);
-  history.replaceState(null, '', u); {COPY.format("u.toString()")} return u.toString(); }}"""
+  history.replaceState(null, '', u); {COPY.format("u.toString()", "#copy-link")} return u.toString(); }}"""
 ADDRESS_JS = """(r) => { const u = new URL(window.location);
   if (r) u.searchParams.set('r', r); else u.searchParams.delete('r');
   history.replaceState(null, '', u); }"""
-COPY_JS = f"(text) => {{ {COPY.format('text')} return text; }}"
+COPY_JS = f"(text) => {{ {COPY.format('text', '#copy-python')} return text; }}"
 
 
 class Sharing:

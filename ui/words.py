@@ -22,6 +22,19 @@ def region_words(factors: Factors, region: Region) -> str:
     return f"the painted piece of {names}" if region.keep is not None else names
 
 
+def moment_words(session: Session, words: str) -> str:
+    """What there is to say when a page has just opened, or a new picture has come; else nothing. words: of the edits
+    that are on."""
+    before, now = session.past[-1] if session.past else None, session.recipe
+    if not words:
+        return ""
+    if before is None:
+        return f"An example: {words}. Click anything in the picture to change it."
+    if before.edits == now.edits and before != now:
+        return f"A new picture, and on it {words}; Reset takes that off."
+    return ""
+
+
 def change_words(session: Session, words: str, change: Tensor, region: Tensor) -> str:
     """What changed, and how much the rest did.
 
@@ -30,7 +43,7 @@ def change_words(session: Session, words: str, change: Tensor, region: Tensor) -
     """
     if not session.recipe.edits:
         which = "Your own picture" if session.recipe.source else "The picture as generated"
-        return f"{which}: click something in it."
+        return f"{which}. Click anything in it to change it."
     if not words:
         return "All edits are off."
     inside, outside = change[region >= min(0.5, float(region.max()))], change[region < 0.1]

@@ -1,7 +1,7 @@
 // The picture: things under the pointer, brush and eraser, wipe, difference, and pulling at it. Python checks what it sends.
 const $ = s => element.querySelector(s), view = $('canvas'), g = view.getContext('2d');
 const tip = $('.tip'), flag = $('.flag'), SIDE = 512, TINT = 256;
-let scene = null, maps = null, frame = null, images = {}, tool = 'pick', several = false, all = false, hover = -1, inside = false;
+let hint = '', hinted, scene = null, maps = null, frame = null, images = {}, tool = 'pick', several = false, all = false, hover = -1, inside = false;
 let showing = 'image', divided = null, painted = null, stroke = false, last = null, quiet = 0, arrived = 0, first = null;
 
 const load = s => new Promise(r => { const i = new Image(); i.onload = () => r(i); i.onerror = () => r(null); i.src = s; });
@@ -92,8 +92,8 @@ function draw() {
     const w = images.before.width;
     g.drawImage(images.before, 0, 0, w * divided, images.before.height, 0, 0, SIDE * divided, SIDE);
   }
-  flag.hidden = showing === 'image';
-  flag.textContent = showing === 'before' ? 'Before' : 'Changes';
+  flag.hidden = showing === 'image' && !hint;
+  flag.textContent = hint || (showing === 'before' ? 'Before' : 'Changes');
   if (!scene || showing !== 'image') return;
   const painting = tool !== 'pick', chosen = scene.chosen.length && scene.where !== 'painted' && scene.where !== 'all';
   if (all && !painting) scene.things.forEach((thing, i) => tint(thing.parts, scene.colours[i], 0.45, 0.6));
@@ -164,6 +164,8 @@ function ask(event, data) {
   trigger(event === 'pull' ? 'pull' : 'pulled', data);
 }
 function answered() { waiting = false; if (next && pull) ask('pull', next); }
+const reaches = ([u, v]) => frame.pull !== null && frame.reach[16 * Math.floor(16 * Math.min(v, 0.999)) + Math.floor(16 * Math.min(u, 0.999))] > 0;
+function say(words) { hint = words; clearTimeout(hinted); hinted = setTimeout(() => { hint = ''; draw(); }, 2500); draw(); }
 const pulled = () => ({from: pull.from, to: pull.to, strength: pull.strength});
 
 view.addEventListener('pointermove', e => {
@@ -171,6 +173,7 @@ view.addEventListener('pointermove', e => {
   const at = place(e); inside = true;
   if (pull) {
     if (!pull.to && Math.hypot(e.clientX - pull.x, e.clientY - pull.y) < 6) return;
+    if (!pull.holds) { say(frame.pull === null ? 'Choose a change first, then pull' : 'Click here first, and choose a change'); return; }
     pull.to = at; quiet = 1; tip.hidden = true; if (divided) divide(0);
     ask('pull', pulled()); draw();
     return;
@@ -192,8 +195,10 @@ view.addEventListener('pointermove', e => {
 view.addEventListener('pointerdown', e => {
   if (!scene || e.button) return;
   if (tool === 'pick') {
-    if (!frame || frame.pull === null) return;
-    view.setPointerCapture(e.pointerId); pull = {from: place(e), x: e.clientX, y: e.clientY, strength: frame.pull, to: null};
+    if (!frame || (frame.pull === null && e.pointerType === 'touch')) return;
+    const from = place(e), holds = reaches(from);
+    if (holds) view.setPointerCapture(e.pointerId);
+    pull = {from, x: e.clientX, y: e.clientY, strength: frame.pull, to: null, holds};
     return;
   }
   e.preventDefault(); view.setPointerCapture(e.pointerId);
@@ -202,8 +207,10 @@ view.addEventListener('pointerdown', e => {
 view.addEventListener('pointerup', e => {
   if (!scene || e.button) return;
   if (stroke) { stroke = false; trigger('paint', {rle: pack()}); return; }
+  const far = pull && Math.hypot(e.clientX - pull.x, e.clientY - pull.y) >= 6;
   if (pull && pull.to) { ask('pulled', pulled()); pull = null; draw(); return; }
   pull = null;
+  if (far) return;
   if (tool === 'pick') choose(e);
 });
 function choose(e) {
@@ -211,7 +218,7 @@ function choose(e) {
   if (part >= 0) { if (divided) divide(0); trigger('pick', {part, several: several || e.shiftKey}); }
 }
 view.addEventListener('pointercancel', () => { stroke = false; pull = null; });
-view.addEventListener('pointerleave', () => { if (pull) return; inside = false; hover = -1; tip.hidden = true; draw(); });
+view.addEventListener('pointerleave', () => { if (pull && pull.holds) return; pull = null; inside = false; hover = -1; tip.hidden = true; draw(); });
 
 element.querySelectorAll('[data-tool]').forEach(b => b.addEventListener('click', () => {
   tool = b.dataset.tool; quiet = 0;

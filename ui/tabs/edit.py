@@ -1,28 +1,22 @@
 """The Edit tab: popular changes, what varies at the chosen place, and the same place of other pictures."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import gradio as gr
-import torch
-from torch import Tensor
-from torch.nn.functional import interpolate
 
-from panda_core.images import difference
 from panda_core.ops import Edit
-from panda_core.popular import Change, popular
-from panda_core.recipes import Recipe
+from panda_core.popular import Change
 from panda_core.regions import Region
 
 from ..binding import Page
+from ..changes import Changes
 from ..components.html import heading
-from ..given import clicked
-from ..jpegs import small
+from ..given import clicked, sent
 from ..pictures import Pictures, origin, seeds_from, sheet_of
 from ..session import Session
 from ..words import SEEN, region_words
 
-TILES, ENOUGH, POPULAR = 12, 8, 10
+TILES, NAMED, ENOUGH, POPULAR = 12, 14, 7, 10
 END = 3.0  # standard deviations of a tile
 FAINT = 0.25  # of the strongest tile's change; what shows less is not offered
 
@@ -35,10 +29,12 @@ class Sources:
 
 
 class EditTab:
-    def __init__(self, pictures: Pictures):
-        self.pictures, self.renderer = pictures, pictures.renderer
+    def __init__(self, pictures: Pictures, changes: Changes):
+        self.pictures, self.renderer, self.changes = pictures, pictures.renderer, changes
 
     def lay_out(self, page: Page) -> None:
+        head = gr.HTML(elem_id="popular-head")
+        page.follow(head, lambda s: heading("Popular changes" if self.changes.known(s) else ""))
         page.tiles("Popular changes", self.popular_tiles, self.choose_popular, elem_id="popular")
         page.follow(gr.HTML(), lambda s: heading(self.place_words(s)))
         page.tiles("What can change here", self.ends_tiles, self.choose_end, elem_id="ends")
@@ -78,15 +74,23 @@ class EditTab:
         return True
 
     def ends(self, session: Session) -> list[tuple[Edit, str]]:
-        """The ends of the variations of the chosen region that can be seen in this picture, with what they would make
-        of it; at most TILES, and no more are tried once there are ENOUGH."""
-        region = self.region(session)
-        if region is None or not self.knows(session):
+        """What can change at the chosen place, with what it would make of the picture: first what has a name, then the
+        ends of the region's variations that have none, up to ENOUGH; of what can be seen in this picture."""
+        region = session.region()
+        if region is None:
             return []
-        where = session.layer, session.factors_id, region
-        count = len(self.renderer.variations(session.recipe, *where))
-        edits = [Edit("vary", *where, variation=m, strength=s) for m in range(count) for s in (-END, END)]
-        edits = [edit for edit in edits if session.has(edit) or not self.is_there(session, edit)]
+        named = self.changes.here(session)[:NAMED]
+        found = [(edit, image) for edit, (image, _) in zip(named, self.pictures.results(session, named, region=region))]
+        return found + (self.unnamed(session)[: ENOUGH - len(found)] if len(found) < ENOUGH else [])
+
+    def unnamed(self, session: Session) -> list[tuple[Edit, str]]:
+        """Ends of the chosen region's variations that nobody has named, and can be seen, ENOUGH of them or more."""
+        if not self.knows(session):
+            return []
+        where = session.layer, session.factors_id, self.region(session)
+        factors, count = self.pictures.factors(session), len(self.renderer.variations(session.recipe, *where))
+        free = [m for m in range(count) if factors.ends(where[2].parts, m) is None]
+        edits = [Edit("vary", *where, variation=m, strength=s) for m in free for s in (-END, END)]
         found: list[tuple[Edit, str]] = []
         for first in range(0, len(edits), TILES):
             some = edits[first : first + TILES]
@@ -95,28 +99,12 @@ class EditTab:
             found += [(e, image) for e, (image, change) in zip(some, made) if change >= least or session.has(e)]
             if len(found) >= ENOUGH:
                 break
-        return found[:TILES]
-
-    def is_there(self, session: Session, edit: Edit) -> bool:
-        """Whether the picture without edits is at this end already, of a thing that is there or is not ("no hat")."""
-        ends = self.pictures.factors(session).ends(edit.region.parts, edit.variation)
-        if ends is None or ("no " + ends.high != ends.low and "no " + ends.low != ends.high):
-            return False
-        where = session.layer, session.factors_id, edit.region
-        key = "scores", origin(session.recipe), *where
-
-        def scores() -> list[float]:
-            features = self.renderer.features(session.recipe, session.layer).features
-            return self.renderer.variations(session.recipe, *where).scores(features)[0].tolist()
-
-        return self.pictures.kept.get(key, scores)[edit.variation] * edit.strength > 0
+        return found
 
     def end_words(self, session: Session, edit: Edit) -> str:
-        """The name of an end, or its number and side."""
-        ends = self.pictures.factors(session, edit).ends(edit.region.parts, edit.variation)
-        if ends is None:
-            return f"{'−' if edit.strength < 0 else '+'} {edit.variation}"
-        return ends.low if edit.strength < 0 else ends.high
+        """The name of a change, or that it has none."""
+        names = {change.edit: change.name for change in self.changes.known(session)}
+        return names.get(edit, "another way")
 
     def ends_tiles(self, session: Session) -> dict:
         edits = self.ends(session)
@@ -128,9 +116,9 @@ class EditTab:
         return self.pictures.edit_tiles(session, edits, lambda edit: self.end_words(session, edit))
 
     def choose_end(self, session: Session, evt: gr.EventData) -> Session | None:
-        edits = [edit for edit, _ in self.ends(session)]
+        edits = self.pictures.offered(session, sent(evt, "of")) or [edit for edit, _ in self.ends(session)]
         edit = clicked(evt, "end", edits, sheet_of(edits))
-        return edit and session.toggle(edit)
+        return edit and self.changes.toggle(session, edit)
 
     # ---- from other pictures ----
 
@@ -155,39 +143,22 @@ class EditTab:
         return self.pictures.edit_tiles(session, made, lambda edit: f"picture {edit.seed}")
 
     def choose_other(self, session: Session, evt: gr.EventData) -> Session | None:
-        edits = self.others(session)
+        edits = self.pictures.offered(session, sent(evt, "of")) or self.others(session)
         edit = clicked(evt, "picture", edits, sheet_of(edits))
         return edit and session.toggle(edit)
 
     # ---- popular changes ----
 
     def popular(self, session: Session) -> list[tuple[Change, str, str]]:
-        """Of each pair of opposites the change that shows more in this picture, alone: (change, thumbnail, why it
-        cannot be chosen here; empty where it can). All are drawn once a picture."""
-        name, bare = session.recipe.generator, replace(session.recipe, edits=())
-        weights = self.renderer.catalogue.generator(name).weights
-        found = self.pictures.kept.get(("popular", name, weights), lambda: popular(self.renderer.catalogue, name))
-        return self.pictures.kept.get(("popular", origin(bare)), lambda: self.draw(bare, found)) if found else []
+        """(change, thumbnail of the picture with it alone, why it cannot be chosen here; empty where it can)."""
+        bare = replace(session.recipe, edits=())
+        return self.pictures.kept.get(("popular", origin(bare)), lambda: self.draw(session))
 
-    @torch.inference_mode()
-    def draw(self, bare: Recipe, found: Sequence[Change]) -> list[tuple[Change, str, str]]:
-        pairs: dict[frozenset, list[Change]] = {}
-        for change in found:
-            pairs.setdefault(frozenset({change.name, change.opposite}), []).append(change)
-        tried = [change for pair in list(pairs.values())[:POPULAR] for change in pair]
-        made: dict[Edit, tuple[Tensor, float]] = {}
-        for layer in {change.edit.layer for change in tried}:
-            group = [change.edit for change in tried if change.edit.layer == layer]
-            plain = replace(group[0], on=False)
-            images = self.pictures.variants(replace(bare, edits=(group[0],)), 0, [plain, *group], quick=True)
-            for edit, image in zip(group, images[1:]):
-                where = interpolate(self.renderer.region_map(bare, edit)[None, None], images.shape[-2:])[0, 0]
-                inside = where >= min(0.5, float(where.max()))
-                made[edit] = image, float(difference(image[None], images[:1])[0][inside].mean())
-        best = [max(pair, key=lambda change: made[change.edit][1]) for pair in list(pairs.values())[:POPULAR]]
-        images = small(torch.stack([made[change.edit][0] for change in best]))
-        seen = ["" if made[change.edit][1] >= SEEN else "not seen here" for change in best]
-        return list(zip(best, images, seen))
+    def draw(self, session: Session) -> list[tuple[Change, str, str]]:
+        pairs = self.changes.pairs(session, POPULAR)
+        plain = replace(session, recipe=replace(session.recipe, edits=()), active=None)
+        made = self.pictures.results(plain, [change.edit for change, _ in pairs], quick=True, region=Region(all=True))
+        return [(change, tile, "" if seen else "not seen here") for (change, seen), (tile, _) in zip(pairs, made)]
 
     def popular_tiles(self, session: Session) -> dict:
         items = [
@@ -199,7 +170,7 @@ class EditTab:
     def choose_popular(self, session: Session, evt: gr.EventData) -> Session | None:
         changes = [change for change, _, _ in self.popular(session)]
         change = clicked(evt, "popular change", changes, session.recipe.generator)
-        return change and session.toggle(change.edit)
+        return change and self.changes.toggle(session, change.edit)
 
 
 def another_twelve(session: Session) -> Session:

@@ -1,0 +1,114 @@
+"""Named changes ("smile", "no hat") on the picture in hand: which can be seen in it, and at which place."""
+
+from dataclasses import dataclass, replace
+
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from panda_core.images import difference
+from panda_core.ops import Edit
+from panda_core.popular import Change, popular
+
+from .pictures import Pictures, origin
+from .session import Session
+from .words import SEEN
+
+SHRINK, FINEST = 4, 64  # a change is looked for in pictures of a quarter of the size, but of no fewer pixels
+HERE = 0.2  # share of all that a change does that must be at a place for it to be offered there
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A change, and what it does to this picture: mean |after - before| over the channels, [h, w] in [-1, 1] units."""
+
+    change: Change
+    difference: Tensor
+
+    @property
+    def is_seen(self) -> bool:
+        return self.strength >= 2 * SEEN
+
+    @property
+    def strength(self) -> float:
+        """Mean difference over the fiftieth of the picture that changes most, which is about a mouth."""
+        flat = self.difference.flatten()
+        return float(flat.topk(max(1, len(flat) // 50)).values.mean())
+
+    def share(self, where: Tensor) -> float:
+        """How much of what it does lies in a region, [h, w] in [0, 1]."""
+        return float((self.difference * where).sum() / self.difference.sum().clamp_min(1e-6))
+
+
+class Changes:
+    """The named changes of each generator."""
+
+    def __init__(self, pictures: Pictures):
+        self.pictures, self.renderer = pictures, pictures.renderer
+
+    def known(self, session: Session) -> tuple[Change, ...]:
+        """All that have a name, in the order of what they make up for."""
+        name = session.recipe.generator
+        weights = self.renderer.catalogue.generator(name).weights
+        return self.pictures.kept.get(("popular", name, weights), lambda: popular(self.renderer.catalogue, name))
+
+    def shown(self, session: Session) -> list[Shown]:
+        """What each does to the picture without edits; drawn once a picture."""
+        bare = replace(session.recipe, edits=())
+        return (
+            self.pictures.kept.get(("shown", origin(bare)), lambda: self._draw(session)) if self.known(session) else []
+        )
+
+    def _draw(self, session: Session) -> list[Shown]:
+        bare, known, made = replace(session.recipe, edits=()), self.known(session), {}
+        shrink = min(SHRINK, max(1, self.renderer.generator(bare).resolution // FINEST))
+        for layer in dict.fromkeys(change.edit.layer for change in known):
+            group = [change.edit for change in known if change.edit.layer == layer]
+            trials, one = [replace(group[0], on=False), *group], replace(bare, edits=(group[0],))
+            images = self.renderer.variants(one, 0, trials, shrink=shrink)
+            made |= dict(zip(group, difference(images[1:], images[:1])))
+        return [Shown(change, made[change.edit]) for change in known]
+
+    def here(self, session: Session) -> list[Edit]:
+        """The changes that can be seen at the chosen place, or are on there: those first that act there most."""
+        region, shown = session.region(), self.shown(session)
+        if region is None or not shown:
+            return []
+        where = self.pictures.region_map(session, region)[None, None]
+        where = interpolate(where, shown[0].difference.shape, mode="area")[0, 0]
+        shares = {s.change.edit: s.share(where) for s in shown if s.is_seen or session.has(s.change.edit)}
+        found = [edit for edit, share in shares.items() if share >= HERE and not self.is_there(session, edit)]
+        return sorted(found, key=lambda edit: -shares[edit])
+
+    def is_there(self, session: Session, edit: Edit) -> bool:
+        """Whether the picture without edits is at this end already, of a thing that is there or is not ("no hat")."""
+        if edit.op != "vary" or session.has(edit):
+            return False
+        ends = self.pictures.factors(session, edit).ends(edit.region.parts, edit.variation)
+        if ends is None or ("no " + ends.high != ends.low and "no " + ends.low != ends.high):
+            return False
+        where = edit.layer, edit.factors, edit.region
+        key = "scores", origin(session.recipe), *where
+
+        def scores() -> list[float]:
+            features = self.renderer.features(session.recipe, edit.layer).features
+            return self.renderer.variations(session.recipe, *where).scores(features)[0].tolist()
+
+        return self.pictures.kept.get(key, scores)[edit.variation] * edit.strength > 0
+
+    def toggle(self, session: Session, edit: Edit) -> Session:
+        """The session with this edit, in place of the opposite change; without it, if it was there."""
+        changes = self.known(session)
+        opposite = next((c.opposite for c in changes if c.edit == edit), None)
+        others = [c.edit for c in changes if c.name == opposite and session.has(c.edit)]
+        if others and session.find_like(edit) is None:
+            index = session.find_like(others[0])
+            return session.put(index, edit).take_up(index)
+        return session.toggle(edit)
+
+    def pairs(self, session: Session, count: int) -> list[tuple[Change, bool]]:
+        """Of each pair of opposites the change that shows more in this picture, and whether it can be seen."""
+        pairs: dict[frozenset, list[Shown]] = {}
+        for shown in self.shown(session):
+            pairs.setdefault(frozenset({shown.change.name, shown.change.opposite}), []).append(shown)
+        best = [max(pair, key=lambda shown: shown.strength) for pair in list(pairs.values())[:count]]
+        return [(shown.change, shown.is_seen) for shown in best]
