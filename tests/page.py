@@ -29,8 +29,10 @@ def bare() -> Session:
 
 
 def edited() -> Session:
-    """The first end of what varies there in hand."""
-    return app.edit_tab.choose_end(bare(), event(index=0))
+    """The first change of the layer in use that is offered there in hand."""
+    there = bare()
+    layers = [edit.layer for edit, _ in app.edit_tab.ends(there)]
+    return app.edit_tab.choose_end(there, event(index=layers.index(there.layer)))
 
 
 def painted(session: Session) -> str:

@@ -11,7 +11,7 @@ from panda_core.ops import Edit
 from panda_core.regions import Region
 from ui.panels.papers import PapersPanel, everywhere
 from ui.session import Session
-from ui.tabs.edit import TILES, another_twelve
+from ui.tabs.edit import NAMED, TILES, another_twelve
 
 from .page import bare, choose, event, painted, picture, things
 
@@ -28,17 +28,43 @@ def hand(chosen) -> Session:
     return tab.choose_end(chosen, event(index=0))
 
 
+def unchanged(recipe, index, edits, shrink=1) -> torch.Tensor:
+    return torch.zeros(len(edits), 3, 64, 64)
+
+
 def ends(session: Session) -> list[Edit]:
     return [edit for edit, _ in tab.ends(session)]
 
 
-def test_what_varies_is_offered_as_two_ends_with_different_pictures(chosen):
+def test_what_can_change_is_offered_with_different_pictures(chosen):
     tiles = tab.ends_tiles(chosen)["items"]
-    assert 2 <= len(tiles) <= TILES
+    assert 2 <= len(tiles) <= NAMED
     assert len({tile["image"] for tile in tiles}) == len(tiles)
-    assert {edit.op for edit in ends(chosen)} == {"vary"} and {edit.region.parts for edit in ends(chosen)} == {
-        chosen.parts
-    }
+    assert {edit.op for edit in ends(chosen)} == {"vary"}
+
+
+def test_changes_with_a_name_come_first_from_whatever_layer_those_that_act_there_most(chosen):
+    words = [tab.end_words(chosen, edit) for edit in ends(chosen)]
+    named = [word for word in words if word != "another way"]
+    assert len(named) > 2 and words[: len(named)] == named and len(set(named)) == len(named)
+    assert {edit.region.parts for edit in ends(chosen)[len(named) :]} <= {chosen.parts}
+    where = app.pictures.region_map(chosen, chosen.region())
+    shown = {s.change.edit: s for s in tab.changes.shown(chosen)}
+    small = torch.nn.functional.interpolate(where[None, None], shown[ends(chosen)[0]].difference.shape, mode="area")
+    shares = [shown[edit].share(small[0, 0]) for edit in ends(chosen)[: len(named)]]
+    assert shares == sorted(shares, reverse=True) and shares[-1] >= 0.2
+
+
+def test_what_a_place_offers_is_about_that_place():
+    """A click on the mouth offers to smile and to close it, one on the eyes other things: from exact names."""
+    start = app.opening.start().reset()
+    offered = {}
+    for name in ("mouth", "eyes"):
+        parts = next(t for t in things(start) if app.pictures.factors(start).region_name(t) == name)
+        there = app.choosing.choose(start, list(parts))
+        offered[name] = {tab.end_words(there, edit) for edit in ends(there)}
+    assert {"smile", "mouth closed"} <= offered["mouth"] and {"no glasses", "eyes closed"} <= offered["eyes"]
+    assert not {"smile", "mouth closed"} & offered["eyes"] and "eyes closed" not in offered["mouth"]
 
 
 def test_a_tile_is_what_its_click_gives(chosen):
@@ -49,17 +75,17 @@ def test_a_tile_is_what_its_click_gives(chosen):
 
 
 def test_ends_that_cannot_be_seen_are_not_offered(chosen, monkeypatch):
-    monkeypatch.setattr(app.pictures, "results", lambda session, edits, quick=False: [("", 0.0)] * len(edits))
+    monkeypatch.setattr(app.pictures, "kept", type(app.pictures.kept)(8))
+    monkeypatch.setattr(app.renderer, "variants", unchanged)
     assert ends(chosen) == []
 
 
 def test_ends_have_the_names_of_the_factors(chosen):
-    edits = ends(chosen)
-    found = app.pictures.factors(chosen).ends(chosen.parts, edits[0].variation)
-    named = {tab.end_words(chosen, dataclasses.replace(edits[0], strength=s)) for s in (-3.0, 3.0)}
-    assert found is not None and named == {found.low, found.high}
-    unnamed = dataclasses.replace(edits[0], region=Region(mask=None, all=True))
-    assert tab.end_words(chosen, unnamed)[2:] == str(edits[0].variation)
+    edit = ends(chosen)[0]
+    found = app.pictures.factors(chosen, edit).ends(edit.region.parts, edit.variation)
+    assert tab.end_words(chosen, edit) == (found.low if edit.strength < 0 else found.high)
+    unnamed = dataclasses.replace(edit, region=Region(mask=None, all=True))
+    assert tab.end_words(chosen, unnamed) == "another way"
 
 
 def test_a_click_on_an_end_makes_an_edit_and_a_second_one_takes_it_away(chosen, hand):
@@ -76,10 +102,30 @@ def test_the_other_end_takes_the_place_of_the_first_and_another_variation_joins_
     assert len(tab.choose_end(hand, event(index=other)).recipe.edits) == 2
 
 
-def test_a_click_on_tiles_that_have_gone_chooses_nothing(chosen):
-    seen = tab.ends_tiles(chosen)["of"]
-    assert tab.choose_end(choose(chosen, 0), event(index=0, of=seen)) is None
-    assert tab.choose_end(chosen, event(index=0, of=seen)).edit is not None
+def test_a_click_on_tiles_that_have_just_gone_is_what_was_seen_on_them(chosen):
+    seen, edits = tab.ends_tiles(chosen)["of"], ends(chosen)
+    elsewhere = choose(chosen, 0)
+    assert ends(elsewhere)[0] != edits[0]
+    assert tab.choose_end(elsewhere, event(index=0, of=seen)).edit == edits[0]
+    assert tab.choose_end(elsewhere, event(index=0, of="of nobody")) is None
+    assert tab.choose_end(elsewhere, event(index=0, of=[seen])) is None
+
+
+def test_opposites_of_different_places_exclude_each_other(chosen):
+    """ "hat" and "no hat" may be two variations; the one takes the place of the other, in one step of undo."""
+    changes = tab.changes.known(chosen)
+    one = next(c for c in changes for d in changes
+               if c.opposite == d.name and chosen.append(c.edit).find_like(d.edit) != 0)  # fmt: skip
+    other = next(c for c in changes if c.name == one.opposite)
+    both = tab.changes.toggle(tab.changes.toggle(chosen, one.edit), other.edit)
+    assert both.recipe.edits == (other.edit,) and both.undo().recipe.edits == (one.edit,)
+
+
+def test_a_change_of_another_layer_leaves_what_a_click_means(chosen):
+    edit = next(edit for edit in ends(chosen) if edit.layer != chosen.layer)
+    made = tab.changes.toggle(chosen, edit)
+    assert made.edit == edit and (made.layer, made.parts) == (chosen.layer, chosen.parts)
+    assert app.choosing.choose(choose(made, 0), list(chosen.parts)).edit == edit  # it comes into hand again
 
 
 def test_nothing_chosen_offers_nothing(chosen):
@@ -89,10 +135,11 @@ def test_nothing_chosen_offers_nothing(chosen):
 
 def test_what_varies_in_a_painted_area_is_learned_on_demand(chosen):
     stroke = app.choosing.paint(chosen, event(rle=painted(chosen)))
-    assert not tab.knows(stroke) and tab.ends_tiles(stroke)["note"]
+    assert not tab.knows(stroke) and all(edit.region.parts for edit in ends(stroke))
     tab.learn(stroke, lambda progress: True)
     assert tab.knows(stroke)
-    session = tab.choose_end(stroke, event(index=0))
+    learned = [edit.region.mask is not None for edit in ends(stroke)]
+    session = tab.choose_end(stroke, event(index=learned.index(True)))
     assert session.edit.region.mask is not None and session.edit.op == "vary"
 
 
@@ -130,9 +177,7 @@ def test_popular_changes_are_toggled_and_opposites_exclude_each_other(chosen):
 
 def test_popular_changes_that_cannot_be_seen_say_so(chosen, monkeypatch):
     monkeypatch.setattr(app.pictures, "kept", type(app.pictures.kept)(8))
-    monkeypatch.setattr(
-        app.pictures, "variants", lambda recipe, index, edits, quick=False: torch.zeros(len(edits), 3, 64, 64)
-    )
+    monkeypatch.setattr(app.renderer, "variants", unchanged)
     assert {tile["off"] for tile in tab.popular_tiles(chosen)["items"]} == {"not seen here"}
 
 

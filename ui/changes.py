@@ -11,7 +11,7 @@ from panda_core.popular import Change, popular
 
 from .pictures import Pictures, origin
 from .session import Session
-from .words import SEEN
+from .words import SEEN, strongest
 
 SHRINK, FINEST = 4, 64  # a change is looked for in pictures of a quarter of the size, but of no fewer pixels
 HERE = 0.2  # share of all that a change does that must be at a place for it to be offered there
@@ -26,13 +26,7 @@ class Shown:
 
     @property
     def is_seen(self) -> bool:
-        return self.strength >= 2 * SEEN
-
-    @property
-    def strength(self) -> float:
-        """Mean difference over the fiftieth of the picture that changes most, which is about a mouth."""
-        flat = self.difference.flatten()
-        return float(flat.topk(max(1, len(flat) // 50)).values.mean())
+        return strongest(self.difference) >= 2 * SEEN
 
     def share(self, where: Tensor) -> float:
         """How much of what it does lies in a region, [h, w] in [0, 1]."""
@@ -110,5 +104,5 @@ class Changes:
         pairs: dict[frozenset, list[Shown]] = {}
         for shown in self.shown(session):
             pairs.setdefault(frozenset({shown.change.name, shown.change.opposite}), []).append(shown)
-        best = [max(pair, key=lambda shown: shown.strength) for pair in list(pairs.values())[:count]]
+        best = [max(pair, key=lambda shown: strongest(shown.difference)) for pair in list(pairs.values())[:count]]
         return [(shown.change, shown.is_seen) for shown in best]

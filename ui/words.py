@@ -13,6 +13,11 @@ SEEN = 0.02  # mean change in [-1, 1] units below which nothing visible happened
 LITTLE = 0.02  # share of the way from black to white that is too little to be told of as a mean
 
 
+def strongest(change: Tensor) -> float:
+    """Mean over the fiftieth of a picture that changes most, which is about a mouth; change: [h, w]."""
+    return float(change.flatten().topk(max(1, change.numel() // 50)).values.mean())
+
+
 def region_words(factors: Factors, region: Region) -> str:
     if region.all:
         return "the whole picture"
@@ -46,8 +51,8 @@ def change_words(session: Session, words: str, change: Tensor, region: Tensor) -
         return f"{which}. Click anything in it to change it."
     if not words:
         return "All edits are off."
-    inside, outside = change[region >= min(0.5, float(region.max()))], change[region < 0.1]
-    if float(inside.mean()) < SEEN:
+    outside = change[region < 0.1]
+    if strongest(change) < 2 * SEEN:
         return f"{words[0].upper()}{words[1:]}: nothing to see of it yet; move the strength."
     if not len(outside):
         return f"{words[0].upper()}{words[1:]}."

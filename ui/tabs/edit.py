@@ -79,9 +79,10 @@ class EditTab:
         region = session.region()
         if region is None:
             return []
-        named = self.changes.here(session)[:NAMED]
-        found = [(edit, image) for edit, (image, _) in zip(named, self.pictures.results(session, named, region=region))]
-        return found + (self.unnamed(session)[: ENOUGH - len(found)] if len(found) < ENOUGH else [])
+        named, most = (ENOUGH, NAMED) if region.mask else (NAMED, ENOUGH)  # who paints wants what is in no list
+        edits = self.changes.here(session)[:named]
+        found = [(edit, image) for edit, (image, _) in zip(edits, self.pictures.results(session, edits, region=region))]
+        return found + (self.unnamed(session)[: most - len(found)] if len(found) < most else [])
 
     def unnamed(self, session: Session) -> list[tuple[Edit, str]]:
         """Ends of the chosen region's variations that nobody has named, and can be seen, ENOUGH of them or more."""
