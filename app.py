@@ -48,7 +48,7 @@ from ui.tabs.masks import MasksTab
 from ui.tabs.rank import RankTab
 from ui.tabs.remove import RemoveTab
 from ui.tabs.rewrite import RewriteTab
-from ui.words import moment_words
+from ui.words import made_by, moment_words
 
 PIL.Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2  # a visitor's picture; Pillow refuses twice as many
 # after every event gradio would sum up its last 10,000 in a table of pandas, for a dashboard that is off here
@@ -95,6 +95,7 @@ def left(page: Page) -> tuple[Picture, gr.HTML]:
     with gr.Accordion("Picture settings", open=False, elem_id="settings"):
         seeds.lay_out_settings(page)
         GeneratorsPanel(pictures, opening).lay_out(page)
+    page.follow(gr.HTML(elem_id="made-by"), lambda s: sentence(made_by(renderer.catalogue.spec(s.recipe.generator))))
     return picture, words
 
 

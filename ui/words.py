@@ -5,6 +5,7 @@ import math
 from torch import Tensor
 
 from panda_core.factors import Factors
+from panda_core.generators.registry import GeneratorSpec
 from panda_core.regions import Region
 
 from .session import Session
@@ -25,6 +26,10 @@ def region_words(factors: Factors, region: Region) -> str:
         return "the painted area"
     names = factors.region_name(region.parts)
     return f"the painted piece of {names}" if region.keep is not None else names
+
+
+def made_by(spec: GeneratorSpec) -> str:
+    return f"Generator: {spec.title}. Licence of its weights: {spec.licence}."
 
 
 def moment_words(session: Session, words: str) -> str:

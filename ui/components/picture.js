@@ -173,7 +173,7 @@ view.addEventListener('pointermove', e => {
   const at = place(e); inside = true;
   if (pull) {
     if (!pull.to && Math.hypot(e.clientX - pull.x, e.clientY - pull.y) < 6) return;
-    if (!pull.holds) { say(frame.pull === null ? 'Choose a change first, then pull' : 'Click here first, and choose a change'); return; }
+    if (!pull.holds) { tip.hidden = true; say(frame.pull === null ? 'Choose a change first, then pull' : 'Click here first, and choose a change'); return; }
     pull.to = at; quiet = 1; tip.hidden = true; if (divided) divide(0);
     ask('pull', pulled()); draw();
     return;
