@@ -73,8 +73,8 @@ def main() -> None:
     generator, weights = catalogue.generator(world.name)
     layer = catalogue.default_layer(world.name) if args.layer is None else args.layer
     began = time.perf_counter()
-    space = Space.measure(generator)
-    print(f"layer {layer}; measuring the generator, once: {time.perf_counter() - began:.1f} s")
+    space = catalogue.space(world.name)
+    print(f"layer {layer}; what a search has to know, read once: {time.perf_counter() - began:.1f} s")
     print("| pictures | stage | PSNR, mean | worst | L1 | seconds a picture so far |\n|" + " --- |" * 6)
     for kind, pictures in pictures_of(world, generator.z_dim, generator.resolution, args.pictures).items():
         rows, left = defaultdict(list), []

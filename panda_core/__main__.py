@@ -15,7 +15,7 @@ from .hub.files import user_folder
 from .hub.upload import check_name, outdated_files, stage_space, upload
 from .images import png_bytes, read_recipe_json, to_pil
 from .links import decode_link
-from .method.inversion import Space, invert
+from .method.inversion import invert
 from .own_picture import OwnPicture
 from .progress import Progress
 from .publishing import prepare
@@ -54,7 +54,7 @@ def invert_picture(args: argparse.Namespace) -> None:
     layer = catalogue.default_layer(args.generator) if args.layer is None else args.layer
     crop = Crop(args.x, args.y, args.zoom, args.turn)
     picture = prepare_picture(args.picture, loaded.generator.resolution, crop)
-    space = Space.measure(loaded.generator, psi, args.class_index, report=show)
+    space = catalogue.space(args.generator, args.class_index, psi, show)
     found = invert(loaded.generator, space, picture, layer, report=show)
     own = OwnPicture.of(found, 0, picture, space, name, loaded.weights)
     own.save(args.out)

@@ -26,7 +26,7 @@ from ..server.kept import Kept
 from ..session import Session
 from ..sharing import as_file
 
-SEEDS, SPACE_SEEDS = range(32), 512  # whose mean picture is the guide; that a generator is measured on
+SEEDS = range(32)  # whose mean picture is the guide
 FAINT = 0.4  # of the guide over the crop
 SLIDERS = {  # of the crop -> what it is called, and its ends
     "x": ("Across", 0.0, 1.0),
@@ -166,14 +166,10 @@ class OwnPicturePanel:
         return self.renderer.add_own_picture(OwnPicture.of(found, 0, picture, space, recipe.generator, weights))
 
     def space(self, recipe: Recipe, report) -> Space:
-        """What is known of a generator, measured once."""
-        generator, weights = self.renderer.catalogue.generator(recipe.generator)
-
-        def measure() -> Space:
-            psi, kind = self.renderer.catalogue.spec(recipe.generator).default_psi, recipe.class_index
-            return Space.measure(generator, psi, kind, SPACE_SEEDS, report).to(torch.device("cpu"))
-
-        return self.spaces.get((weights, recipe.class_index), measure)
+        """What is known of a generator, read or measured once."""
+        name, kind, catalogue = recipe.generator, recipe.class_index, self.renderer.catalogue
+        key = catalogue.generator(name).weights, kind
+        return self.spaces.get(key, lambda: catalogue.space(name, kind, report=report).to(torch.device("cpu")))
 
     def end(self, session: Session) -> None:
         """The search in hand ends with what there is."""
