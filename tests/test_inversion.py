@@ -5,8 +5,8 @@ from itertools import pairwise
 import pytest
 import torch
 
-from panda_core.generators.registry import FAMILIES
 from panda_core.catalogue import Catalogue
+from panda_core.generators.registry import FAMILIES
 from panda_core.method.inversion import Space, distance, first_cut, invert, psnr, pyramid
 from panda_core.own_picture import OwnPicture
 from panda_core.progress import Cancelled
@@ -124,7 +124,7 @@ def test_what_was_measured_comes_back_from_its_file(tmp_path):
     space.save(path, "0" * 12)
     read = Space.load(path, "0" * 12)
     assert (read.n_styles, read.shrink, set(read.sigma)) == (space.n_styles, space.shrink, set(space.sigma))
-    for name in ("mean", "root", "points", "thumbnails"):  # 16 bits, and 8 of the thumbnails, without what is too bright
+    for name in ("mean", "root", "points", "thumbnails"):  # of 16 bits; thumbnails of 8
         bound = 1 if name == "thumbnails" else torch.inf
         expected = getattr(space, name).clamp(-bound, bound)
         torch.testing.assert_close(getattr(read, name), expected, atol=5e-3, rtol=1e-3)

@@ -157,7 +157,7 @@ class Space:
         try:
             with safe_open(path, "pt") as file:
                 about = file.metadata() or {}
-                tensors = {name: file.get_tensor(name).float() for name in file.keys()}
+                tensors = {name: file.get_tensor(name).float() for name in sorted(file.keys())}
             if about.get("weights") != weights:
                 raise ValueError(f"it was measured with weights {about.get('weights')}, not {weights}")
             sigma = {int(name[6:]): tensors.pop(name) for name in list(tensors) if name.startswith("sigma.")}
