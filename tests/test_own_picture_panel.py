@@ -14,10 +14,12 @@ from gradio_client import Client, handle_file
 from PIL import Image
 
 import app
-from panda_core.images import png_bytes, to_arrays, to_pil
+from panda_core.__main__ import main
+from panda_core.images import png_bytes, read_recipe_json, to_arrays, to_pil
 from panda_core.ops import Edit
 from panda_core.origin import Origin
 from panda_core.own_picture import OwnPicture
+from panda_core.recipes import parse_recipe
 from panda_core.regions import Region
 from ui.opening import Mine
 from ui.panels import own_picture
@@ -187,11 +189,43 @@ def test_what_is_found_is_another_step_of_undo(brought):
 
 
 def test_a_file_brings_it_back_to_a_visitor_who_has_nothing(own, start, tmp_path):
-    found = panel.open_file(start, str(saved(own, tmp_path)), report=go_on)
-    opened = panel.use(start, found)
-    assert opened.recipe.source == own.recipe.source
-    assert torch.equal(app.pictures.picture(opened), app.pictures.picture(own))
+    for session in (own, edit(own)):
+        recipe = panel.open_file(start, str(saved(session, tmp_path)), report=go_on)
+        opened = panel.use_edited(start, recipe)
+        assert (opened.recipe.source, opened.recipe.edits) == (own.recipe.source, session.recipe.edits)
+        assert torch.equal(app.pictures.picture(opened), app.pictures.picture(session))
+        assert opened.edit == session.edit and opened.undo().recipe == start.recipe
     assert not list(tmp_path.iterdir())
+
+
+def test_edits_that_cannot_be_made_here_cost_no_picture(own, start, tmp_path):
+    foreign = own.append(replace(edit(own).edit, factors="local:" + "0" * 64))
+    recipe = panel.open_file(start, str(saved(foreign, tmp_path)), report=go_on)
+    opened = panel.use_edited(start, recipe)
+    assert opened.recipe.source == own.recipe.source and not opened.recipe.edits
+    assert opened.notice.startswith("Your picture is here without its edits: ") and "parts" in opened.notice
+
+
+def test_the_command_line_draws_a_file_with_its_edits_or_with_others(own, tmp_path):
+    file, out, text = saved(edit(own), tmp_path), tmp_path / "out.png", tmp_path / "changed.json"
+    changed = edit(own).set_strength(-6.0)
+    text.write_text(changed.recipe.to_json())
+    for arguments, expected in (
+        ([str(file)], app.renderer.shown(edit(own).recipe)),
+        ([str(text), "--own", str(file)], app.renderer.shown(changed.recipe)),
+    ):
+        assert main(["render", arguments[0], str(out), *arguments[1:]]) == 0
+        got = np.asarray(Image.open(out)).astype(int)
+        assert np.abs(got - to_arrays(expected)[0]).max() <= 1  # sums in another order
+        assert parse_recipe(read_recipe_json(out.read_bytes())).source == own.recipe.source
+    assert main(["render", str(saved(own, tmp_path)), str(out)]) == 0
+    drawn = to_arrays(app.renderer.image(own.recipe))[0]
+    assert np.abs(np.asarray(Image.open(out)).astype(int) - drawn).max() <= 1
+
+
+def test_a_recipe_of_an_own_picture_needs_its_file(own, tmp_path, capsys):
+    assert main(["render", edit(own).recipe.to_json(), str(tmp_path / "out.png")]) == 1
+    assert "open its .panda file first" in capsys.readouterr().err
 
 
 def test_no_link_opens_it_and_the_sentence_says_why(own):

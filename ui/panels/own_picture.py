@@ -36,7 +36,7 @@ SLIDERS = {  # of the crop -> what it is called, and its ends
 }
 PRIVACY = (
     "Your picture stays in this server's memory for this visit, and nobody else can open it: it is never in the "
-    "gallery and never in a link. To keep it, download it as .panda, which opens it again here."
+    "gallery and never in a link. To keep it, download it as .panda, which opens it again here, with your edits."
 )
 LIMITS = (
     "What can be drawn is what the generator knows. The portraits that come with this page are drawn figures, and so "
@@ -89,7 +89,7 @@ class OwnPicturePanel:
                                        elem_id="open-own")  # fmt: skip
             page.follow(save, lambda s: gr.Button(interactive=s.recipe.source is not None))
             page.save(save.click, self.save)
-            page.job(load.upload, self.open_file, load, done=self.use)
+            page.job(load.upload, self.open_file, load, done=self.use_edited)
             page.follow(gr.HTML(), self.about)
             bare = gr.Checkbox(label="Show it as the generator draws it", interactive=True, elem_id="as-drawn")
             page.field(bare, self.show_as_drawn, self.set_as_drawn)
@@ -184,13 +184,26 @@ class OwnPicturePanel:
 
     def use(self, session: Session, found: str) -> Session:
         """This own picture is the picture in hand, without edits; the old one can be had back."""
+        plain = self.renderer.known_picture(found).recipe()
+        return self.use_edited(session, replace(plain, psi=session.recipe.psi))
+
+    def use_edited(self, session: Session, recipe: Recipe) -> Session:
+        """A recipe of an own picture is in hand; without its edits, and a sentence says why, where they do not work."""
+        self.renderer.own_picture(recipe)  # refuses one that has gone meanwhile
         mine = session.aside(Mine) or Mine()
-        mine = Mine(mine.ids | {found})
-        own = self.renderer.known_picture(found)
-        recipe = Recipe(own.generator, class_index=own.class_index, psi=session.recipe.psi, source=found)
-        if own.generator == session.recipe.generator:
+        mine = Mine(mine.ids | {recipe.source})
+        recipe = replace(recipe, weights=None)
+        if recipe.generator == session.recipe.generator and not recipe.edits:
             return replace(session.change(recipe), active=None).put_aside(mine)
-        return self.opening.opened(recipe, tuple(mine.ids)).after(session).put_aside(mine)
+        known = (*mine.ids, *(factors_id for *_, factors_id in session.factors))
+        try:
+            opened = self.opening.opened(recipe, known)
+        except ValueError as error:
+            if not recipe.edits:
+                raise
+            plain = self.use_edited(session, replace(recipe, edits=()))
+            return replace(plain, notice=f"Your picture is here without its edits: {error}")
+        return opened.after(session).put_aside(mine)
 
     # ---- keeping ----
 
@@ -199,13 +212,15 @@ class OwnPicturePanel:
         if own is None:
             raise ValueError("The picture in hand is the generator's; a .panda file holds one of your own.")
         with tempfile.TemporaryDirectory() as folder:
-            own.save(Path(folder) / "own.panda")
+            own.save(Path(folder) / "own.panda", session.recipe)
             return as_file(f"panda-{own.generator}-own.panda", (Path(folder) / "own.panda").read_bytes())
 
-    def open_file(self, session: Session, path: str | None, report) -> str:
-        """A .panda file comes back; its id."""
+    def open_file(self, session: Session, path: str | None, report) -> Recipe:
+        """A .panda file comes back, with its edits."""
         with uploaded(path) as file:
-            return self.renderer.add_own_picture(OwnPicture.load(file))
+            own, recipe = OwnPicture.load_edited(file)
+        self.renderer.add_own_picture(own)
+        return recipe
 
     # ---- showing ----
 
