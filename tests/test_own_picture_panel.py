@@ -10,6 +10,7 @@ import gradio as gr
 import numpy as np
 import pytest
 import torch
+from gradio.state_holder import SessionState, StateHolder
 from gradio_client import Client, handle_file
 from PIL import Image
 
@@ -288,6 +289,54 @@ def test_a_program_sends_a_picture_and_gets_the_file(url, start, upload, tmp_pat
     client = Client(url, verbose=False, download_files=str(tmp_path / "got"))
     file, psnr = client.predict(start.recipe.to_json(), handle_file(path), None, api_name="/invert")
     assert OwnPicture.load(Path(file)).psnr["features"] <= psnr
+
+
+def test_it_leaves_memory_when_the_last_visit_that_has_it_ends(start, upload, tmp_path):
+    assert app.page.visit.delete_callback == panel.leave  # gradio's, once a page has been closed for an hour
+    first, second, seed = (Visit(app.opening.start) for _ in range(3))
+    own = panel.cut(bring(start, upload, tmp_path), "turn", 20.0)
+    own = panel.use(own, panel.find(own, report=go_on))
+    source = own.recipe.source
+    first.session, second.session = edit(own), own
+    app.pictures.frame(first.session)
+    app.pictures.picture(go_to_seed(own, 3))
+    renderer, kept = app.renderer, app.pictures.kept
+    stores = renderer._own, renderer._own.results, renderer._cache, renderer._pictures, kept
+    seeds = [len(store.items()) - sum(source in repr(key) for key, _ in store.items()) for store in stores]
+    panel.leave(seed)
+    panel.leave(first)
+    assert torch.equal(app.renderer.own_picture(own.recipe).image, panel.picture(own))
+    panel.leave(second)
+    assert not any(source in repr(key) for store in stores for key, _ in store.items())
+    assert [len(store.items()) for store in stores] == seeds  # nothing else went
+    with pytest.raises(ValueError, match=r"\.panda file"):
+        app.renderer.shown(own.recipe)
+
+
+def test_gradio_tells_of_a_visit_that_ends(start):
+    state, ended = SessionState(app.demo), []
+    holder = StateHolder()
+    holder.session_data["it"] = state
+    state[app.page.visit._id] = Visit(app.opening.start)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(app.page.visit, "delete_callback", ended.append)
+        holder.delete_all_expired_state()
+        assert not ended  # the page is open
+        state.is_closed, state.STATE_TTL_WHEN_CLOSED = True, -1
+        holder.delete_all_expired_state()
+    assert [type(visit) for visit in ended] == [Visit]
+
+
+def test_what_a_program_looks_for_is_not_kept(start, upload, tmp_path):
+    path = tmp_path / "mine.png"
+    path.write_bytes(upload)
+    known = app.renderer._own.items()
+    assert [found for found in app.api.invert(start.recipe.to_json(), str(path), 7.0) if found[0]]
+    assert app.renderer._own.items() == known
+
+
+def test_the_parts_of_an_own_picture_are_nobody_elses(own):
+    assert app.factors_panel.map(own) != app.factors_panel.map(go_to_seed(own, own.recipe.seed))
 
 
 # ---- the tabs ----

@@ -25,6 +25,7 @@ from ..server import gpu
 from ..server.kept import Kept
 from ..session import Session
 from ..sharing import as_file
+from ..visit import Visit
 
 SEEDS = range(32)  # whose mean picture is the guide
 FAINT = 0.4  # of the guide over the crop
@@ -68,6 +69,7 @@ class OwnPicturePanel:
         self.spaces, self._enough = Kept(4), set()
 
     def lay_out(self, page: Page) -> None:
+        page.visit.delete_callback = self.leave
         with page.fold("Your own picture", elem_id="own-picture"):
             hint(PRIVACY)
             hint(LIMITS)
@@ -147,13 +149,22 @@ class OwnPicturePanel:
             key, lambda: self.renderer.small_pictures(plain, SEEDS).clamp(-1, 1).mean(dim=0, keepdim=True)
         )
 
+    def leave(self, visit: Visit) -> None:
+        """A visit is over: its own pictures go from memory, unless another visit has them too."""
+        mine, *others = (there.aside(Mine) or Mine() for there in (visit, *visit.others()))
+        for source in mine.ids.difference(*(other.ids for other in others)):
+            self.renderer.forget_own_picture(source)
+            self.pictures.kept.discard(lambda key, source=source: source in repr(key))
+        visit.end()
+
     # ---- finding ----
 
     def find(self, session: Session, report) -> str:
         """Search for the crop in the generator, at the layer in hand; the id of what was found."""
-        return self.search(session.recipe, session.layer, self.picture(session), report, self.brought(session).ticket)
+        picture, ticket = self.picture(session), self.brought(session).ticket
+        return self.renderer.add_own_picture(self.search(session.recipe, session.layer, picture, report, ticket))
 
-    def search(self, recipe: Recipe, layer: int, picture: Tensor, report, ticket: str = "") -> str:
+    def search(self, recipe: Recipe, layer: int, picture: Tensor, report, ticket: str = "") -> OwnPicture:
         space = self.space(recipe, report)
         generator, weights = self.renderer.catalogue.generator(recipe.generator)
         self._enough.discard(ticket)
@@ -163,7 +174,7 @@ class OwnPicturePanel:
 
         found = invert(generator, space, picture, layer, STEPS, told)
         self._enough.discard(ticket)
-        return self.renderer.add_own_picture(OwnPicture.of(found, 0, picture, space, recipe.generator, weights))
+        return OwnPicture.of(found, 0, picture, space, recipe.generator, weights)
 
     def space(self, recipe: Recipe, report) -> Space:
         """What is known of a generator, read or measured once."""
