@@ -22,6 +22,7 @@ from panda_core.origin import Origin
 from panda_core.own_picture import OwnPicture
 from panda_core.recipes import parse_recipe
 from panda_core.regions import Region
+from panda_core.uploads import prepare_picture
 from ui.opening import Mine
 from ui.panels import own_picture
 from ui.seeds import go_to_seed, roll
@@ -337,6 +338,21 @@ def test_what_a_program_looks_for_is_not_kept(start, upload, tmp_path):
 
 def test_the_parts_of_an_own_picture_are_nobody_elses(own):
     assert app.factors_panel.map(own) != app.factors_panel.map(go_to_seed(own, own.recipe.seed))
+
+
+def test_a_photograph_of_a_telephone_is_brought_whole(url, start, tmp_path):
+    noise = Image.effect_noise((4000, 3000), 80)
+    channels = [noise, noise.transpose(0), noise.transpose(1)]
+    out = io.BytesIO()
+    Image.merge("RGB", channels).save(out, "JPEG", quality=95)
+    photograph = out.getvalue()
+    assert len(photograph) > 12e6
+    path = tmp_path / "mine.jpg"
+    path.write_bytes(photograph)
+    client = Client(url, verbose=False, download_files=str(tmp_path / "got"))
+    file, _ = client.predict(start.recipe.to_json(), handle_file(path), None, api_name="/invert")
+    expected = prepare_picture(photograph, app.renderer.generator(start.recipe).resolution)
+    assert torch.equal(OwnPicture.load(Path(file)).image, expected)
 
 
 # ---- the tabs ----
