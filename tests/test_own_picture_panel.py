@@ -125,6 +125,8 @@ def test_the_download_is_what_is_shown(own):
     image = Image.open(io.BytesIO(base64.b64decode(made["data"])))
     assert np.array_equal(np.asarray(image), to_arrays(app.renderer.shown(own.recipe))[0])
     assert made["name"].endswith("-own.png")
+    assert "/compositeWithTrainedAlgorithmicMedia" in image.info["XML:com.adobe.xmp"]
+    assert "not a photograph" not in image.info["Software"]
 
 
 @pytest.mark.parametrize("leave", [roll, lambda s: go_to_seed(s, 3), lambda s: app.opening.start().after(s)])
@@ -418,8 +420,19 @@ def test_a_wrong_number_leaves_the_crop(brought, value):
         panel.cut(brought, "zoom", value)
 
 
-def test_a_foreign_panda_file_is_one_sentence(start, tmp_path):
-    path = tmp_path / "x.panda"
-    path.write_bytes(b"no")
-    with pytest.raises(ValueError, match="cannot be opened"):
-        panel.open_file(start, str(path), report=go_on)
+def test_a_foreign_panda_file_is_one_sentence_and_nothing_changes(own, start, tmp_path):
+    known = app.renderer.own_picture(own.recipe)
+    files = {
+        "cannot be opened: it is not a readable": lambda path: path.write_bytes(b"no"),
+        "cannot be opened": lambda path: path.write_bytes(saved(own, tmp_path).read_bytes()[:-9]),
+        "this generator has": lambda path: replace(known, weights="0" * 12).save(path),
+        "generator is 'nothing-such'": lambda path: replace(known, generator="nothing-such").save(path),
+        "downloaded first": lambda path: replace(known, generator="panda-ffhq").save(path),
+    }
+    before = app.renderer._own.items()
+    for words, write in files.items():
+        write(path := tmp_path / "x.panda")
+        with pytest.raises(ValueError) as caught:
+            panel.use_edited(start, panel.open_file(start, str(path), report=go_on))
+        assert words in str(caught.value) and "\n" not in str(caught.value), words
+    assert [key for key, _ in app.renderer._own.items()] == [key for key, _ in before]

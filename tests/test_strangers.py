@@ -268,7 +268,7 @@ def test_a_file_costs_its_visitor_by_its_size_and_has_a_bound(web):
         files = {"files": ("mine.jpg", b"\xff" * (megabytes * 10**6), "image/jpeg")}
         return web.post("/gradio_api/upload", files=files, headers={"X-Forwarded-For": who})
 
-    refused = bring(42, "8.8.4.5")
+    refused = bring(44, "8.8.4.5")
     assert refused.status_code == 413 and "at most 41 MB are accepted" in refused.json()["detail"]
     assert [bring(39, "8.8.4.5").status_code for _ in range(4)] == [200, 200, 200, 429]
     assert bring(1, "8.8.4.6").status_code == 200

@@ -35,9 +35,15 @@ SLIDERS = {  # of the crop -> what it is called, and its ends
     "zoom": ("Zoom", 0.5, 8.0),
     "turn": ("Turn", -180.0, 180.0),
 }
+LIKENESS = (  # from so many dB on -> how like the picture the generator's is
+    (32.0, "almost as it is"),
+    (26.0, "closely"),
+    (-100.0, "roughly, and so it will draw what you change"),
+)
 PRIVACY = (
-    "Your picture stays in this server's memory for this visit, and nobody else can open it: it is never in the "
-    "gallery and never in a link. To keep it, download it as .panda, which opens it again here, with your edits."
+    "Your picture stays in this server's memory for this visit, and at most an hour after you close the page. Nobody "
+    "else can open it: it is never in the gallery and never in a link. To keep it, download it as .panda, which opens "
+    "it again here, with your edits."
 )
 LIMITS = (
     "What can be drawn is what the generator knows. The portraits that come with this page are drawn figures, and so "
@@ -74,7 +80,7 @@ class OwnPicturePanel:
             hint(PRIVACY)
             hint(LIMITS)
             given = Upload(sources=["upload", "clipboard", "webcam"], type="filepath", label="Drop, paste or take it",
-                           height=280, buttons=[], elem_id="bring")  # fmt: skip
+                           height=180, buttons=[], elem_id="bring")  # fmt: skip
             page.follow(given, lambda s: None)  # what was brought is in the crop
             page.on(given.input, self.bring, given)
             page.follow(gr.HTML(elem_id="crop"), self.preview)
@@ -230,6 +236,7 @@ class OwnPicturePanel:
         """A .panda file comes back, with its edits."""
         with uploaded(path) as file:
             own, recipe = OwnPicture.load_edited(file)
+        self.opening.check_here(own.generator)
         self.renderer.add_own_picture(own)
         return recipe
 
@@ -241,9 +248,10 @@ class OwnPicturePanel:
         if own is None:
             return ""
         reached = max(own.psnr.values())
+        words = next(words for least, words in LIKENESS if reached >= least)
         return (
-            f"<p>The generator draws it to {reached:.0f} dB. Where no edit changes anything, you see your own picture "
-            "to the last pixel.</p>"
+            f"<p>The generator draws it {words} ({reached:.0f} dB). Where no edit changes anything, you see your own "
+            "picture to the last pixel.</p>"
         )
 
     def show_as_drawn(self, session: Session):

@@ -19,7 +19,7 @@ BURST, REFILL = 30.0, 1.0  # seconds of work that a visitor may ask for at once,
 FIRST = 1.0  # seconds that a request is taken to need until it is known; so nobody fills a queue of 64 alone
 MAX_VISITORS = 4096  # remembered at most; whoever was away longest is forgotten, and starts afresh
 MAX_REQUEST, MAX_UPLOAD = 2**20, MAX_BYTES + 2**20  # bytes of a request, and of one that brings a file, its form too
-BROUGHT = 4e6  # bytes of a file that are taken for a second of work
+BROUGHT = 4 * 2**20  # bytes of a file that are taken for a second of work
 BUSY = "You have asked for a lot in a short time; wait a few seconds, then go on."
 log = logging.getLogger("panda")
 
@@ -173,8 +173,7 @@ class Limits:
         if not length.isdecimal():
             return 411, {"detail": "The request does not say how long it is."}
         if len(length) > 9 or int(length) > most:
-            words = f"The request has {length[:12]} bytes; at most {most / 1e6:.0f} MB are accepted."
-            return 413, {"detail": words}
+            return 413, {"detail": f"The request has {length[:12]} bytes; at most {most >> 20} MB are accepted."}
         works = path.endswith("/queue/join") or "/run/" in path or "/api/" in path.replace("/gradio_api/", "/")
         who = visitor((scope.get("client") or ("",))[0], headers.get(b"x-forwarded-for", ""))
         if (works or uploads) and not self.budgets.spend(who, int(length) / BROUGHT if uploads else FIRST):
