@@ -13,7 +13,7 @@ from starlette.middleware import Middleware
 
 from panda_core.rendering import MAX_OWN, Renderer
 from panda_core.runtime.allocator import keep_freed_memory
-from panda_core.uploads import MAX_PIXELS
+from panda_core.uploads import MAX_BYTES, MAX_PIXELS
 from ui.api import Api
 from ui.binding import Page
 from ui.changes import Changes
@@ -160,7 +160,7 @@ THEME = gr.themes.Base(
     checkbox_label_background_fill_selected="*primary_100",
 )
 LAUNCH = {"theme": THEME, "css": style(), "js": read("page.js"), "ssr_mode": False, "run_history": False,
-          "max_file_size": "8mb", "footer_links": ["api"], "state_session_capacity": 500,
+          "max_file_size": MAX_BYTES, "footer_links": ["api"], "state_session_capacity": 500,
           "enable_monitoring": False, "pwa": False, "mcp_server": True,
           "app_kwargs": {"middleware": [Middleware(Limits, budgets=BUDGETS, status=status),
                                         Middleware(Preview, links=LinkPreview(pictures, opening))]}}  # fmt: skip

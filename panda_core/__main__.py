@@ -15,7 +15,7 @@ from .hub.files import user_folder
 from .hub.upload import check_name, outdated_files, stage_space, upload
 from .images import png_bytes, read_recipe_json, to_pil
 from .links import decode_link
-from .method.inversion import Space, invert
+from .method.inversion import invert
 from .own_picture import OwnPicture
 from .progress import Progress
 from .publishing import prepare
@@ -54,29 +54,26 @@ def invert_picture(args: argparse.Namespace) -> None:
     layer = catalogue.default_layer(args.generator) if args.layer is None else args.layer
     crop = Crop(args.x, args.y, args.zoom, args.turn)
     picture = prepare_picture(args.picture, loaded.generator.resolution, crop)
-    space = Space.measure(loaded.generator, psi, args.class_index, report=show)
+    space = catalogue.space(args.generator, args.class_index, psi, show)
     found = invert(loaded.generator, space, picture, layer, report=show)
     own = OwnPicture.of(found, 0, picture, space, name, loaded.weights)
     own.save(args.out)
     print(f"\n{args.out}: {', '.join(f'{stage} {found:.1f} dB' for stage, found in own.psnr.items())}")
 
 
-def render_own_picture(source: Path, out: Path) -> None:
-    """What is in a .panda file, as the generator draws it."""
-    own, catalogue = OwnPicture.load(source), Catalogue(own=True)
-    loaded = catalogue.generator(own.generator, show)
-    own.check_fits(*loaded)
-    out.write_bytes(png_bytes(to_pil(own.reconstruction(loaded.generator))[0]))
-
-
 def render(args: argparse.Namespace) -> None:
-    if args.recipe.endswith(".panda"):
-        return render_own_picture(Path(args.recipe), args.out)
-    renderer, recipe = Renderer(Catalogue(own=True)), read_recipe(args.recipe)
+    """A recipe's picture, of a seed or a .panda file; one in such a file without edits as the generator draws it."""
+    renderer = Renderer(Catalogue(own=True))
+    alone = args.recipe.endswith(".panda")
+    held = Path(args.recipe) if alone else args.own
+    own, inside = (None, None) if held is None else OwnPicture.load_edited(held)
+    recipe = inside if alone else read_recipe(args.recipe)
     renderer.catalogue.generator(recipe.generator, show)
+    if own is not None:
+        renderer.add_own_picture(own)
     recipe = renderer.pin(recipe)
-    picture = to_pil(renderer.image(recipe))[0]
-    args.out.write_bytes(png_bytes(picture, recipe.to_json()))
+    image = renderer.image(recipe) if alone and not recipe.ordered() else renderer.shown(recipe)
+    args.out.write_bytes(png_bytes(to_pil(image)[0], recipe.to_json()))
 
 
 def read_recipe(text: str):
@@ -214,6 +211,7 @@ def read_arguments(given: list[str] | None) -> argparse.Namespace:
     add = command(render, "render", "a recipe as a PNG picture")
     add("recipe", help="a JSON file, a PNG or .panda file downloaded from the page, JSON text, or a link")
     add("out", type=Path)
+    add("--own", type=Path, metavar="PANDA", help="the .panda file of the picture that the recipe's source names")
     add = command(invert_picture, "invert", "find your own picture in a generator", sampled)
     add("picture", type=Path)
     add("out", type=Path, help="a .panda file, which the page opens")

@@ -22,6 +22,7 @@ from .hub.download import download
 from .hub.errors import HubError
 from .hub.files import find_factors, find_local, user_folder
 from .loading import Loaded
+from .method.inversion import Space
 from .method.variations import Variations
 from .progress import Report
 from .ranking import RankingIndex, Table, VariationTable
@@ -196,6 +197,19 @@ class Catalogue:
             found = fit_id(factors)
             self.add(name, found, factors)
         return found
+
+    def space(
+        self, name: str, class_index: int | None = None, psi: float | None = None, report: Report | None = None
+    ) -> Space:
+        """What a search for somebody's own picture has to know of a generator: as it ships, or measured now.
+
+        psi: default: the generator's own. Raises: Cancelled.
+        """
+        spec, (generator, weights) = self.spec(name), self.generator(name)
+        if class_index is None:
+            with suppress(ValueError):  # there is none, or it is of other weights
+                return Space.load(spec.folder() / "space.safetensors", weights)
+        return Space.measure(generator, spec.default_psi if psi is None else psi, class_index, report=report)
 
     def ranking(
         self,

@@ -1,4 +1,4 @@
-"""Somebody's own picture as a generator draws it: the crop, latents and δ, in one .panda file."""
+"""Somebody's own picture as a generator draws it: the crop, latents and δ, and edits of it, in one .panda file."""
 
 import hashlib
 import json
@@ -17,6 +17,7 @@ from .method.blending import blend
 from .method.inversion import Inversion, Space, first_cut
 from .origin import ORIGIN_READERS
 from .reading import Reader, read_number, read_object, read_whole
+from .recipes import Recipe, parse_recipe
 from .runtime.atomic_write import atomic_write
 
 FORMAT = 1
@@ -144,15 +145,27 @@ class OwnPicture:
         about = {"generator": self.generator, "weights": self.weights, "class": self.class_index, "psi": self.psi}
         return json.dumps(about | {"layer": self.layer, "psnr": self.psnr}, sort_keys=True, allow_nan=False)
 
-    def save(self, path: Path) -> None:
-        """Write one safetensors file, whole or not at all."""
+    def recipe(self) -> Recipe:
+        """Of this picture, without edits."""
+        return Recipe(self.generator, self.weights, self.class_index, psi=self.psi, source=self.id)
+
+    def save(self, path: Path, recipe: Recipe | None = None) -> None:
+        """Write one safetensors file, whole or not at all; with a recipe of this picture, its edits too."""
+        recipe = self.recipe() if recipe is None else recipe
+        self._check_recipe(recipe)
         tensors = {name: getattr(self, name).contiguous() for name in TENSORS}
+        metadata = {"format": f"panda-picture/{FORMAT}", "about": self._about(), "recipe": recipe.to_json()}
         with atomic_write(path) as part:
-            safetensors.torch.save_file(tensors, part, {"format": f"panda-picture/{FORMAT}", "about": self._about()})
+            safetensors.torch.save_file(tensors, part, metadata)
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read what `save` wrote.
+        """The picture in what `save` wrote; raises as `load_edited`."""
+        return cls.load_edited(path)[0]
+
+    @classmethod
+    def load_edited(cls, path: Path) -> tuple[Self, Recipe]:
+        """What `save` wrote: the picture, and its recipe, of which no factors have been looked for yet.
 
         Raises: ValueError, in one sentence, if the file is too large, not one of ours, or does not hold together.
         """
@@ -168,12 +181,19 @@ class OwnPicture:
                 )
                 tensors = {name: file.get_tensor(name) for name in TENSORS}
             about["class_index"] = about.pop("class")
-            return cls(**tensors, **about)
+            own = cls(**tensors, **about)
+            recipe = parse_recipe(metadata["recipe"]) if "recipe" in metadata else own.recipe()
+            own._check_recipe(recipe)
+            return own, recipe
         except (SafetensorError, OSError) as error:
             raise ValueError(f"{path.name[:80]} cannot be opened: it is not a readable .panda file.") from error
         except (ValueError, TypeError, RecursionError) as error:
             reason = " ".join(str(error).split())[:300].rstrip(".")
             raise ValueError(f"{path.name[:80]} cannot be opened: {reason}.") from error
+
+    def _check_recipe(self, recipe: Recipe) -> None:
+        if (recipe.source, recipe.generator) != (self.id, self.generator):
+            raise ValueError("the recipe in the file is of another picture")
 
 
 def _read_psnr(what: str, given: Any) -> dict[str, float]:

@@ -88,6 +88,11 @@ class Renderer:
         self._own.put(own.id, own)
         return own.id
 
+    def forget_own_picture(self, source: str) -> None:
+        """It goes from memory, and so does all that was drawn of it."""
+        for kept in (self._own, self._cache, self._pictures):
+            kept.discard(lambda key: source in repr(key))
+
     def known_picture(self, source: str) -> OwnPicture:
         """The own picture of this id.
 

@@ -15,7 +15,7 @@ from .reading import read_number
 
 FORMATS = "JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP"
 ACCEPTED = "JPEG, PNG, WebP, AVIF, GIF and BMP pictures are read"
-MAX_BYTES, MAX_PIXELS, MIN_SIDE = 40 * 10**6, 40 * 10**6, 16
+MAX_BYTES, MAX_PIXELS, MIN_SIDE = 40 * 2**20, 40 * 10**6, 16
 LIGHT, LIGHT_SIDE = 4 * 2**20, 2048  # bytes of a file that is kept as it is; pixels that a heavier one is shrunk to
 HEIF = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
 
@@ -50,7 +50,7 @@ def prepare_picture(source: bytes | Path, size: int, crop: Crop | None = None) -
     crop = Crop() if crop is None else crop
     length = len(source) if isinstance(source, bytes) else source.stat().st_size
     if length > MAX_BYTES:
-        raise ValueError(f"The picture's file has {length / 1e6:.0f} MB; at most {MAX_BYTES // 10**6} are accepted.")
+        raise ValueError(f"The picture's file has {length >> 20} MB; at most {MAX_BYTES >> 20} are accepted.")
     data = source if isinstance(source, bytes) else source.read_bytes()
     _refuse_by_name(data)
     Image.init()

@@ -5,6 +5,7 @@ from itertools import pairwise
 import pytest
 import torch
 
+from panda_core.catalogue import Catalogue
 from panda_core.generators.registry import FAMILIES
 from panda_core.method.inversion import Space, distance, first_cut, invert, psnr, pyramid
 from panda_core.own_picture import OwnPicture
@@ -116,6 +117,39 @@ def test_it_stops_when_told_with_what_there_is(name, calls, monkeypatch):
     assert len(seen) == calls
     assert list(found.psnr)[-1] == seen[-1]
     assert bool(torch.isfinite(found.images).all())
+
+
+def test_what_was_measured_comes_back_from_its_file(tmp_path):
+    space, path = space_of("stylegan2"), tmp_path / "space.safetensors"
+    space.save(path, "0" * 12)
+    read = Space.load(path, "0" * 12)
+    assert (read.n_styles, read.shrink, set(read.sigma)) == (space.n_styles, space.shrink, set(space.sigma))
+    for name in ("mean", "root", "points", "thumbnails"):  # of 16 bits; thumbnails of 8
+        bound = 1 if name == "thumbnails" else torch.inf
+        expected = getattr(space, name).clamp(-bound, bound)
+        torch.testing.assert_close(getattr(read, name), expected, atol=5e-3, rtol=1e-3)
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[:-1], lambda data: b"", lambda data: b"x" * 999])
+def test_a_damaged_file_or_one_of_other_weights_is_not_used(damage, tmp_path):
+    space_of("stylegan2").save(tmp_path / "space.safetensors", "0" * 12)
+    with pytest.raises(ValueError, match="measured with weights 000000000000, not 111111111111"):
+        Space.load(tmp_path / "space.safetensors", "1" * 12)
+    (tmp_path / "space.safetensors").write_bytes(damage((tmp_path / "space.safetensors").read_bytes()))
+    with pytest.raises(ValueError, match="cannot be used"):
+        Space.load(tmp_path / "space.safetensors", "0" * 12)
+
+
+def test_what_holds_for_one_class_or_psi_only_is_not_kept(tmp_path):
+    with pytest.raises(ValueError, match="every picture"):
+        space_of("biggan").save(tmp_path / "space.safetensors", "0" * 12)
+
+
+def test_the_bundled_generator_is_searched_without_measuring_it(monkeypatch):
+    monkeypatch.setattr(Space, "measure", None)
+    catalogue = Catalogue()
+    space = catalogue.space("portraits")
+    assert len(space.thumbnails) == 512 and set(space.sigma) == set(catalogue.generator("portraits").generator.layers)
 
 
 def test_measuring_that_is_stopped_leaves_nothing():

@@ -65,6 +65,17 @@ def spoil(path, tensors=None, about=None, form="panda-picture/1"):
     safetensors.torch.save_file(kept, path, {"format": form, "about": text})
 
 
+def test_a_file_with_the_recipe_of_another_picture_is_refused(tmp_path):
+    own, _ = own_picture()
+    with pytest.raises(ValueError, match="another picture"):
+        own.save(tmp_path / "it.panda", replace(own.recipe(), source="0" * 32))
+    own.save(tmp_path / "it.panda")
+    data = (tmp_path / "it.panda").read_bytes()
+    (tmp_path / "it.panda").write_bytes(data.replace(own.id.encode(), b"0" * 32))
+    with pytest.raises(ValueError, match="another picture"):
+        OwnPicture.load(tmp_path / "it.panda")
+
+
 HOSTILE = {
     "no tensors": {"tensors": {"delta": None}},
     "another tensor": {"tensors": {"more": torch.zeros(1)}},

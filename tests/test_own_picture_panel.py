@@ -10,15 +10,19 @@ import gradio as gr
 import numpy as np
 import pytest
 import torch
+from gradio.state_holder import SessionState, StateHolder
 from gradio_client import Client, handle_file
 from PIL import Image
 
 import app
-from panda_core.images import png_bytes, to_arrays, to_pil
+from panda_core.__main__ import main
+from panda_core.images import png_bytes, read_recipe_json, to_arrays, to_pil
 from panda_core.ops import Edit
 from panda_core.origin import Origin
 from panda_core.own_picture import OwnPicture
+from panda_core.recipes import parse_recipe
 from panda_core.regions import Region
+from panda_core.uploads import prepare_picture
 from ui.opening import Mine
 from ui.panels import own_picture
 from ui.seeds import go_to_seed, roll
@@ -35,11 +39,10 @@ SEED = 4242
 
 @pytest.fixture(scope="module", autouse=True)
 def quick():
-    """Few steps, few seeds: what is found is poor, and everything else is as it is."""
-    before = own_picture.STEPS, own_picture.SPACE_SEEDS
-    own_picture.STEPS, own_picture.SPACE_SEEDS = (2, 2, 4), 16
+    """Few steps: what is found is poor, and everything else is as it is."""
+    before, own_picture.STEPS = own_picture.STEPS, (2, 2, 4)
     yield
-    own_picture.STEPS, own_picture.SPACE_SEEDS = before
+    own_picture.STEPS = before
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +125,8 @@ def test_the_download_is_what_is_shown(own):
     image = Image.open(io.BytesIO(base64.b64decode(made["data"])))
     assert np.array_equal(np.asarray(image), to_arrays(app.renderer.shown(own.recipe))[0])
     assert made["name"].endswith("-own.png")
+    assert "/compositeWithTrainedAlgorithmicMedia" in image.info["XML:com.adobe.xmp"]
+    assert "not a photograph" not in image.info["Software"]
 
 
 @pytest.mark.parametrize("leave", [roll, lambda s: go_to_seed(s, 3), lambda s: app.opening.start().after(s)])
@@ -188,11 +193,43 @@ def test_what_is_found_is_another_step_of_undo(brought):
 
 
 def test_a_file_brings_it_back_to_a_visitor_who_has_nothing(own, start, tmp_path):
-    found = panel.open_file(start, str(saved(own, tmp_path)), report=go_on)
-    opened = panel.use(start, found)
-    assert opened.recipe.source == own.recipe.source
-    assert torch.equal(app.pictures.picture(opened), app.pictures.picture(own))
+    for session in (own, edit(own)):
+        recipe = panel.open_file(start, str(saved(session, tmp_path)), report=go_on)
+        opened = panel.use_edited(start, recipe)
+        assert (opened.recipe.source, opened.recipe.edits) == (own.recipe.source, session.recipe.edits)
+        assert torch.equal(app.pictures.picture(opened), app.pictures.picture(session))
+        assert opened.edit == session.edit and opened.undo().recipe == start.recipe
     assert not list(tmp_path.iterdir())
+
+
+def test_edits_that_cannot_be_made_here_cost_no_picture(own, start, tmp_path):
+    foreign = own.append(replace(edit(own).edit, factors="local:" + "0" * 64))
+    recipe = panel.open_file(start, str(saved(foreign, tmp_path)), report=go_on)
+    opened = panel.use_edited(start, recipe)
+    assert opened.recipe.source == own.recipe.source and not opened.recipe.edits
+    assert opened.notice.startswith("Your picture is here without its edits: ") and "parts" in opened.notice
+
+
+def test_the_command_line_draws_a_file_with_its_edits_or_with_others(own, tmp_path):
+    file, out, text = saved(edit(own), tmp_path), tmp_path / "out.png", tmp_path / "changed.json"
+    changed = edit(own).set_strength(-6.0)
+    text.write_text(changed.recipe.to_json())
+    for arguments, expected in (
+        ([str(file)], app.renderer.shown(edit(own).recipe)),
+        ([str(text), "--own", str(file)], app.renderer.shown(changed.recipe)),
+    ):
+        assert main(["render", arguments[0], str(out), *arguments[1:]]) == 0
+        got = np.asarray(Image.open(out)).astype(int)
+        assert np.abs(got - to_arrays(expected)[0]).max() <= 1  # sums in another order
+        assert parse_recipe(read_recipe_json(out.read_bytes())).source == own.recipe.source
+    assert main(["render", str(saved(own, tmp_path)), str(out)]) == 0
+    drawn = to_arrays(app.renderer.image(own.recipe))[0]
+    assert np.abs(np.asarray(Image.open(out)).astype(int) - drawn).max() <= 1
+
+
+def test_a_recipe_of_an_own_picture_needs_its_file(own, tmp_path, capsys):
+    assert main(["render", edit(own).recipe.to_json(), str(tmp_path / "out.png")]) == 1
+    assert "open its .panda file first" in capsys.readouterr().err
 
 
 def test_no_link_opens_it_and_the_sentence_says_why(own):
@@ -255,6 +292,69 @@ def test_a_program_sends_a_picture_and_gets_the_file(url, start, upload, tmp_pat
     client = Client(url, verbose=False, download_files=str(tmp_path / "got"))
     file, psnr = client.predict(start.recipe.to_json(), handle_file(path), None, api_name="/invert")
     assert OwnPicture.load(Path(file)).psnr["features"] <= psnr
+
+
+def test_it_leaves_memory_when_the_last_visit_that_has_it_ends(start, upload, tmp_path):
+    assert app.page.visit.delete_callback == panel.leave  # gradio's, once a page has been closed for an hour
+    first, second, seed = (Visit(app.opening.start) for _ in range(3))
+    own = panel.cut(bring(start, upload, tmp_path), "turn", 20.0)
+    own = panel.use(own, panel.find(own, report=go_on))
+    source = own.recipe.source
+    first.session, second.session = edit(own), own
+    app.pictures.frame(first.session)
+    app.pictures.picture(go_to_seed(own, 3))
+    renderer, kept = app.renderer, app.pictures.kept
+    stores = renderer._own, renderer._own.results, renderer._cache, renderer._pictures, kept
+    seeds = [len(store.items()) - sum(source in repr(key) for key, _ in store.items()) for store in stores]
+    panel.leave(seed)
+    panel.leave(first)
+    assert torch.equal(app.renderer.own_picture(own.recipe).image, panel.picture(own))
+    panel.leave(second)
+    assert not any(source in repr(key) for store in stores for key, _ in store.items())
+    assert [len(store.items()) for store in stores] == seeds  # nothing else went
+    with pytest.raises(ValueError, match=r"\.panda file"):
+        app.renderer.shown(own.recipe)
+
+
+def test_gradio_tells_of_a_visit_that_ends(start):
+    state, ended = SessionState(app.demo), []
+    holder = StateHolder()
+    holder.session_data["it"] = state
+    state[app.page.visit._id] = Visit(app.opening.start)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(app.page.visit, "delete_callback", ended.append)
+        holder.delete_all_expired_state()
+        assert not ended  # the page is open
+        state.is_closed, state.STATE_TTL_WHEN_CLOSED = True, -1
+        holder.delete_all_expired_state()
+    assert [type(visit) for visit in ended] == [Visit]
+
+
+def test_what_a_program_looks_for_is_not_kept(start, upload, tmp_path):
+    path = tmp_path / "mine.png"
+    path.write_bytes(upload)
+    known = app.renderer._own.items()
+    assert [found for found in app.api.invert(start.recipe.to_json(), str(path), 7.0) if found[0]]
+    assert app.renderer._own.items() == known
+
+
+def test_the_parts_of_an_own_picture_are_nobody_elses(own):
+    assert app.factors_panel.map(own) != app.factors_panel.map(go_to_seed(own, own.recipe.seed))
+
+
+def test_a_photograph_of_a_telephone_is_brought_whole(url, start, tmp_path):
+    noise = Image.effect_noise((4000, 3000), 80)
+    channels = [noise, noise.transpose(0), noise.transpose(1)]
+    out = io.BytesIO()
+    Image.merge("RGB", channels).save(out, "JPEG", quality=95)
+    photograph = out.getvalue()
+    assert len(photograph) > 12e6
+    path = tmp_path / "mine.jpg"
+    path.write_bytes(photograph)
+    client = Client(url, verbose=False, download_files=str(tmp_path / "got"))
+    file, _ = client.predict(start.recipe.to_json(), handle_file(path), None, api_name="/invert")
+    expected = prepare_picture(photograph, app.renderer.generator(start.recipe).resolution)
+    assert torch.equal(OwnPicture.load(Path(file)).image, expected)
 
 
 # ---- the tabs ----
@@ -320,8 +420,19 @@ def test_a_wrong_number_leaves_the_crop(brought, value):
         panel.cut(brought, "zoom", value)
 
 
-def test_a_foreign_panda_file_is_one_sentence(start, tmp_path):
-    path = tmp_path / "x.panda"
-    path.write_bytes(b"no")
-    with pytest.raises(ValueError, match="cannot be opened"):
-        panel.open_file(start, str(path), report=go_on)
+def test_a_foreign_panda_file_is_one_sentence_and_nothing_changes(own, start, tmp_path):
+    known = app.renderer.own_picture(own.recipe)
+    files = {
+        "cannot be opened: it is not a readable": lambda path: path.write_bytes(b"no"),
+        "cannot be opened": lambda path: path.write_bytes(saved(own, tmp_path).read_bytes()[:-9]),
+        "this generator has": lambda path: replace(known, weights="0" * 12).save(path),
+        "generator is 'nothing-such'": lambda path: replace(known, generator="nothing-such").save(path),
+        "downloaded first": lambda path: replace(known, generator="panda-ffhq").save(path),
+    }
+    before = app.renderer._own.items()
+    for words, write in files.items():
+        write(path := tmp_path / "x.panda")
+        with pytest.raises(ValueError) as caught:
+            panel.use_edited(start, panel.open_file(start, str(path), report=go_on))
+        assert words in str(caught.value) and "\n" not in str(caught.value), words
+    assert [key for key, _ in app.renderer._own.items()] == [key for key, _ in before]

@@ -263,6 +263,17 @@ def test_ten_megabytes_are_refused_at_once(web):
     assert answer.status_code == 413 and "at most" in answer.json()["detail"]
 
 
+def test_a_file_costs_its_visitor_by_its_size_and_has_a_bound(web):
+    def bring(megabytes: int, who: str):
+        files = {"files": ("mine.jpg", b"\xff" * (megabytes * 10**6), "image/jpeg")}
+        return web.post("/gradio_api/upload", files=files, headers={"X-Forwarded-For": who})
+
+    refused = bring(44, "8.8.4.5")
+    assert refused.status_code == 413 and "at most 41 MB are accepted" in refused.json()["detail"]
+    assert [bring(39, "8.8.4.5").status_code for _ in range(4)] == [200, 200, 200, 429]
+    assert bring(1, "8.8.4.6").status_code == 200
+
+
 def test_a_request_of_unknown_length_is_refused(web):
     assert web.post("/gradio_api/queue/join", content=iter([b"{}"])).status_code == 411
 

@@ -67,6 +67,18 @@ def test_every_mode_is_read_as_its_colours():
     assert np.abs(to_arrays(prepare_picture(encoded(grey), 32))[0].astype(int) - 150).max() <= 1
 
 
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG"])
+def test_of_an_animation_it_is_the_first_frame(kind):
+    frames = [Image.new("RGB", (40, 40), colour) for colour in ("red", "lime", "blue")]
+    got = to_arrays(prepare_picture(encoded(frames[0], kind, save_all=True, append_images=frames[1:]), 32))[0]
+    assert np.abs(got.astype(int) - (255, 0, 0)).max() <= 6
+
+
+def test_forty_megapixels_are_read():
+    image = Image.new("L", (8000, 5000), 90)
+    assert np.abs(to_arrays(prepare_picture(encoded(image, "JPEG"), 32))[0].astype(int) - 90).max() <= 2
+
+
 def test_a_crop_shows_what_lies_there():
     image = noise(64, 64)
     quarter = to_arrays(prepare_picture(encoded(image), 32, Crop(0.25, 0.75, 2.0)))[0]

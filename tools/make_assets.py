@@ -31,6 +31,7 @@ from panda_core.images import grid, to_pil
 from panda_core.masks import otsu_threshold
 from panda_core.method.factorization import coefficient_deviation
 from panda_core.method.feature_store import FeatureStore
+from panda_core.method.inversion import Space
 from panda_core.method.parts import combine_parts, fix_signs
 from panda_core.method.saliency import border_and_middle, saliency
 from panda_core.method.variations import Variations, learn_variations, vary
@@ -500,10 +501,11 @@ def main() -> None:
         save_generator(load_generator(arguments.weights), target, source, torch.float16)
     for old in [*folder.glob("factors/*/*.safetensors"), folder / "start.json"]:
         old.unlink(missing_ok=True)
-    generator, _ = Catalogue().generator(world.name)
+    generator, weights = Catalogue().generator(world.name)
     with torch.inference_mode():
         pictures = torch.cat([generator(generator.sample(range(i, i + 16), psi=1.0)) for i in range(0, 64, 16)])
     grid(F.avg_pool2d(pictures, 2), 8).save(folder / "seeds.webp", quality=90)
+    Space.measure(generator).save(folder / "space.safetensors", weights)
     seen = look_at(world, generator.z_dim)
     factors = [make_factors(world, folder, layer, R_S, seen) for layer, R_S in LAYERS.items()]
     for f in factors:

@@ -224,7 +224,7 @@ class Api:
         generator.check_layer(number)
         with uploaded(picture) as file:
             pixels = prepare_picture(file, generator.resolution)
-        own = self.renderer.known_picture(self.own.search(made, number, pixels, report))
+        own = self.own.search(made, number, pixels, report)
         path = Path(tempfile.mkdtemp(dir=get_upload_folder())) / "own.panda"  # which gradio serves and removes
         own.save(path)
         return str(path), max(own.psnr.values())

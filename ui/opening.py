@@ -121,12 +121,7 @@ class Opening:
 
         Raises: ValueError, as `opened`; factors are needed for edits only.
         """
-        spec = self.catalogue.spec(recipe.generator)
-        if recipe.generator in GENERATORS and find_local(spec.sources) is None:
-            raise ValueError(
-                f"The picture is made by {spec.title}, which has to be downloaded first: open it under Picture "
-                "settings, Generator, and try again."
-            )
+        self.check_here(recipe.generator)
         if recipe.sources() - set(own):  # it may be here, for another visitor
             raise ValueError(NEEDS_FILE)
         used = {edit.factors for edit in recipe.edits} - set(own)
@@ -137,6 +132,15 @@ class Opening:
             self._refit(recipe, factors_id)
         self.renderer.image(recipe)
         return "The parts of this picture were learned again, as its link says." if again else ""
+
+    def check_here(self, name: str) -> None:
+        """Raises: ValueError if a generator has to be downloaded, which nothing from outside may cause."""
+        spec = self.catalogue.spec(name)
+        if name in GENERATORS and find_local(spec.sources) is None:
+            raise ValueError(
+                f"The picture is made by {spec.title}, which has to be downloaded first: open it under Picture "
+                "settings, Generator, and try again."
+            )
 
     def _refit(self, recipe: Recipe, factors_id: str) -> None:
         """A fit that a stranger's recipe asks for: one at a time, and not for long."""

@@ -4,9 +4,10 @@ import functools
 import hashlib
 import json
 import threading
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import gradio as gr
 
@@ -15,6 +16,7 @@ from .server.events import plainly
 from .session import Session
 
 OUTPUT_ONLY = (gr.HTML, gr.Button, gr.DownloadButton, gr.Markdown)
+T = TypeVar("T")
 CATCH_UP = 3  # times that what is shown is made, while the session changes meanwhile
 
 
@@ -24,7 +26,11 @@ class Visit:
     start: makes the start page's session, for a visit that has none yet or whose session the server has forgotten.
     """
 
+    _all, _door = weakref.WeakSet(), threading.Lock()
+
     def __init__(self, start: Callable[[], Session]) -> None:
+        with self._door:
+            self._all.add(self)
         self._start = start
         self._session: Session | None = None
         self.lock = threading.Lock()
@@ -44,6 +50,18 @@ class Visit:
     @session.setter
     def session(self, session: Session) -> None:
         self._session = session
+
+    def aside(self, kind: type[T]) -> T | None:
+        """What its session keeps of this kind; none is begun for it."""
+        return self._session and self._session.aside(kind)
+
+    def end(self) -> None:
+        self._session = None
+
+    def others(self) -> list[Self]:
+        """All other visits that this server remembers."""
+        with self._door:
+            return [visit for visit in self._all if visit is not self]
 
     def begin(self, work: str) -> None:
         self._in_hand.add(work)

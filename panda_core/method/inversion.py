@@ -9,15 +9,19 @@ ICCV 2021), which has δ too. That every step is taken in coordinates whitened b
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
-from functools import partial
+from functools import cached_property, partial
+from pathlib import Path
 from typing import Self
 
+import safetensors.torch
 import torch
 import torch.nn.functional as F
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ..generators.split import Cut, Latents, SplitGenerator
 from ..progress import Cancelled, Progress, Report
+from ..runtime.atomic_write import atomic_write
 from ..shapes import check_shape
 
 SLOPE = 0.2  # of the leaky ReLU that ends every mapping network
@@ -55,9 +59,9 @@ class Space:
     leaky ReLU undone, is mean + p root.
 
     psi, classes: of z, in families without a style space; classes [1, n_classes]. n_styles: 0 in those. thumbnails: of
-    seeds 0, 1, ..., [n, 3 · 16²]; points: theirs, [n, d]; readout: from the ones to the others, [3 · 16², d]. sigma:
-    layer -> standard deviation of every channel, [C]. shrink: how much smaller previews may be and still show the
-    picture. It holds no generator, so that it can be kept and sent; all that uses it must be given the same one.
+    seeds 0, 1, ..., [n, 3 · 16²]; points: theirs, [n, d]. sigma: layer -> standard deviation of every channel, [C].
+    shrink: how much smaller previews may be and still show the picture. It holds no generator, so that it can be kept
+    and sent; all that uses it must be given the same one.
     """
 
     psi: float
@@ -67,7 +71,6 @@ class Space:
     root: Tensor
     thumbnails: Tensor
     points: Tensor
-    readout: Tensor
     sigma: dict[int, Tensor]
     shrink: int
 
@@ -119,7 +122,7 @@ class Space:
         for first in range(0, seeds, BATCH):
             cut = draw(first, min(BATCH, seeds - first))
             if first == 0:
-                shrink, at = _faithful(generator, cut), cut
+                shrink, at = _faithful(generator, cut[:2]), cut
                 for layer in generator.layers:
                     at = generator.advance(at, layer)
                     sigma[layer] = at.features.float().std(dim=(0, 2, 3))
@@ -127,13 +130,51 @@ class Space:
             thumbnails.append(small.flatten(1))
             if report is not None and report(Progress("sampling", first + len(small), seeds)) is False:
                 raise Cancelled
-        pictures = torch.cat(thumbnails)
-        readout = _ridge((pictures - pictures.mean(dim=0)).double(), points - points.mean(dim=0))
-        measured = (t.float() for t in (mean, root, pictures, points, readout))
+        measured = (t.float() for t in (mean, root, torch.cat(thumbnails), points))
         n_styles = latents(0, 1).shape[1] if styled else 0
         return cls(psi, classes, n_styles, *measured, sigma, shrink)
 
+    def save(self, path: Path, weights: str) -> None:
+        """Write one safetensors file, of a generator with a style space and without classes, whose hash is `weights`.
+
+        Raises: ValueError for any other generator: what is measured there holds for one ψ or class.
+        """
+        if not self.n_styles or self.classes is not None:
+            raise ValueError("Only what holds for every picture of a generator is kept in a file.")
+        tensors = {name: getattr(self, name).half() for name in ("mean", "root", "points")}
+        tensors["thumbnails"] = ((self.thumbnails.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+        tensors |= {f"sigma.{layer}": sigma.half() for layer, sigma in self.sigma.items()}
+        about = {"weights": weights, "n_styles": str(self.n_styles), "shrink": str(self.shrink)}
+        with atomic_write(path) as part:
+            safetensors.torch.save_file({name: t.contiguous() for name, t in tensors.items()}, part, about)
+
+    @classmethod
+    def load(cls, path: Path, weights: str) -> Self:
+        """Read what `save` wrote for these weights.
+
+        Raises: ValueError if it is damaged, or of other weights.
+        """
+        try:
+            with safe_open(path, "pt") as file:
+                about = file.metadata() or {}
+                tensors = {name: file.get_tensor(name).float() for name in sorted(file.keys())}
+            if about.get("weights") != weights:
+                raise ValueError(f"it was measured with weights {about.get('weights')}, not {weights}")
+            sigma = {int(name[6:]): tensors.pop(name) for name in list(tensors) if name.startswith("sigma.")}
+            tensors["thumbnails"] = tensors["thumbnails"] / 127.5 - 1
+            return cls(1.0, None, int(about["n_styles"]), sigma=sigma, shrink=int(about["shrink"]), **tensors)
+        except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{path.name} cannot be used: {error}.") from error
+
+    @cached_property
+    def readout(self) -> Tensor:
+        """From thumbnails to points, [3 · 16², d]: ridge regression on the seeds."""
+        X, Y = self.thumbnails.double(), self.points.double()
+        return _ridge(X - X.mean(dim=0), Y - Y.mean(dim=0)).float()
+
     def to(self, device: torch.device) -> Self:
+        if self.mean.device == device:
+            return self
         moved = {f.name: value.to(device) for f in fields(self) if isinstance(value := getattr(self, f.name), Tensor)}
         return replace(self, **moved, sigma={layer: sigma.to(device) for layer, sigma in self.sigma.items()})
 

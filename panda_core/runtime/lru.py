@@ -49,6 +49,12 @@ class LRUCache:
         with self._lock:
             return list(self._items.items())
 
+    def discard(self, wanted: Callable[[Hashable], bool]) -> None:
+        """What is kept under such keys goes."""
+        with self._lock:
+            for key in list(filter(wanted, self._items)):
+                del self._items[key]
+
     def clear(self) -> None:
         with self._lock:
             self._items.clear()

@@ -15,7 +15,7 @@ from ..components.html import figure
 from ..components.slider import Slider
 from ..given import number
 from ..opening import MAX_PARTS, MAX_SAMPLES, fit_layers, until
-from ..pictures import Names, Pictures
+from ..pictures import Names, Pictures, origin
 from ..session import Session
 from ..words import region_words
 from .refine import parts_picture
@@ -88,7 +88,7 @@ class FactorsPanel:
 
     def map(self, session: Session) -> str:
         """The parts on this picture; HTML."""
-        key = "parts", session.recipe.seed, session.recipe.psi, session.recipe.class_index, session.factors_id
+        key = "parts", origin(session.recipe), session.factors_id
         parts = self.pictures.factors(session).parts
 
         def draw() -> str:

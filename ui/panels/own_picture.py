@@ -25,8 +25,9 @@ from ..server import gpu
 from ..server.kept import Kept
 from ..session import Session
 from ..sharing import as_file
+from ..visit import Visit
 
-SEEDS, SPACE_SEEDS = range(32), 512  # whose mean picture is the guide; that a generator is measured on
+SEEDS = range(32)  # whose mean picture is the guide
 FAINT = 0.4  # of the guide over the crop
 SLIDERS = {  # of the crop -> what it is called, and its ends
     "x": ("Across", 0.0, 1.0),
@@ -34,9 +35,15 @@ SLIDERS = {  # of the crop -> what it is called, and its ends
     "zoom": ("Zoom", 0.5, 8.0),
     "turn": ("Turn", -180.0, 180.0),
 }
+LIKENESS = (  # from so many dB on -> how like the picture the generator's is
+    (32.0, "almost as it is"),
+    (26.0, "closely"),
+    (-100.0, "roughly, and so it will draw what you change"),
+)
 PRIVACY = (
-    "Your picture stays in this server's memory for this visit, and nobody else can open it: it is never in the "
-    "gallery and never in a link. To keep it, download it as .panda, which opens it again here."
+    "Your picture stays in this server's memory for this visit, and at most an hour after you close the page. Nobody "
+    "else can open it: it is never in the gallery and never in a link. To keep it, download it as .panda, which opens "
+    "it again here, with your edits."
 )
 LIMITS = (
     "What can be drawn is what the generator knows. The portraits that come with this page are drawn figures, and so "
@@ -68,11 +75,12 @@ class OwnPicturePanel:
         self.spaces, self._enough = Kept(4), set()
 
     def lay_out(self, page: Page) -> None:
+        page.visit.delete_callback = self.leave
         with page.fold("Your own picture", elem_id="own-picture"):
             hint(PRIVACY)
             hint(LIMITS)
             given = Upload(sources=["upload", "clipboard", "webcam"], type="filepath", label="Drop, paste or take it",
-                           height=280, buttons=[], elem_id="bring")  # fmt: skip
+                           height=180, buttons=[], elem_id="bring")  # fmt: skip
             page.follow(given, lambda s: None)  # what was brought is in the crop
             page.on(given.input, self.bring, given)
             page.follow(gr.HTML(elem_id="crop"), self.preview)
@@ -89,7 +97,7 @@ class OwnPicturePanel:
                                        elem_id="open-own")  # fmt: skip
             page.follow(save, lambda s: gr.Button(interactive=s.recipe.source is not None))
             page.save(save.click, self.save)
-            page.job(load.upload, self.open_file, load, done=self.use)
+            page.job(load.upload, self.open_file, load, done=self.use_edited)
             page.follow(gr.HTML(), self.about)
             bare = gr.Checkbox(label="Show it as the generator draws it", interactive=True, elem_id="as-drawn")
             page.field(bare, self.show_as_drawn, self.set_as_drawn)
@@ -147,13 +155,22 @@ class OwnPicturePanel:
             key, lambda: self.renderer.small_pictures(plain, SEEDS).clamp(-1, 1).mean(dim=0, keepdim=True)
         )
 
+    def leave(self, visit: Visit) -> None:
+        """A visit is over: its own pictures go from memory, unless another visit has them too."""
+        mine, *others = (there.aside(Mine) or Mine() for there in (visit, *visit.others()))
+        for source in mine.ids.difference(*(other.ids for other in others)):
+            self.renderer.forget_own_picture(source)
+            self.pictures.kept.discard(lambda key, source=source: source in repr(key))
+        visit.end()
+
     # ---- finding ----
 
     def find(self, session: Session, report) -> str:
         """Search for the crop in the generator, at the layer in hand; the id of what was found."""
-        return self.search(session.recipe, session.layer, self.picture(session), report, self.brought(session).ticket)
+        picture, ticket = self.picture(session), self.brought(session).ticket
+        return self.renderer.add_own_picture(self.search(session.recipe, session.layer, picture, report, ticket))
 
-    def search(self, recipe: Recipe, layer: int, picture: Tensor, report, ticket: str = "") -> str:
+    def search(self, recipe: Recipe, layer: int, picture: Tensor, report, ticket: str = "") -> OwnPicture:
         space = self.space(recipe, report)
         generator, weights = self.renderer.catalogue.generator(recipe.generator)
         self._enough.discard(ticket)
@@ -163,17 +180,13 @@ class OwnPicturePanel:
 
         found = invert(generator, space, picture, layer, STEPS, told)
         self._enough.discard(ticket)
-        return self.renderer.add_own_picture(OwnPicture.of(found, 0, picture, space, recipe.generator, weights))
+        return OwnPicture.of(found, 0, picture, space, recipe.generator, weights)
 
     def space(self, recipe: Recipe, report) -> Space:
-        """What is known of a generator, measured once."""
-        generator, weights = self.renderer.catalogue.generator(recipe.generator)
-
-        def measure() -> Space:
-            psi, kind = self.renderer.catalogue.spec(recipe.generator).default_psi, recipe.class_index
-            return Space.measure(generator, psi, kind, SPACE_SEEDS, report).to(torch.device("cpu"))
-
-        return self.spaces.get((weights, recipe.class_index), measure)
+        """What is known of a generator, read or measured once."""
+        name, kind, catalogue = recipe.generator, recipe.class_index, self.renderer.catalogue
+        key = catalogue.generator(name).weights, kind
+        return self.spaces.get(key, lambda: catalogue.space(name, kind, report=report).to(torch.device("cpu")))
 
     def end(self, session: Session) -> None:
         """The search in hand ends with what there is."""
@@ -188,13 +201,26 @@ class OwnPicturePanel:
 
     def use(self, session: Session, found: str) -> Session:
         """This own picture is the picture in hand, without edits; the old one can be had back."""
+        plain = self.renderer.known_picture(found).recipe()
+        return self.use_edited(session, replace(plain, psi=session.recipe.psi))
+
+    def use_edited(self, session: Session, recipe: Recipe) -> Session:
+        """A recipe of an own picture is in hand; without its edits, and a sentence says why, where they do not work."""
+        self.renderer.own_picture(recipe)  # refuses one that has gone meanwhile
         mine = session.aside(Mine) or Mine()
-        mine = Mine(mine.ids | {found})
-        own = self.renderer.known_picture(found)
-        recipe = Recipe(own.generator, class_index=own.class_index, psi=session.recipe.psi, source=found)
-        if own.generator == session.recipe.generator:
+        mine = Mine(mine.ids | {recipe.source})
+        recipe = replace(recipe, weights=None)
+        if recipe.generator == session.recipe.generator and not recipe.edits:
             return replace(session.change(recipe), active=None).put_aside(mine)
-        return self.opening.opened(recipe, tuple(mine.ids)).after(session).put_aside(mine)
+        known = (*mine.ids, *(factors_id for *_, factors_id in session.factors))
+        try:
+            opened = self.opening.opened(recipe, known)
+        except ValueError as error:
+            if not recipe.edits:
+                raise
+            plain = self.use_edited(session, replace(recipe, edits=()))
+            return replace(plain, notice=f"Your picture is here without its edits: {error}")
+        return opened.after(session).put_aside(mine)
 
     # ---- keeping ----
 
@@ -203,13 +229,16 @@ class OwnPicturePanel:
         if own is None:
             raise ValueError("The picture in hand is the generator's; a .panda file holds one of your own.")
         with tempfile.TemporaryDirectory() as folder:
-            own.save(Path(folder) / "own.panda")
+            own.save(Path(folder) / "own.panda", session.recipe)
             return as_file(f"panda-{own.generator}-own.panda", (Path(folder) / "own.panda").read_bytes())
 
-    def open_file(self, session: Session, path: str | None, report) -> str:
-        """A .panda file comes back; its id."""
+    def open_file(self, session: Session, path: str | None, report) -> Recipe:
+        """A .panda file comes back, with its edits."""
         with uploaded(path) as file:
-            return self.renderer.add_own_picture(OwnPicture.load(file))
+            own, recipe = OwnPicture.load_edited(file)
+        self.opening.check_here(own.generator)
+        self.renderer.add_own_picture(own)
+        return recipe
 
     # ---- showing ----
 
@@ -219,9 +248,10 @@ class OwnPicturePanel:
         if own is None:
             return ""
         reached = max(own.psnr.values())
+        words = next(words for least, words in LIKENESS if reached >= least)
         return (
-            f"<p>The generator draws it to {reached:.0f} dB. Where no edit changes anything, you see your own picture "
-            "to the last pixel.</p>"
+            f"<p>The generator draws it {words} ({reached:.0f} dB). Where no edit changes anything, you see your own "
+            "picture to the last pixel.</p>"
         )
 
     def show_as_drawn(self, session: Session):

@@ -1,6 +1,6 @@
 """Small results by what they depend on; some travel with a visitor between processes."""
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 
 from panda_core.runtime.lru import LRUCache
 
@@ -19,6 +19,10 @@ class Kept(LRUCache):
         super().__init__(most)
         self.results = LRUCache(RESULTS)
         Kept.everywhere.append(self)
+
+    def discard(self, wanted: Callable[[Hashable], bool]) -> None:
+        super().discard(wanted)
+        self.results.discard(wanted)
 
     def hold(self, key: Hashable, value):
         self.results.put(key, value)

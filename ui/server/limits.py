@@ -13,11 +13,13 @@ from uuid import uuid4
 import torch
 
 from panda_core.runtime import devices
+from panda_core.uploads import MAX_BYTES
 
 BURST, REFILL = 30.0, 1.0  # seconds of work that a visitor may ask for at once, and that come back every second
 FIRST = 1.0  # seconds that a request is taken to need until it is known; so nobody fills a queue of 64 alone
 MAX_VISITORS = 4096  # remembered at most; whoever was away longest is forgotten, and starts afresh
-MAX_REQUEST, MAX_UPLOAD = 2**20, 9 * 2**20  # bytes of a request, and of one that brings a file
+MAX_REQUEST, MAX_UPLOAD = 2**20, MAX_BYTES + 2**20  # bytes of a request, and of one that brings a file, its form too
+BROUGHT = 4 * 2**20  # bytes of a file that are taken for a second of work
 BUSY = "You have asked for a lot in a short time; wait a few seconds, then go on."
 log = logging.getLogger("panda")
 
@@ -166,14 +168,15 @@ class Limits:
         if scope["method"] != "POST":
             return 0, {}
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
-        length, most = headers.get(b"content-length", ""), MAX_UPLOAD if path.endswith("/upload") else MAX_REQUEST
+        uploads = path.endswith("/upload")
+        length, most = headers.get(b"content-length", ""), MAX_UPLOAD if uploads else MAX_REQUEST
         if not length.isdecimal():
             return 411, {"detail": "The request does not say how long it is."}
         if len(length) > 9 or int(length) > most:
-            return 413, {"detail": f"The request has {length[:12]} bytes; at most {most} are accepted."}
+            return 413, {"detail": f"The request has {length[:12]} bytes; at most {most >> 20} MB are accepted."}
         works = path.endswith("/queue/join") or "/run/" in path or "/api/" in path.replace("/gradio_api/", "/")
         who = visitor((scope.get("client") or ("",))[0], headers.get(b"x-forwarded-for", ""))
-        if works and not self.budgets.spend(who, FIRST):
+        if (works or uploads) and not self.budgets.spend(who, int(length) / BROUGHT if uploads else FIRST):
             return 429, {"detail": BUSY}
         return 0, {}
 
