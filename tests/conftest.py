@@ -22,6 +22,15 @@ TEMP = tempfile.TemporaryDirectory(prefix="panda-tests-")
 os.environ["GRADIO_TEMP_DIR"] = TEMP.name  # components read it when app.py is imported, whichever test does so
 
 
+LONGEST = ("test_browser.py", "test_zerogpu.py", "test_checkpoints.py", "test_strangers.py", "test_inversion.py")
+
+
+def pytest_collection_modifyitems(items):
+    """With a worker for each core the longest files come first, so that none is left for the end."""
+    rank = {name: i for i, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path.name, len(rank)))
+
+
 @pytest.fixture(scope="session")
 def url():
     """One running page for all tests that need one: no visitor of it knows of another."""
