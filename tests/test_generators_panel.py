@@ -11,7 +11,7 @@ import app
 from panda_core.catalogue import Catalogue
 from panda_core.checkpoints.load import save_generator
 from panda_core.generators.biggan import BigGAN
-from panda_core.generators.registry import GENERATORS
+from panda_core.generators.registry import GENERATORS, LocalFile
 from panda_core.hub.errors import HubError
 from panda_core.progress import Cancelled
 from panda_core.rendering import Renderer
@@ -43,8 +43,10 @@ class Elsewhere:
 # ---- worlds that ship ----
 
 
-def test_one_world_alone_is_no_choice(monkeypatch):
-    monkeypatch.delitem(GENERATORS, "scenes")
+def test_one_world_alone_is_no_choice(tmp_path, monkeypatch):
+    gone = dataclasses.replace(GENERATORS["scenes"], sources=(LocalFile(tmp_path / "generator.safetensors"),))
+    monkeypatch.setitem(GENERATORS, "scenes", gone)
+    assert "scenes" not in [name for _, name in GeneratorsPanel(app.pictures, app.opening).choices()]
     assert GeneratorsPanel(app.pictures, app.opening).world_tiles(app.opening.start())["items"] == []
 
 

@@ -374,10 +374,10 @@ def load_network(path: Path) -> tuple[StyleGAN2, str]:
         with one_sentence(path):
             weights, how = load_file(path), read_metadata(path).get("how", "") if is_own(path) else ""
     weights = {key: tensor.float() for key, tensor in weights.items()}
-    settings = settings_of_weights(Settings(), weights)
+    settings = settings_of_weights(Settings(stages=((4, 0.0),)), weights)  # which every network has
     trained = max(k for k in range(len(settings.channels)) if weights[f"to_rgb.{k}.weight"].any())
     kept = settings.channels[: trained + 1]
-    network = _new_generator(replace(settings, channels=kept, stages=((4 * 2**trained, 0.0),)))
+    network = _new_generator(replace(settings, channels=kept))
     network.load_state_dict({key: weights[key] for key in network.state_dict()})
     return network.eval().requires_grad_(False), how
 
