@@ -62,7 +62,7 @@ changes = Changes(pictures)
 edit_tab, remove_tab = EditTab(pictures, changes), RemoveTab(pictures)
 rank_tab = RankTab(pictures, appearances)
 masks_tab, rewrite_tab = MasksTab(pictures, sharing), RewriteTab(pictures, appearances)
-factors_panel = FactorsPanel(pictures)
+factors_panel, generators_panel = FactorsPanel(pictures), GeneratorsPanel(pictures, opening)
 own_picture_panel = OwnPicturePanel(pictures, opening)
 gallery_panel, api = GalleryPanel(pictures, opening), Api(opening, factors_panel, rank_tab, own_picture_panel)
 choosing = Choosing(changes, after={"Remove": remove_tab.after_pick})
@@ -90,11 +90,12 @@ def left(page: Page) -> tuple[Picture, gr.HTML]:
     page.follow(picture, lambda s: {"scene": pictures.scene(s), "frame": pictures.frame(s)})
     page.follow(words, lambda s: sentence(moment_words(s, pictures.edits_words(s)) or pictures.frame(s)["words"]))
     choosing.lay_out(page, picture)
+    generators_panel.lay_out_worlds(page)
     seeds.lay_out(page)
     own_picture_panel.lay_out(page)
     with gr.Accordion("Picture settings", open=False, elem_id="settings"):
         seeds.lay_out_settings(page)
-        GeneratorsPanel(pictures, opening).lay_out(page)
+        generators_panel.lay_out(page)
     page.follow(gr.HTML(elem_id="made-by"), lambda s: sentence(made_by(renderer.catalogue.spec(s.recipe.generator))))
     return picture, words
 

@@ -39,7 +39,7 @@ def test_an_example_is_a_picture_before_and_after_that_opens(panel):
     (tile,) = shown.tiles(session)["items"]
     assert tile["on"] and tile["label"] == app.pictures.edits_words(session)
     assert tile["image"] != tile["before"]
-    opened = shown.open(session.reset(), event(index=0, of="portraits"))
+    opened = shown.open(session.reset(), event(index=0))
     assert opened.recipe == session.recipe and opened.undo().recipe == session.reset().recipe
 
 
@@ -55,10 +55,22 @@ def test_a_damaged_file_is_no_examples(panel, text):
     assert panel(text).tiles(edited())["items"] == []
 
 
-def test_the_examples_that_ship_all_open():
-    session = app.opening.start()
-    given = json.loads((GENERATORS["portraits"].folder() / "examples.json").read_text())
+@pytest.mark.parametrize("name", [name for name, spec in GENERATORS.items() if spec.bundled])
+def test_the_examples_that_ship_all_open(name):
+    session = app.opening.start(name)
+    given = json.loads((GENERATORS[name].folder() / "examples.json").read_text())
     assert len(ExamplesPanel(app.pictures, app.opening).recipes(session)) == len(given) > 0
+
+
+@pytest.mark.parametrize("tab", ["Remove", "Rewrite"])
+def test_the_tab_shows_examples_of_what_it_is_for_from_every_world(tab):
+    session = app.opening.start().open_tab(tab)
+    panel = ExamplesPanel(app.pictures, app.opening)
+    found = panel.recipes(session)
+    assert "scenes" in {recipe.generator for recipe in found} and {panel.tab(recipe) for recipe in found} == {tab}
+    index = [recipe.generator for recipe in found].index("scenes")
+    opened = panel.open(session, event(index=index, of=panel.tiles(session)["of"]))
+    assert opened.recipe == found[index] and opened.tab == tab and opened.undo().recipe == session.recipe
 
 
 def test_a_generator_without_examples_has_none(tmp_path, monkeypatch):

@@ -10,9 +10,8 @@ import torch
 import app
 from panda_core.catalogue import Catalogue
 from panda_core.checkpoints.load import save_generator
-from panda_core.generators import registry
 from panda_core.generators.biggan import BigGAN
-from panda_core.generators.registry import GENERATORS
+from panda_core.generators.registry import GENERATORS, LocalFile
 from panda_core.hub.errors import HubError
 from panda_core.progress import Cancelled
 from panda_core.rendering import Renderer
@@ -44,38 +43,31 @@ class Elsewhere:
 # ---- worlds that ship ----
 
 
-@pytest.fixture
-def twin(tmp_path, monkeypatch) -> str:
-    """A second world that ships beside the first: the same network under another name."""
-    portraits = GENERATORS["portraits"]
-    (tmp_path / "assets" / "twin").mkdir(parents=True)
-    (tmp_path / "assets" / "twin" / "factors").symlink_to(portraits.folder() / "factors")
-    (tmp_path / "assets" / "portraits").symlink_to(portraits.folder())
-    monkeypatch.setattr(registry, "ASSETS", tmp_path / "assets")
-    monkeypatch.setitem(GENERATORS, "twin", dataclasses.replace(portraits, name="twin", title="Twins"))
-    return "twin"
-
-
-def test_one_world_alone_is_no_choice():
+def test_one_world_alone_is_no_choice(tmp_path, monkeypatch):
+    gone = dataclasses.replace(GENERATORS["scenes"], sources=(LocalFile(tmp_path / "generator.safetensors"),))
+    monkeypatch.setitem(GENERATORS, "scenes", gone)
+    assert "scenes" not in [name for _, name in GeneratorsPanel(app.pictures, app.opening).choices()]
     assert GeneratorsPanel(app.pictures, app.opening).world_tiles(app.opening.start())["items"] == []
 
 
-def test_worlds_are_pictures_that_open_at_once(twin, tmp_path):
+def test_worlds_are_pictures_that_open_at_once(tmp_path):
     page = Elsewhere(tmp_path / "home")
     start = page.opening.start("portraits")
     tiles = page.panel.world_tiles(start)
-    assert [(tile["label"], tile["on"]) for tile in tiles["items"]] == [("Portraits, drawn", True), ("Twins", False)]
+    assert [(tile["label"], tile["on"]) for tile in tiles["items"]] == [
+        ("Portraits, drawn", True),
+        ("Scenes, drawn", False),
+    ]
     assert all(tile["image"].startswith("data:image/jpeg") for tile in tiles["items"])
     opened = page.panel.open_world(start, event(index=1, of=tiles["of"]))
-    assert opened.recipe.generator == twin and opened.undo().recipe == start.recipe
+    assert opened.recipe.generator == "scenes" and opened.undo().recipe == start.recipe
     assert [tile["on"] for tile in page.panel.world_tiles(opened)["items"]] == [False, True]
     assert torch.isfinite(page.renderer.image(opened.recipe)).all()
 
 
-def test_the_world_in_hand_is_not_opened_anew(twin, tmp_path):
-    page = Elsewhere(tmp_path / "home")
-    start = page.opening.start("portraits").go_to(77)
-    assert page.panel.open_world(start, event(index=0, of=page.panel.world_tiles(start)["of"])) == start
+def test_the_world_in_hand_is_not_opened_anew():
+    panel, start = GeneratorsPanel(app.pictures, app.opening), app.opening.start("portraits").go_to(77)
+    assert panel.open_world(start, event(index=0, of=panel.world_tiles(start)["of"])) == start
 
 
 # ---- one with classes ----

@@ -148,7 +148,7 @@ def published_shapes(spec) -> dict[int, tuple[int, int, int]]:
         return FAMILIES[spec.family](channels).layers
 
 
-@pytest.mark.parametrize("name", [name for name in GENERATORS if name != "portraits"])
+@pytest.mark.parametrize("name", [name for name, spec in GENERATORS.items() if not spec.bundled])
 def test_the_default_layer_and_the_published_pairs_exist_in_the_architecture(name):
     spec = GENERATORS[name]
     shapes = published_shapes(spec)
@@ -772,7 +772,8 @@ def test_list_says_what_is_here_and_how_large_the_rest_is(hub, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 1 + len(GENERATORS) and not hub.requests
     assert re.search(r"^portraits +Portraits, drawn +\d+ +\d+ MB +here +MIT$", lines[1])
-    assert re.search(r"^panda-ffhq .* 1024 +381 MB +to download, never tried +NVIDIA-NC$", lines[2])
+    assert re.search(r"^scenes +Scenes, drawn +\d+ +\d+ MB +here +MIT$", lines[2])
+    assert re.search(r"^panda-ffhq .* 1024 +381 MB +to download, never tried +NVIDIA-NC$", lines[3])
 
 
 def test_the_command_line_takes_ones_own_generator_and_shows_the_download(hub, capsys):

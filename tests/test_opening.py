@@ -9,9 +9,11 @@ import pytest
 import torch
 
 import app
-from panda_core.generators.registry import GENERATORS
+from panda_core.catalogue import Catalogue
+from panda_core.generators.registry import GENERATORS, LocalFile
 from panda_core.links import encode_link
 from panda_core.recipes import Recipe, parse_recipe
+from panda_core.rendering import Renderer
 from ui import opening
 from ui.opening import Opening
 from ui.session import Session
@@ -98,6 +100,25 @@ def test_a_bad_link_gives_one_sentence_and_the_start_page(hand, kind):
     assert dataclasses.replace(opened, notice="") == app.opening.start()
     assert opened.notice.startswith("The link could not be opened: ") and "\n" not in opened.notice
     assert "<script" not in app.notice(opened)
+
+
+@pytest.mark.parametrize("name", [name for name, spec in GENERATORS.items() if spec.bundled])
+def test_a_link_to_any_world_opens_it_alone(name):
+    start = app.opening.start(name)
+    assert start.recipe.generator == name and start.edit.on
+    opened = app.opening.open_link(app.sharing.link(start))
+    assert not opened.notice and opened.recipe == start.recipe
+
+
+def test_a_link_to_a_world_that_a_copy_lacks_gives_one_sentence(tmp_path, monkeypatch):
+    link = app.sharing.link(app.opening.start("scenes"))
+    gone = dataclasses.replace(GENERATORS["scenes"], sources=(LocalFile(tmp_path / "generator.safetensors"),))
+    monkeypatch.setitem(GENERATORS, "scenes", gone)
+    opened = Opening(Renderer(Catalogue())).open_link(link)
+    assert opened.recipe.generator == "portraits"
+    assert opened.notice == (
+        "The link could not be opened: The picture is made by Scenes, drawn, which this copy of the page does not have."
+    )
 
 
 def test_a_generator_that_is_not_here_is_named_with_the_way_to_it(hand):

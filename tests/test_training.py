@@ -9,13 +9,15 @@ from dataclasses import replace
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
+from panda_core.checkpoints.load import save_generator
 from panda_core.generators.split import Latents
 from panda_core.generators.stylegan2 import StyleGAN2
 from tools.fast_stylegan2 import FastStyleGAN2
 from tools.muon import Muon, orthogonalised
 from tools.pairs import Batch, Pool, new_latents, swap_mask, swapped_latents
-from tools.train import Run, Settings, fit_loss, settings_of_weights, stages_of_text
+from tools.train import Run, Settings, fit_loss, load_network, settings_of_weights, stages_of_text
 from tools.worlds import WORLDS
 
 CPU = torch.device("cpu")
@@ -199,6 +201,26 @@ def test_a_run_starts_from_weights_of_any_width():
         settings_of_weights(TINY, {})
     with pytest.raises(ValueError, match="stages go to 32 pixels; the network's 3 sizes to 16"):
         settings_of_weights(TINY, StyleGAN2((12, 10, 8), **shape).state_dict())
+
+
+def test_the_network_of_a_run_comes_without_the_sizes_that_it_never_saw(tmp_path):
+    run = new_run(tmp_path, settings=replace(TINY, stages=((16, 0.0), (32, 0.99))))
+    run.train_step(0.0)
+    run.save()
+    network, how = load_network(tmp_path / "checkpoint.pt")
+    assert network.resolution == 16 and "1 steps of 4 pairs" in how
+    z = run.mean.sample([3])
+    torch.testing.assert_close(network(z), run.mean.preview(run.mean.start(z), 2))
+
+
+def test_a_network_comes_from_bare_and_from_own_safetensors(tmp_path):
+    generator = StyleGAN2((12, 10, 8), z_dim=10, w_dim=14, mapping_layers=3, mapping_width=20)
+    save_file(generator.state_dict(), tmp_path / "bare.safetensors")
+    save_generator(generator, tmp_path / "own.safetensors", {"how": "by hand"})
+    for name, said in (("bare", ""), ("own", "by hand")):
+        network, how = load_network(tmp_path / f"{name}.safetensors")
+        assert how == said and network.resolution == 16
+        assert all(torch.equal(a, b) for a, b in zip(network.state_dict().values(), generator.state_dict().values()))
 
 
 def test_the_loss_is_nothing_for_the_true_picture_and_heavy_pixels_count_more():

@@ -117,7 +117,10 @@ def test_what_a_world_says_of_training_names_its_own_parts_and_factors(world):
     own = {factor.part for factor in world.content}
     assert world.heavy.keys() <= set(world.parts) and world.swapped.keys() <= own & set(world.parts)
     assert world.presence.keys() <= set(world.factor_names)
+    assert {*world.piece_of, *world.piece_of.values()} <= set(world.parts)
     assert world.rare is None or world.rare in world.presence
     assert len(set(world.factor_names)) == len(world.factors)
     words = [word for ends in world.ends.values() for word in ends]
     assert all(less != more for less, more in world.ends.values()) and all(words)
+    wanted = {name for _, names in world.examples for name in names} | {name for _, name in world.rewritten}
+    assert wanted <= set(words)

@@ -1,6 +1,7 @@
 """Everything that ships with a bundled generator, from its weights, in one command.
 
-    python -m tools.make_assets portraits [WEIGHTS]     # WEIGHTS: a safetensors file; default: those that ship already
+    python -m tools.make_assets scenes runs/scenes/checkpoint.pt      # from a run of the trainer, or safetensors
+    python -m tools.make_assets portraits                             # from the weights that ship already
 
 Writes assets/<world>/, replacing what is there: the generator (fp16), factors of three layers with named parts,
 things, appearances and variations, the sheet of seeds 0 to 63, a sheet of variations for each layer, the edits to begin
@@ -22,7 +23,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from panda_core.catalogue import Catalogue
-from panda_core.checkpoints.load import load_generator, read_metadata, save_generator
+from panda_core.checkpoints.load import read_metadata, save_generator
 from panda_core.factors import Ends, Factors, region_key
 from panda_core.fitting import batch_for, feature_source, fit_layer
 from panda_core.generators import registry
@@ -43,20 +44,24 @@ from panda_core.rendering import Renderer
 from panda_core.runtime.allocator import keep_freed_memory
 from panda_core.samples import SampleCache
 from tools.distances import sliced_wasserstein
-from tools.truth import ends_of, errors, made_up_for, make_task
+from tools.rewritings import best_rewriting
+from tools.train import load_network
+from tools.truth import errors, made_up_for, make_task, wishes_of
 from tools.worlds import WORLDS, World
 
 LAYERS = {3: 12, 5: 16, 7: 12}  # layer -> R_S
 VARIATIONS = 12  # kept for every thing and every part
 NAMED = 0.4  # what the correlation of a variation's scores with a factor must reach for it to be named after it
-SMALL_PART = 0.05  # of the picture
+SMALL_PART, BACKGROUND = 0.05, 0.25  # of the picture: what is less, and what is more, on average
+THERE, ALWAYS = 0.003, 0.8  # of a picture, from which on a part is to be seen in it; of pictures, in which it always is
 CONCERNS = 0.25, 3.0  # of what a factor changes, the share in a region, or how often that of the region's area
 SUGGESTED = 24  # appearances looked at, and kept, per part
 SCORED_AT = 3.0  # units of strength at which they are compared
 WITHIN = 0.3  # added to the scatter within border and middle, as a share of its mean
 TURNED = "; leading appearances turned to the background"
+REWRITES = 0.5  # of a change must be made up for by a rewriting that is an example of it
 CONCEPT = 0.3  # what the IoU of an appearance's mask must reach: 0 is what a mask of everything has, 1 is exact
-SHEET_SEEDS, SHEET_SIDE = (18, 33, 7, 40), 64
+SHEET_SEEDS, SHEET_SIDE, SEEDS_SIDE = (18, 33, 7, 40), 64, 128
 
 
 # ---- names, which are found with labels ----
@@ -64,10 +69,11 @@ SHEET_SEEDS, SHEET_SIDE = (18, 33, 7, 40), 64
 
 @dataclass(frozen=True)
 class Seen:
-    """What names are found with: mean exact mask of every part, [parts, h, w], and where the picture changes between
-    the two ends of each factor, [D, h, w], of sum 1."""
+    """What names are found with: mean exact mask of every part, [parts, h, w]; in what share of pictures each is to be
+    seen, [parts]; and where the picture changes between the two ends of each factor, [D, h, w], of sum 1."""
 
     masks: Tensor
+    often: Tensor
     acts: Tensor
 
 
@@ -80,27 +86,39 @@ def look_at(world: World, z_dim: int, size: int = 64, n: int = 24) -> Seen:
         low[:, d], high[:, d] = 0.05, 0.95
         changed = (world.render(low, size, 1).images - world.render(high, size, 1).images).square().mean(dim=(0, 1))
         maps.append(changed / changed.sum())
-    masks = world.of_seeds(list(range(256)), z_dim, size).masks.mean(dim=0)
-    return Seen(masks, torch.stack(maps))
+    masks = world.of_seeds(list(range(256)), z_dim, size).masks
+    often = (masks.mean(dim=(2, 3)) > THERE).float().mean(dim=0)
+    return Seen(masks.mean(dim=0), often, torch.stack(maps))
 
 
 def name_region(world: World, region: Tensor, shape: tuple[int, int], seen: Seen, whole: bool) -> str:
     """A name for a region, p̂ [S]; and where it is, unless it is a whole thing.
 
-    That of the small true part that it holds, where it holds one or two that are a good part of it; else of the part
-    whose mask it lies on most, compared with chance. What is not in every picture counts for less.
+    That of the small true part that it holds, where it holds one or two that are a good part of it. Else that of the
+    part of which it holds most, or, unless that is background, of which it also is the most; what is not in every
+    picture counts for less. A whole thing that holds several pieces of one thing has its name, and one that two things
+    fill has both of theirs.
     """
     size = seen.masks.shape[-1]
     m = F.interpolate(region.reshape(1, 1, *shape), (size, size), mode="bilinear", align_corners=False)[0, 0]
     both, area = torch.einsum("hw,phw->p", m, seen.masks), seen.masks.sum(dim=(1, 2))
-    held, always = both / area, torch.tensor([part not in world.presence for part in world.parts])
-    small = always & (area < SMALL_PART * size**2) & (area > 0.1 * m.sum()) & (held > (0.7 if whole else 0.4))
+    held, filled, background = both / area, both / m.sum(), area > BACKGROUND * size**2
+    small = (seen.often > ALWAYS) & (area < SMALL_PART * size**2) & (area > 0.1 * m.sum())
+    small &= held > (0.7 if whole else 0.4)
     if 1 <= int(small.sum()) <= 2:
         label = world.parts[int((area * small).argmax())]
     else:
-        lift = torch.where(both > 0.08 * m.sum(), held, 0.0)
-        label = world.parts[int((lift * torch.where(always, 1.0, 0.35)).argmax())]
+        lift = torch.where(filled > 0.08, held, 0.0) * seen.often
+        like = lift * (held * filled).sqrt() * ~background
+        label = world.parts[int((lift if background[int(lift.argmax())] else like).argmax())]
     if whole:
+        pieces = [part for part, share in zip(world.parts, held.tolist()) if share > 0.35]
+        thing = world.piece_of.get(label, label)
+        if sum(world.piece_of.get(part, part) == thing for part in pieces) > 1:
+            return thing
+        filling = ((held > 0.55) & (filled > 0.1)).nonzero().flatten()
+        if len(filling) == 2:
+            return " and ".join(world.parts[k] for k in filling[filled[filling].argsort(descending=True)])
         return label
     axis = (torch.arange(size) + 0.5) / size * 2 - 1
     weight = m**2 / (m**2).sum()
@@ -155,7 +173,7 @@ def name_appearances(world: World, generator: SplitGenerator, factors: Factors, 
     info, size = factors.info, generator.resolution
     truth = world.of_seeds(list(range(n)), generator.z_dim, size, 1).masks > 0.5  # [n, parts, h, w]
     area = truth.flatten(2).float().mean(dim=2)
-    there = area > 0.003  # a part that a picture lacks says nothing
+    there = area > THERE  # a part that a picture lacks says nothing
     count = there.sum(dim=0).clamp_min(1)
     chance = (area * there).sum(dim=0) / count
     Z = generator.head(generator.sample(range(n)), info.layer).features
@@ -224,9 +242,7 @@ def name_variations(
 @torch.inference_mode()
 def measure_ends(world: World, generator: SplitGenerator, factors: Factors, n: int = 6) -> Factors:
     """The same factors with what each named end of a thing makes up for of the change that it is named after."""
-    layer, tasks, ends = factors.info.layer, {}, dict(factors.info.ends)
-    wishes = {words: wish for factor in world.factor_names for words, wish in
-              zip(world.ends[factor], ends_of(world, factor))}  # fmt: skip
+    layer, tasks, ends, wishes = factors.info.layer, {}, dict(factors.info.ends), wishes_of(world)
     strengths = torch.tensor([1.5, 2.5, 3.5])
     for thing in shown_regions(factors):
         rows = list(ends[region_key(thing)])
@@ -382,7 +398,7 @@ def variations_sheet(generator: SplitGenerator, factors: Factors, columns: int =
 
 
 def begin_with(world: World, folder: Path) -> None:
-    """start.json and examples.json: the world's own choice of seeds and named changes, as recipes."""
+    """start.json and examples.json: the world's own choice of named changes and rewritings, as recipes."""
     catalogue = Catalogue()
     changes = {change.name: change.edit for change in popular(catalogue, world.name)}
     psi = registry.GENERATORS[world.name].default_psi
@@ -396,8 +412,27 @@ def begin_with(world: World, folder: Path) -> None:
             continue
         edits = tuple(changes[name] for name in names)
         recipes.append(Renderer(catalogue).pin(Recipe(world.name, seed=seed, psi=psi, edits=edits)).to_dict())
+    for seed, words in world.rewritten:
+        share, edit = rewriting(world, catalogue, words)
+        print(f"rewriting for {words}: layer {edit.layer}, {edit.source} by {edit.target}, {share:.2f}", flush=True)
+        if share >= REWRITES:
+            recipes.append(Renderer(catalogue).pin(Recipe(world.name, seed=seed, psi=psi, edits=(edit,))).to_dict())
     (folder / "start.json").write_text(json.dumps(recipes[0]) + "\n")
     (folder / "examples.json").write_text("[\n  " + ",\n  ".join(map(json.dumps, recipes[1:])) + "\n]\n")
+
+
+def rewriting(world: World, catalogue: Catalogue, words: str) -> tuple[float, Edit]:
+    """What the rewriting everywhere that makes up for most of a change does make up for, on four pictures, and the
+    rewriting; found with labels."""
+    generator, found = catalogue.generator(world.name).generator, []
+    for layer, factors_id in catalogue.bundled(world.name).items():
+        task = make_task(world, generator, [layer], wishes_of(world)[words], 30_000, 4)
+        source, target, share = best_rewriting(
+            generator, catalogue.factors(world.name, factors_id), task, torch.tensor([1.0])
+        )
+        where = Edit("rewrite", layer, factors_id, Region(all=True), source=source, target=target, strength=1.0)
+        found.append((share, where))
+    return max(found, key=lambda row: row[0])
 
 
 @torch.inference_mode()
@@ -488,23 +523,25 @@ def write_card(world: World, folder: Path, generator: SplitGenerator, factors: S
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("world", choices=WORLDS)
-    parser.add_argument("weights", type=Path, nargs="?", help="a safetensors file; default: those that ship already")
-    parser.add_argument("--how", default="", help="how the weights were made, for the card")
+    parser.add_argument(
+        "weights", type=Path, nargs="?", help="a run's checkpoint.pt, or safetensors; default: those that ship already"
+    )
+    parser.add_argument("--how", help="how the weights were made, for the card; default: what their file says of it")
     arguments = parser.parse_args()
     keep_freed_memory()
     world, folder = WORLDS[arguments.world], registry.ASSETS / arguments.world
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / "generator.safetensors"
     if arguments.weights:
-        said = read_metadata(target) if target.exists() else {}
-        source = {"licence": "MIT", "how": arguments.how or said.get("how", "")}
-        save_generator(load_generator(arguments.weights), target, source, torch.float16)
+        network, how = load_network(arguments.weights)
+        save_generator(network, target, {"licence": "MIT", "how": arguments.how or how}, torch.float16)
     for old in [*folder.glob("factors/*/*.safetensors"), folder / "start.json"]:
         old.unlink(missing_ok=True)
     generator, weights = Catalogue().generator(world.name)
     with torch.inference_mode():
-        pictures = torch.cat([generator(generator.sample(range(i, i + 16), psi=1.0)) for i in range(0, 64, 16)])
-    grid(F.avg_pool2d(pictures, 2), 8).save(folder / "seeds.webp", quality=90)
+        cuts = [generator.start(generator.sample(range(i, i + 16), psi=1.0)) for i in range(0, 64, 16)]
+        pictures = torch.cat([generator.preview(cut, generator.resolution // SEEDS_SIDE) for cut in cuts])
+    grid(pictures, 8).save(folder / "seeds.webp", quality=90)
     Space.measure(generator).save(folder / "space.safetensors", weights)
     seen = look_at(world, generator.z_dim)
     factors = [make_factors(world, folder, layer, R_S, seen) for layer, R_S in LAYERS.items()]

@@ -36,6 +36,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from panda_core.checkpoints.load import is_own, one_sentence, read_metadata
 from panda_core.generators.split import Cut, Latents
 from panda_core.generators.stylegan2 import StyleGAN2
 from panda_core.images import grid
@@ -355,6 +356,30 @@ def settings_of_weights(settings: Settings, weights: dict[str, Tensor]) -> Setti
         )
     except KeyError as error:
         raise ValueError(f"There is no {error} among the weights; a StyleGAN2 of this trainer is needed.") from error
+
+
+def load_network(path: Path) -> tuple[StyleGAN2, str]:
+    """The network of a run's checkpoint.pt (its running mean) or of a safetensors file, without the sizes that were
+    never trained; and how it was made, as far as the file says.
+
+    A size that was never trained still has the zeros that its RGB layer began with: it only enlarges the picture.
+
+    Raises: ValueError if the file is neither; OSError if it cannot be read.
+    """
+    if path.suffix == ".pt":
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        weights, settings = state["mean"], Settings(**state["settings"])
+        how = f"{state['step']:,} steps of {settings.batch} pairs, {state['minutes']:.0f} minutes of {state['device']}"
+    else:
+        with one_sentence(path):
+            weights, how = load_file(path), read_metadata(path).get("how", "") if is_own(path) else ""
+    weights = {key: tensor.float() for key, tensor in weights.items()}
+    settings = settings_of_weights(Settings(stages=((4, 0.0),)), weights)  # which every network has
+    trained = max(k for k in range(len(settings.channels)) if weights[f"to_rgb.{k}.weight"].any())
+    kept = settings.channels[: trained + 1]
+    network = _new_generator(replace(settings, channels=kept))
+    network.load_state_dict({key: weights[key] for key in network.state_dict()})
+    return network.eval().requires_grad_(False), how
 
 
 def stages_of_text(text: str) -> tuple[tuple[int, float], ...]:

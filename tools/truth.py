@@ -34,6 +34,12 @@ def ends_of(world: World, factor: str) -> tuple[Wish, Wish]:
     return Wish(less, factor, far[0]), Wish(more, factor, far[1])
 
 
+def wishes_of(world: World) -> dict[str, Wish]:
+    """Words for either end of a factor -> the wish for it."""
+    return {words: wish for factor in world.factor_names for words, wish in
+            zip(world.ends[factor], ends_of(world, factor))}  # fmt: skip
+
+
 def changed_latents(world: World, z: Tensor, wish: Wish) -> Tensor:
     """Latents of the same pictures with one factor set, [N, z_dim]; of rms 1.
 
@@ -75,9 +81,10 @@ class Task:
 
 @torch.inference_mode()
 def make_task(
-    world: World, generator: SplitGenerator, layers: list[int], wish: Wish, first: int = 0, n: int = 32, shrink: int = 4
+    world: World, generator: SplitGenerator, layers: list[int], wish: Wish, first: int = 0, n: int = 32, size: int = 64
 ) -> Task:
-    """The wish on the first n seeds from `first` up that it would change, at ψ = 1."""
+    """The wish on the first n seeds from `first` up that it would change, at ψ = 1, compared at `size` pixels."""
+    shrink = generator.resolution // size
     seeds = seeds_for(world, wish, generator.z_dim, first, n)
     latents = generator.sample(seeds, 1.0)
     cuts, cut = {}, generator.start(latents)

@@ -137,10 +137,12 @@ class Opening:
         """Raises: ValueError if a generator has to be downloaded, which nothing from outside may cause."""
         spec = self.catalogue.spec(name)
         if name in GENERATORS and find_local(spec.sources) is None:
-            raise ValueError(
-                f"The picture is made by {spec.title}, which has to be downloaded first: open it under Picture "
-                "settings, Generator, and try again."
+            where = (
+                "this copy of the page does not have"
+                if spec.bundled
+                else "has to be downloaded first: open it under Picture settings, Generator, and try again"
             )
+            raise ValueError(f"The picture is made by {spec.title}, which {where}.")
 
     def _refit(self, recipe: Recipe, factors_id: str) -> None:
         """A fit that a stranger's recipe asks for: one at a time, and not for long."""

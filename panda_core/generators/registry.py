@@ -119,6 +119,11 @@ class GeneratorSpec:
         """Megabytes to download, as far as known."""
         return next((source.mb for source in self.sources if isinstance(source, HubFile | UrlFile)), None)
 
+    @property
+    def bundled(self) -> bool:
+        """Whether its weights ship with the project."""
+        return isinstance(self.sources[0], LocalFile)
+
     def folder(self) -> Path:
         """Where what ships with this generator lies."""
         return ASSETS / self.name.replace("/", "--")

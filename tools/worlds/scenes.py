@@ -47,9 +47,9 @@ FACTORS = (
     Factor("roof_colour", 0, 1, "roof", "red roof", "blue roof"),
     Factor("roof_pitch", 0.22, 0.52, "roof", "flatter roof", "steeper roof"),
     Factor("chimney", 0, 1, "roof", "no chimney", "chimney"),
-    Factor("door_colour", 0, 1, "openings", "brown door", "blue door"),
-    Factor("window_light", 0, 1, "openings", "dark windows", "lit windows"),
-    Factor("window_size", 0.055, 0.090, "openings", "smaller windows", "larger windows"),
+    Factor("door_colour", 0, 1, "windows", "brown door", "blue door"),
+    Factor("window_light", 0, 1, "windows", "dark windows", "lit windows"),
+    Factor("window_size", 0.055, 0.090, "windows", "smaller windows", "larger windows"),
     Factor("tree_left", 0, 1, "trees", "no tree on the left", "tree on the left"),
     Factor("tree_right", 0, 1, "trees", "no tree on the right", "tree on the right"),
     Factor("tree_size", 0.95, 1.40, "trees", "smaller trees", "larger trees"),
@@ -240,18 +240,18 @@ def _door_and_windows(c: Canvas, at: Setting) -> None:
     x, w, h, eaves = _house(c, at)
     frame = c.lit(c.rgb(*PAINT), at.day) * at.tint
     door = box(x, c.Y - (at.foot - 0.125), 0.075, 0.125, 0.014)
-    c.paint(c.inside(door - 0.014), frame, "openings")
+    c.paint(c.inside(door - 0.014), frame, "windows")
     wood = c.lit(palette(DOOR, c.u["door_colour"]), at.day * (1.0 + 0.6 * x))
-    c.paint(c.inside(door), wood * at.tint, "openings")
+    c.paint(c.inside(door), wood * at.tint, "windows")
     size, y = c.f["window_size"], c.Y - (eaves + 0.42 * h)
     on = smoothstep(0.45, 0.60, c.u["window_light"])[:, None, None, None]
     glass = c.rgb(0.42, 0.55, 0.66) * at.day[:, None] * (1 - on) + c.rgb(1.0, 0.85, 0.45) * on
     for side in (-0.58, 0.58):
         pane = box(x - side * w, y, size, size * 1.15, 0.006)
         bars = torch.minimum((x - side * w).abs(), y.abs()) - 0.006
-        c.paint(c.inside(pane - 0.014), frame, "openings")
-        c.paint(c.inside(pane), glass, "openings")
-        c.paint(c.inside(torch.maximum(pane, bars)), frame, "openings")
+        c.paint(c.inside(pane - 0.014), frame, "windows")
+        c.paint(c.inside(pane), glass, "windows")
+        c.paint(c.inside(torch.maximum(pane, bars)), frame, "windows")
 
 
 def _fence(c: Canvas, at: Setting) -> None:
@@ -285,7 +285,7 @@ def _balloon(c: Canvas, at: Setting) -> None:
 SCENES = World(
     name="scenes",
     parts=("sky", "sun", "clouds", "balloon", "mountains", "hills", "grass", "path", "lake", "house", "roof",
-           "openings", "trees", "fence"),
+           "windows", "trees", "fence"),
     content=FACTORS,
     paint=paint,
     presence={"sun": 0.45, "clouds": 0.40, "balloon": 0.70, "lake": 0.60, "chimney": 0.5, "tree_left": 0.40,
@@ -294,7 +294,20 @@ SCENES = World(
     shadow=(0.02, 0.0, 0.03),
     key=20241,
     heavy={"sun": 3, "clouds": 2, "balloon": 4, "mountains": 1, "path": 2, "lake": 1, "house": 1, "roof": 1,
-           "openings": 4, "trees": 1, "fence": 4},
+           "windows": 4, "trees": 1, "fence": 4},
     swapped={"sky": 2, "sun": 2, "clouds": 2, "balloon": 2, "mountains": 2, "hills": 1, "grass": 2, "path": 2,
-             "lake": 2, "house": 3, "roof": 3, "openings": 2, "trees": 4, "fence": 2},
+             "lake": 2, "house": 3, "roof": 3, "windows": 2, "trees": 4, "fence": 2},
+    piece_of={"roof": "house", "windows": "house"},
+    examples=(
+        (41, ("no tree on the left", "chimney")),
+        (9, ("no fence",)),
+        (13, ("no tree on the right",)),
+        (23, ("no lake",)),
+        (57, ("no balloon",)),
+        (45, ("red trees",)),
+        (36, ("sunset",)),
+        (61, ("higher house", "lower mountains")),
+        (29, ("fence", "tree on the left")),
+    ),
+    rewritten=((41, "snow"), (9, "dry grass"), (36, "sunset"), (26, "night"), (23, "red trees"), (63, "brown walls")),
 )  # fmt: skip

@@ -6,7 +6,7 @@ benchmarks with exact truth) asks a `World` and never for its name.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import NamedTuple
 
@@ -57,7 +57,9 @@ class World:
         heavy: part -> how much more its pixels count in training than others do.
         swapped: part -> how often training swaps it between two pictures; a part that is not named never is.
         rare: a thing drawn more often for training than it comes, or None.
+        piece_of: part -> the part that gives both together its name: a roof and walls are a house.
         examples: pictures to begin with, (seed, names of changes) each; the first is what the page opens on.
+        rewritten: changes that one appearance replaced by another may make, (seed, name) each: examples where it does.
         camera: factors by which a picture is turned, zoomed and moved; none in an aligned world.
     """
 
@@ -72,7 +74,9 @@ class World:
     heavy: Mapping[str, float]
     swapped: Mapping[str, float]
     rare: str | None = None
+    piece_of: Mapping[str, str] = field(default_factory=dict)
     examples: tuple[tuple[int, tuple[str, ...]], ...] = ()
+    rewritten: tuple[tuple[int, str], ...] = ()
     camera: tuple[Factor, ...] = ()
 
     @property

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import gradio as gr
 
-from panda_core.generators.registry import GENERATORS, GeneratorSpec, LocalFile
+from panda_core.generators.registry import GENERATORS, GeneratorSpec
 from panda_core.hub.files import is_offline, user_folder
 from panda_core.recipes import parse_recipe
 from panda_core.runtime.atomic_write import atomic_write
@@ -28,8 +28,10 @@ class GeneratorsPanel:
     def __init__(self, pictures: Pictures, opening: Opening):
         self.pictures, self.opening, self.renderer = pictures, opening, pictures.renderer
 
-    def lay_out(self, page: Page) -> None:
+    def lay_out_worlds(self, page: Page) -> None:
         page.tiles("Worlds", self.world_tiles, self.open_world, elem_id="worlds")
+
+    def lay_out(self, page: Page) -> None:
         own = self.renderer.catalogue.own
         generator = gr.Dropdown([], label="Generator", allow_custom_value=own, interactive=True, elem_id="generator",
                                 info="Or type owner/name of one on the Hub" if own else None)  # fmt: skip
@@ -45,7 +47,7 @@ class GeneratorsPanel:
     def worlds(self) -> list[str]:
         """Names of the generators that ship with this page."""
         here = self.renderer.catalogue.here()
-        return [name for name, spec in GENERATORS.items() if here[name] and isinstance(spec.sources[0], LocalFile)]
+        return [name for name, spec in GENERATORS.items() if here[name] and spec.bundled]
 
     def world_tiles(self, session: Session) -> dict:
         """The value of Tiles: the picture that each world opens with; none where there is only one to choose from."""
@@ -75,7 +77,7 @@ class GeneratorsPanel:
         """(title, name) of all that can be opened: without downloads only those that are here."""
         here, offline = self.renderer.catalogue.here(), is_offline()
         return [(spec.title + ("" if here[name] else f" ({size(spec)} to download)"), name)
-                for name, spec in GENERATORS.items() if here[name] or not offline]  # fmt: skip
+                for name, spec in GENERATORS.items() if here[name] or not (offline or spec.bundled)]  # fmt: skip
 
     def card(self, name: str | None) -> str:
         """A generator's picture, if it was opened here before, its size and licence, and whether anybody has tried it;
