@@ -29,7 +29,7 @@ class GeneratorsPanel:
         self.pictures, self.opening, self.renderer = pictures, opening, pictures.renderer
 
     def lay_out_worlds(self, page: Page) -> None:
-        page.tiles("Worlds", self.world_tiles, self.open_world, elem_id="worlds")
+        page.tiles("What is drawn", self.world_tiles, self.open_world, elem_id="worlds")
 
     def lay_out(self, page: Page) -> None:
         own = self.renderer.catalogue.own
