@@ -22,6 +22,7 @@ from ui.components.picture import Picture
 from ui.components.plain import read, style
 from ui.dragging import Dragging
 from ui.edit_list import Edits
+from ui.languages import I18N, script, translate
 from ui.opening import Opening
 from ui.panels.examples import ExamplesPanel
 from ui.panels.factors import FactorsPanel
@@ -136,6 +137,7 @@ with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, 7200)) 
     gr.HTML(read("about.html"), elem_id="about")
     api.lay_out()
     page.wire(demo, open_page)
+translate(demo)
 gpu.start(lambda: [renderer.catalogue.generator(name) for name in opening.offered().values()])
 demo.queue(max_size=64, default_concurrency_limit=4, api_open=False)
 
@@ -160,7 +162,8 @@ THEME = gr.themes.Base(
     checkbox_label_background_fill="*neutral_100",
     checkbox_label_background_fill_selected="*primary_100",
 )
-LAUNCH = {"theme": THEME, "css": style(), "js": read("page.js"), "ssr_mode": False, "run_history": False,
+LAUNCH = {"theme": THEME, "css": style(), "js": script(read("page.js")), "i18n": I18N, "ssr_mode": False,
+          "run_history": False,
           "max_file_size": MAX_BYTES, "footer_links": ["api"], "state_session_capacity": 500,
           "enable_monitoring": False, "pwa": False, "mcp_server": True,
           "app_kwargs": {"middleware": [Middleware(Limits, budgets=BUDGETS, status=status),

@@ -4,9 +4,14 @@ import html
 
 import gradio as gr
 
+from ..languages import TABLE, said
+
 
 def heading(text: str) -> str:
-    return f'<div class="heading" role="heading" aria-level="2">{html.escape(text)}</div>'
+    """What stands before a colon is said in the visitor's language."""
+    words, colon, about = text.partition(": ")
+    words = said(words) if words in TABLE else html.escape(words)
+    return f'<div class="heading" role="heading" aria-level="2">{words}{colon}{html.escape(about)}</div>'
 
 
 def sentence(text: str) -> str:

@@ -18,6 +18,16 @@
     rest = setTimeout(() => e.target.dispatchEvent(new PointerEvent('pointerup', {bubbles: true})), 400);
   }, true);
 
+  // The words of the header and of the picture's tools in the visitor's language.
+  const words = WORDS, language = navigator.language.slice(0, 2);
+  for (const root of document.querySelectorAll('#header, #picture .tools')) {
+    const texts = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);
+    while (texts.nextNode()) {
+      const text = texts.currentNode, said = words[text.data.trim()]?.[language];
+      if (said) text.data = text.data.replace(text.data.trim(), said);
+    }
+  }
+
   // A button that is pressed and then cannot be any more, or is gone: the next one has the focus.
   let held = [];
   document.addEventListener('focusin', e => { held = []; for (let at = e.target; at; at = at.parentElement) held.push(at); });
