@@ -2,13 +2,13 @@
 
 python -m benchmarks.removal [--world scenes] [--seeds 12] [--only fence] [--sheet removal.jpg]
 
-Of every thing that comes and goes in a drawn world, on the first seeds that have it, psi 1: a visitor clicks where most
-would change if it went, on parts of one layer, and the tab offers ways, each at one strength. Compared with what the
-generator draws for the same latent without the thing, and, of what no latent lacks, with the exact picture without it
-where it stood. Columns: share made up for (docs/method.md); of the pixels that the thing covers, those left, nearer to
-how they were than to what they should be, and those gained, within 0.15 of that (of 2, mean of the colours).
-First: the way that a click takes at once. Named: variations whose end is called "no ...". Painted: the place painted
-over instead of clicked, and covered with background.
+Of every thing that comes and goes in a drawn world, on the first seeds that have it, psi 1: a visitor clicks where
+most would change if it went, on parts of one layer, and the tab offers ways, each at one strength. Compared with what
+the generator draws for the same latent without the thing, and, of what no latent lacks, with the exact picture
+without it where it stood. Columns: share made up for (docs/method.md); of the pixels that the thing covers, those
+left, nearer to how they were than to what they should be, and those gained, within 0.15 of that (of 2, mean of the
+colours). First: the way that a click takes at once. Named: changes called "no ...", whatever their layer. Painted:
+the place painted over instead of clicked, and covered with background.
 """
 
 import argparse
@@ -31,6 +31,7 @@ from panda_core.runtime.allocator import keep_freed_memory
 from tools.truth import Wish, changed_latents, ends_of, seeds_for
 from tools.worlds import WORLDS, World
 from tools.worlds.drawing import Canvas
+from ui.changes import Changes
 from ui.pictures import Pictures
 from ui.session import Session
 from ui.tabs.remove import RemoveTab
@@ -92,20 +93,21 @@ def trials(renderer: Renderer, world: World, n: int) -> Iterator[tuple[str, list
         yield f"no {whole}", [trial(renderer, world, seed, None, parts) for seed in range(n)]
 
 
-def click(session: Session, pictures: Pictures, change: Tensor) -> Session:
-    """The thing chosen under the point round which most changes."""
+def click(session: Session, pictures: Pictures, change: Tensor) -> tuple[Session, int]:
+    """The thing chosen under the point round which most changes, and the part there."""
     heat = F.avg_pool2d(change[None, None], 9, 1, 4)[0, 0]
     row, column = divmod(int(heat.argmax()), heat.shape[1])
     maps = pictures.renderer.part_maps(session.recipe, session.layer, session.factors_id)
     factors = pictures.factors(session)
-    return session.choose(factors.thing_of(int(maps[:, row, column].argmax())))
+    part = int(maps[:, row, column].argmax())
+    return session.choose(factors.thing_of(part)), part
 
 
 def offered(tab: RemoveTab, session: Session, t: Trial) -> dict[str, list[Edit]]:
     """What the tab offers after a click, by kind; and the place painted over."""
-    there = click(session, tab.pictures, t.change)
-    ways = tab.ways(there)
-    named = [way for way in ways if way.op == "vary" and tab.end_name(there, way).startswith("no ")]
+    there, part = click(session, tab.pictures, t.change)
+    ways = tab.ways(there, part)
+    named = [way for way in ways if tab.pictures.edit_words(there, way).startswith("no ")]
     covered = [way for way in ways if way.op == "remove"]
     nearer = [way for way in ways if way not in named and way not in covered]
     size = tab.renderer.generator(t.recipe).layers[session.layer][1:]
@@ -148,15 +150,16 @@ def main() -> None:
     args = parser.parse_args()
     keep_freed_memory()
     world, renderer = WORLDS[args.world], Renderer(Catalogue())
-    tab = RemoveTab(Pictures(renderer))
+    pictures = Pictures(renderer)
+    tab = RemoveTab(pictures, Changes(pictures))
     layers, sheet = renderer.catalogue.bundled(world.name), []
     print("| thing | layer | " + " | ".join(KINDS) + " |\n|" + " --- |" * (len(KINDS) + 2))
-    for words, pictures in trials(renderer, world, args.seeds):
-        if args.only not in (None, words) or not pictures:
+    for words, found in trials(renderer, world, args.seeds):
+        if args.only not in (None, words) or not found:
             continue
         for layer in layers:
             cells: dict[str, list[tuple[Trial, Tensor]]] = {kind: [] for kind in KINDS}
-            for t in pictures:
+            for t in found:
                 ways = offered(tab, Session.opened(t.recipe, layer, layers), t)
                 for kind in KINDS:
                     cells[kind].append((t, made(renderer, t, ways[kind])))

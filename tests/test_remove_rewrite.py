@@ -14,8 +14,9 @@ remove, rewrite = app.remove_tab, app.rewrite_tab
 
 @pytest.fixture(scope="module")
 def chosen() -> Session:
-    """The face, whose glasses can go in more ways than one."""
-    return choose(bare(), 2)
+    """The eyes, whose glasses can go in more ways than one."""
+    eyes = [app.pictures.factors(bare()).region_name(thing) for thing in things(bare())].index("eyes")
+    return choose(bare(), eyes)
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +65,23 @@ def test_the_slider_of_a_cover_goes_from_none_to_twice(chosen):
     session = remove.choose(chosen, event(index=index))
     assert torch.allclose(picture(session.set_strength(0.0)), picture(chosen), atol=1e-4)
     assert not torch.equal(picture(session.set_strength(2.0)), picture(session))
+
+
+def test_a_named_change_takes_the_thing_away_whatever_its_layer(chosen):
+    way = remove.ways(chosen)[0]
+    assert app.pictures.edit_words(chosen, way) == "no glasses" and way.layer != chosen.layer
+
+
+def test_of_two_things_in_one_region_the_one_that_was_clicked_goes():
+    """The trees left and right of a house are one thing; their parts are not."""
+    session = app.opening.start("scenes").reset().go_to(13)
+    factors = app.pictures.factors(session)
+    trees = next(thing for thing in factors.things if "trees" in factors.region_name(thing) and len(thing) > 1)
+    gone = {
+        app.pictures.edit_words(session, remove.ways(app.choosing.choose(session, list(trees)), part)[0])
+        for part in trees
+    }
+    assert gone >= {"no tree on the left", "no tree on the right"}
 
 
 # rewriting

@@ -8,6 +8,7 @@ from torch.nn.functional import interpolate
 from panda_core.images import difference
 from panda_core.ops import Edit
 from panda_core.popular import Change, popular
+from panda_core.regions import Region
 
 from .pictures import Pictures, origin
 from .session import Session
@@ -62,16 +63,18 @@ class Changes:
             made |= dict(zip(group, difference(images[1:], images[:1])))
         return [Shown(change, made[change.edit]) for change in known]
 
-    def here(self, session: Session) -> list[Edit]:
-        """The changes that can be seen at the chosen place, or are on there: those first that act there most."""
+    def here(self, session: Session, part: int | None = None) -> list[Edit]:
+        """The changes that can be seen at the chosen place, or are on there: those first that act most there, or at
+        the part of it that was clicked."""
         region, shown = session.region(), self.shown(session)
         if region is None or not shown:
             return []
-        where = self.pictures.region_map(session, region)[None, None]
-        where = interpolate(where, shown[0].difference.shape, mode="area")[0, 0]
-        shares = {s.change.edit: s.share(where) for s in shown if s.is_seen or session.has(s.change.edit)}
-        found = [edit for edit, share in shares.items() if share >= HERE and not self.is_there(session, edit)]
-        return sorted(found, key=lambda edit: -shares[edit])
+        size = shown[0].difference.shape
+        where, clicked = (interpolate(self.pictures.region_map(session, r)[None, None], size, mode="area")[0, 0]
+                          for r in (region, region if part is None else Region((part,))))  # fmt: skip
+        found = [s for s in shown if (s.is_seen or session.has(s.change.edit)) and s.share(where) >= HERE]
+        found = [s for s in found if not self.is_there(session, s.change.edit)]
+        return [s.change.edit for s in sorted(found, key=lambda s: -s.share(clicked))]
 
     def is_there(self, session: Session, edit: Edit) -> bool:
         """Whether the picture without edits is at this end already, of a thing that is there or is not ("no hat")."""

@@ -61,7 +61,7 @@ class ExamplesPanel:
         words = [self.pictures.edit_words(session, edit) for edit in recipe.edits]
         if all(edit.op == "rewrite" for edit in recipe.edits):
             return "Rewrite"
-        goes = [edit.op == "remove" or ": no " in said for edit, said in zip(recipe.edits, words)]
+        goes = [edit.op == "remove" or said.startswith("no ") for edit, said in zip(recipe.edits, words)]
         return "Remove" if all(goes) else None
 
     def change(self, recipe: Recipe) -> float:

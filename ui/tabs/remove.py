@@ -8,6 +8,7 @@ from panda_core.ops import Edit
 from panda_core.regions import Region
 
 from ..binding import Page
+from ..changes import Changes
 from ..components.html import heading, hint
 from ..given import clicked
 from ..pictures import Pictures, sheet_of
@@ -19,8 +20,8 @@ SHOWN = 8
 
 
 class RemoveTab:
-    def __init__(self, pictures: Pictures):
-        self.pictures, self.renderer = pictures, pictures.renderer
+    def __init__(self, pictures: Pictures, changes: Changes):
+        self.pictures, self.changes, self.renderer = pictures, changes, pictures.renderer
 
     def lay_out(self, page: Page) -> None:
         hint("Click what should go. If it reaches further, press “Several” and click more, or paint over all of it.")
@@ -33,9 +34,10 @@ class RemoveTab:
             return "Nothing is chosen yet"
         return f"Without {region_words(self.pictures.factors(session), region)}"
 
-    def ways(self, session: Session) -> list[Edit]:
-        """Edits that take the chosen region away and can be seen to, the best first: variations named for it
-        ("no hat"), the picture's background over it, other variations that bring it nearer to the background."""
+    def ways(self, session: Session, part: int | None = None) -> list[Edit]:
+        """Edits that take the chosen region away and can be seen to, the best first: changes named for it ("no hat"),
+        whatever their layer, those first that act most at the part clicked; the picture's background over it;
+        variations that bring it nearer to the background."""
         region = session.region()
         if region is None or region.all:
             return []
@@ -46,18 +48,20 @@ class RemoveTab:
         except ValueError:  # nothing else in the picture is background
             covers, changes = [], []
         covers = [edit for edit, change in zip(covers, changes) if change >= SEEN]
-        named, nearer = self.leaving(session, replace(region, refine="none", k=32))
+        here = self.changes.here(session, part)
+        named = [edit for edit in here if self.pictures.edit_words(session, edit).startswith("no ")]
+        nearer = [edit for edit in self.nearer(session, replace(region, refine="none", k=32)) if edit not in named]
         return [*named, *covers, *nearer][:SHOWN]
 
-    def leaving(self, session: Session, region: Region) -> tuple[list[Edit], list[Edit]]:
-        """Ends of the region's variations by whose name the thing goes, and those after which less of it is there.
+    def nearer(self, session: Session, region: Region) -> list[Edit]:
+        """Ends of the region's variations after which less of it is there.
 
-        The second are by ‖m(Z + sE) - b‖ / ‖m(Z) - b‖, m the mean of a region's features and b that of the picture's
+        By ‖m(Z + sE) - b‖ / ‖m(Z) - b‖, m the mean of a region's features and b that of the picture's
         background: our own measure, an order rather than a proof.
         """
         where = session.layer, session.factors_id, region
         if not self.renderer.knows_variations(session.recipe, *where):
-            return [], []
+            return []
         found = self.renderer.variations(session.recipe, *where)
         edits = [
             Edit("vary", *where, variation=m, strength=s) for m in range(min(ENDS, len(found))) for s in (-END, END)
@@ -65,13 +69,12 @@ class RemoveTab:
         shown = [
             e for e, (_, change) in zip(edits, self.pictures.results(session, edits, quick=True)) if change >= SEEN
         ]
-        named = [e for e in shown if self.end_name(session, e).startswith("no ")]
         Z = self.renderer.features(session.recipe, session.layer).features.flatten(2)[0]  # [C, S]
         p = self.renderer.region(session.recipe, session.layer, region, session.factors_id).to(Z)
         try:
             cells = self.renderer.background_cells(session.recipe, session.layer, session.factors_id, p)
         except ValueError:
-            return named, []
+            return []
         background, mean = Z[:, cells].mean(dim=1), (Z @ p) / p.sum()
 
         def left(edit: Edit) -> float:
@@ -79,8 +82,7 @@ class RemoveTab:
             after = mean + edit.strength * (E @ p) / p.sum()
             return float((after - background).norm() / (mean - background).norm().clamp_min(1e-6))
 
-        nearer = sorted((e for e in shown if e not in named and left(e) <= LEAVING), key=left)
-        return named, nearer
+        return sorted((e for e in shown if left(e) <= LEAVING), key=left)
 
     def end_name(self, session: Session, edit: Edit) -> str:
         ends = self.pictures.factors(session, edit).ends(edit.region.parts, edit.variation)
@@ -128,7 +130,7 @@ class RemoveTab:
         region = session.region()
         if part is not None and region and len(region.parts) > 1 and self.is_background(session):
             session = session.choose((part,))
-        ways = self.ways(session)
+        ways = self.ways(session, part)
         if not ways or any(session.has(way) for way in ways):
             return session
         return session.toggle(ways[0])
