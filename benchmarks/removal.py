@@ -165,7 +165,8 @@ def main() -> None:
                     cells[kind].append((t, made(renderer, t, ways[kind])))
             print(f"| {words} | {layer} | " + " | ".join(map(cell, cells.values())) + " |", flush=True)
             if layer == renderer.catalogue.default_layer(world.name):
-                sheet += [image for t, after in cells["first"][:6] for image in (t.before, after)]
+                row = [image for t, after in cells["first"][:6] for image in (t.before, after)]
+                sheet += row + [torch.ones_like(row[0])] * (12 - len(row))  # white where fewer pictures have it
     if args.sheet:
         grid(torch.cat(sheet), 12).save(args.sheet, quality=80)
     print(timing.machine(renderer.generator(Recipe(world.name)).device))
