@@ -299,7 +299,7 @@ SCENES = World(
              "lake": 2, "house": 3, "roof": 3, "windows": 2, "trees": 4, "fence": 2},
     piece_of={"roof": "house", "windows": "house"},
     examples=(
-        (41, ("no tree on the left", "chimney")),
+        (41, ("no tree on the left", "lake")),
         (9, ("no fence",)),
         (13, ("no tree on the right",)),
         (23, ("no lake",)),
