@@ -103,7 +103,7 @@ def by_latents(generator: SplitGenerator, labelled: range, exact: Tensor, shown:
             made.append(more - less)
         return torch.stack(made)
 
-    few = labelled[:12]  # of the 50: 24 directions are drawn on each
+    few = labelled[:8]  # of the 50: 24 directions are drawn on each
     found = {}
     for number, v in enumerate(V.t()):
         grey = lighter(few, v)
@@ -136,15 +136,19 @@ def ranking(
         if not which:
             V = components(w)[:, :64]
         scores["latent direction"][which].append(w @ V)
-        for layer, f in factors.items():
-            for i in range(0, len(seeds), BATCH):
-                Z = generator.head(generator.sample(seeds[i : i + BATCH], 1.0), layer).features
-                at = torch.einsum("cj,ncs,sk->njk", f.appearances[:, :64], Z.flatten(2), scale_parts(f.parts))
-                varied = torch.cat([found.scores(Z)[:, :8] for found in f.variations.values()], dim=1)
-                parts = {"appearance at a part": at.flatten(1), "variation": varied,
-                         "appearance anywhere": Z.flatten(2).mean(dim=2) @ f.appearances[:, :64]}  # fmt: skip
-                for kind, found in parts.items():
-                    scores[kind][which].append((layer, i, found))
+        for i in range(0, len(seeds), BATCH):
+            cut = generator.start(generator.sample(seeds[i : i + BATCH], 1.0))
+            for layer, f in sorted(factors.items()):
+                cut = generator.advance(cut, layer)
+                Z, A = cut.features, f.appearances[:, :64]
+                at = torch.einsum("cj,ncs,sk->njk", A, Z.flatten(2), scale_parts(f.parts))
+                found = {
+                    "appearance at a part": at.flatten(1),
+                    "appearance anywhere": Z.flatten(2).mean(dim=2) @ A,
+                    "variation": torch.cat([varied.scores(Z)[:, :8] for varied in f.variations.values()], dim=1),
+                }
+                for kind, table in found.items():
+                    scores[kind][which].append((layer, table))
     rows = []
     u = [world.factors_of_latents(generator.sample(seeds, 1.0).z) for seeds in (chosen, shown)]
     tables = {kind: [_columns(held) for held in pair] for kind, pair in scores.items()}
@@ -161,5 +165,5 @@ def _columns(held: list) -> Tensor:
     """Scores that came layer by layer in batches as one table, [N, n]."""
     if isinstance(held[0], Tensor):
         return held[0]
-    layers = dict.fromkeys(layer for layer, _, _ in held)
-    return torch.cat([torch.cat([found for l, _, found in held if l == layer]) for layer in layers], dim=1)
+    layers = dict.fromkeys(layer for layer, _ in held)
+    return torch.cat([torch.cat([found for l, found in held if l == layer]) for layer in layers], dim=1)

@@ -67,12 +67,12 @@ def write(run: Run, wishes: Sequence[Wish], machine: str, home: Path = ROOT / "r
     names = [name for name in methods_for(run.world, wishes[0]) if name != "removal"]
     page.heading(f"What one edit brings about: {run.world.name}", 1)
     page.text(
-        f"Made by `python -m benchmarks.tables --world {run.world.name}{' --quick' * (sizes.wishes is not None)}`. A wish "
-        "changes one factor of the drawn world; the picture wanted is what the generator draws for that latent. One "
-        f"rule chooses every method's edit on {sizes.select} pictures; it is reported on {sizes.report} others, at "
-        f"{run.generator.resolution // run.shrink} pixels. So few because {len(names)} methods and {len(wishes)} wishes "
-        f"are {len(names) * len(wishes)} cells of some 500 pictures each, on two busy cores: differences of a few "
-        "hundredths say nothing. M is where a wanted picture differs from the one there is. Directions are found "
+        f"Made by `python -m benchmarks.tables --world {run.world.name}{' --quick' * (sizes.wishes is not None)}`. A "
+        "wish changes one factor of the drawn world; the picture wanted is what the generator draws for that latent. "
+        f"One rule chooses every method's edit on {sizes.select} pictures; it is reported on {sizes.report} others, at "
+        f"{run.generator.resolution // run.shrink} pixels. So few because {len(names)} methods and {len(wishes)} "
+        f"wishes are {len(names) * len(wishes)} cells of some 500 pictures each, on two busy cores: differences of a "
+        "few hundredths say nothing. M is where a wanted picture differs from the one there is. Directions are found "
         "without labels; which of them serves a wish is chosen with exact pictures, for all methods alike."
     )
     missing = [wish.name for wish in wishes if wish not in done]
@@ -88,8 +88,8 @@ def write(run: Run, wishes: Sequence[Wish], machine: str, home: Path = ROOT / "r
     page.heading("ROIR at equal effect")
     page.text(
         "Change outside M over change inside, mean ± deviation over pictures, each where its change inside M is half "
-        "of what is wanted: lower is more local. In brackets the share of the pictures where a method reaches that effect "
-        "at all at twice its largest strength, if not all; a dash where fewer than half do."
+        "of what is wanted: lower is more local. In brackets the share of the pictures where a method reaches that "
+        "effect at all at twice its largest strength, if not all; a dash where fewer than half do."
     )
     page.table(["wish", *names], [[wish.name, *(roir(cells[wish.name].get(n)) for n in names)] for wish in done])
     page.heading("SSIM outside M, at the nearest strength to equal effect")
@@ -226,7 +226,7 @@ def reading(page: Page, run: Run, wishes: Sequence[Wish]) -> None:
         page.text(
             f"IoU with the exact mask, {run.sizes.masks} pictures; appearance and sign are chosen on 50 others with "
             "their exact masks, as is the supervised bound, a logistic regression on the same features; the latent "
-            "direction on 12 of the 50."
+            "direction on 8 of the 50."
         )
         rows = json.loads(path.read_text())["rows"]
         page.table(["mask", "mean", "median"], [[r["words"], f"{r['mean']:.2f}", f"{r['median']:.2f}"] for r in rows])

@@ -50,14 +50,14 @@ def channel(generator: SplitGenerator, i: int, c: int, deviation: float) -> Call
 
 
 def learn(ground: Ground) -> Candidates:
-    generator = ground.generator
+    generator, n = ground.generator, max(1, ground.pictures // 2)
     deviations = [conv.affine(ground.w).std(dim=0) for conv in generator.convs[: ground.last]]
     energy: list[Tensor] = []  # of every channel's change, [C, h, w] for every layer
     for i, sizes in enumerate(deviations):
         moves = move_styles(generator, i, lambda rows, sizes=sizes: STEP * torch.diag(sizes)[rows.long()])
-        cuts = ground.cuts(ground.pictures, i)
+        cuts = ground.cuts(n, i)
         total: Tensor | float = 0.0
-        for row in range(ground.pictures):
+        for row in range(n):
             cut = cuts[row : row + 1]
             before = generator.preview(cut, ground.shrink)
             changes = [
