@@ -139,7 +139,7 @@ def measure(generator: SplitGenerator, task: Task, c: Candidate, strength: float
         gained.append(float(((away < full / 2) * M).sum() / M.sum().clamp_min(1)))
         if i < 2:
             number = int(errors[-1].argmin())
-            shown.append(generator.preview(c.edit(cut, strengths[number : number + 1]), task.shrink // 2))
+            shown.append(generator.preview(c.edit(cut, strengths[number : number + 1]), max(1, task.shrink // 2)))
     found, R = torch.stack(errors), torch.tensor(ratios)
     reached = R[R.isfinite()]
     return {
