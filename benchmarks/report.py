@@ -20,6 +20,11 @@ STYLE = (
 )
 
 
+READMES = ROOT.parent / "README.md", ROOT / "README.md"
+MARKS = "<!-- from benchmarks.tables -->", "<!-- to here -->"
+SHORT = ("variations", "PandA", "transfer", "GANSpace", "SeFa", "StyleSpace", "LowRankGAN", "ReSeFa", "LELSD", "SAE")
+
+
 class Page:
     """Headings, paragraphs, tables and pictures, written twice."""
 
@@ -73,7 +78,8 @@ def write(run: Run, wishes: Sequence[Wish], machine: str, home: Path = ROOT / "r
         f"{run.generator.resolution // run.shrink} pixels. So few because {len(names)} methods and {len(wishes)} "
         f"wishes are {len(names) * len(wishes)} cells of some 500 pictures each, on two busy cores: differences of a "
         "few hundredths say nothing. M is where a wanted picture differs from the one there is. Directions are found "
-        "without labels; which of them serves a wish is chosen with exact pictures, for all methods alike."
+        "without labels; where a wish changes pictures, and which direction serves it, every method is told alike by "
+        "exact pictures. In this world a factor is a linear direction of the latent z, which helps methods that edit w."
     )
     missing = [wish.name for wish in wishes if wish not in done]
     if missing:
@@ -93,6 +99,7 @@ def write(run: Run, wishes: Sequence[Wish], machine: str, home: Path = ROOT / "r
     )
     page.table(["wish", *names], [[wish.name, *(roir(cells[wish.name].get(n)) for n in names)] for wish in done])
     page.heading("SSIM outside M, at the nearest strength to equal effect")
+    page.text("What never reaches that effect changes little, and looks good here: read it beside the dashes above.")
     page.table(["wish", *names], by_wish(done, cells, names, "ssim", "{:.3f}", max, 0.001))
     page.heading("Sliced Wasserstein distance to the generator's own wanted pictures, at the same strength")
     page.text("Mean over the levels of the pyramid, times 1000; with this few pictures its floor is far from 0.")
@@ -120,8 +127,26 @@ def write(run: Run, wishes: Sequence[Wish], machine: str, home: Path = ROOT / "r
     )
     page.text(machine)
     page.save(folder, f"PandA: {run.world.name}")
-    (folder / "cells.json").write_text(json.dumps(cells, indent=1) + "\n")
+    (folder / "cells.json").write_text(json.dumps(cells) + "\n")
     return folder
+
+
+def short_table(world: str = "portraits", home: Path = ROOT / "report") -> str:
+    """The READMEs' table, from what the report holds: the share that each method makes up for of a wish."""
+    cells = json.loads((home / world / "cells.json").read_text())
+    lines = [("wish", *SHORT), ["---"] * (len(SHORT) + 1)]
+    for wish, held in cells.items():
+        if held:
+            values = [held[name]["share"] for name in SHORT]
+            lines.append((wish, *(f"**{v:.2f}**" if max(values) - v <= 0.02 else f"{v:.2f}" for v in values)))
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def between(words: str, table: str) -> str:
+    """A README with this table between its marks."""
+    first, last = MARKS
+    before, rest = words.split(first)
+    return f"{before}{first}\n\n{table}\n\n{last}{rest.split(last)[1]}"
 
 
 def read(run: Run, wish: Wish) -> dict[str, dict]:

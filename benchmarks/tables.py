@@ -263,6 +263,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--world", default="portraits", choices=WISHES)
     parser.add_argument("--quick", action="store_true", help="fewer pictures and wishes, in under ten minutes")
+    parser.add_argument("--so-far", action="store_true", help="measure nothing; report the cells that are finished")
     args = parser.parse_args()
     keep_freed_memory()
     sizes, world, catalogue = QUICK if args.quick else FULL, WORLDS[args.world], Catalogue()
@@ -273,11 +274,16 @@ def main() -> None:
     wishes = wishes[:: max(1, len(wishes) // sizes.wishes)] if sizes.wishes else wishes
     machine = timing.machine(loaded.generator.device)
     for number, wish in enumerate([*wishes[::3], *wishes[1::3], *wishes[2::3]]):  # of every kind some come early
+        if args.so_far:
+            break
         run.wish(wish)
         if number == 2:  # early, so that a report made on the way has them
             run.reading(wishes)
         report.write(run, wishes, machine)
     print(report.write(run, wishes, machine))
+    if world.name == "portraits" and not args.quick:
+        for path in report.READMES:
+            path.write_text(report.between(path.read_text(), report.short_table()))
 
 
 if __name__ == "__main__":

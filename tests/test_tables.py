@@ -145,7 +145,7 @@ def test_the_planted_direction_is_chosen_and_measured_as_perfect(ground):
     candidates = [Candidate(f"{n}", 0, along_styles(v, 0, None), 2 / 0.65) for n, v in enumerate(V.t())]
     c, strength = tables.choose(generator.preview, task, candidates)
     assert (c.words, round(strength, 4)) == ("4", -2.0)
-    measured, shown = tables.measure(generator, task, c, strength)
+    measured, _ = tables.measure(generator, task, c, strength)
     assert measured["share"] > 0.999
     assert measured["gained"] == 1.0
     assert measured["left"] == 0.0
@@ -247,6 +247,12 @@ def test_a_second_start_goes_on_and_the_report_says_what_was_measured(tiny_run_p
     assert "](mouth-open.jpg)" in words
     assert 'src="data:image/jpeg' in page
     assert (folder / "mouth-open.jpg").is_file()
+
+
+def test_the_readmes_tables_are_the_reports():
+    for path in report.READMES:
+        words = path.read_text()
+        assert report.between(words, report.short_table()) == words
 
 
 def test_seeds_that_are_chosen_on_are_not_reported():
