@@ -2,7 +2,7 @@
 
 python -m benchmarks.dragging [--seeds 32]
 
-Of each wish the variation is chosen on 4 seeds, as in benchmarks.truth. A handle is the end of the thing in the exact
+Of each wish the variation is chosen on 4 seeds, as in benchmarks.tables. A handle is the end of the thing in the exact
 picture: where its mask, seen in the direction of the drag, ends. It is pulled from where it is to where it is once the
 factor has changed, and the strength is what `follow` says, as on the page, from nine previews of half the size.
 Columns: how many of the seeds move their handle by four pixels of 256 or more, which alone count; the share made up for
@@ -15,13 +15,15 @@ import torch
 from torch import Tensor
 
 from benchmarks import timing
-from benchmarks.truth import CHOOSE_SEEDS, CHOSEN_ON, best, variations
+from benchmarks.methods import Aim, Ground, variations
+from benchmarks.tables import CHOSEN_ON, choose, half
 from panda_core.catalogue import Catalogue
 from panda_core.method.dragging import follow
 from panda_core.runtime.allocator import keep_freed_memory
 from tools.truth import Wish, changed_latents, make_task
 from tools.worlds import WORLDS, World
 
+CHOOSE_SEEDS = 4
 STRENGTHS = torch.linspace(-4, 4, 9)
 LEAST = 4 / 256  # of the picture's side, that a handle moves
 SIZE = 256  # of the exact pictures
@@ -51,9 +53,8 @@ def handles(world: World, z: Tensor, part: str, end: tuple[float, float]) -> Ten
 @torch.inference_mode()
 def row(world: World, generator, factors: dict, wish: Wish, part: str, end: tuple[float, float], n: int) -> str:
     chosen = make_task(world, generator, list(factors), wish, CHOSEN_ON, CHOOSE_SEEDS)
-    differs = (chosen.wanted - chosen.before).abs().amax(dim=1).mean(dim=0)
-    choices = [c for f in factors.values() for c in variations(f, differs)]
-    variation = best(generator, chosen, choices, torch.tensor([-3.0, 3.0]))
+    choices = list(variations.learn(Ground(generator, factors, 1, chosen.shrink))(Aim.of(chosen)))
+    variation, _ = choose(half(generator), chosen, choices)
     task = make_task(world, generator, list(factors), wish, 0, n, shrink=2)
     z = generator.sample(task.seeds, 1.0).z
     start, goal = (handles(world, latents, part, end) for latents in (z, changed_latents(world, z, wish)))
@@ -63,7 +64,7 @@ def row(world: World, generator, factors: dict, wish: Wish, part: str, end: tupl
         cut, wanted = task.cuts[variation.layer][i : i + 1], task.wanted[i]
 
         def draw(strengths: Tensor, cut=cut) -> Tensor:
-            edited = cut.with_features(variation.edit(cut.features, strengths))
+            edited = variation.edit(cut, strengths)
             return generator.preview(edited, task.shrink).clamp(-1, 1)
 
         previews, before = draw(STRENGTHS), task.before[i : i + 1]

@@ -1,6 +1,7 @@
 """The papers' measures: how local an edit is (ROIR, I Eq. 7), how well a mask fits (IoU)."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from panda_core.shapes import check_shape
@@ -38,3 +39,27 @@ def mask_iou(masks: Tensor, others: Tensor) -> Tensor:
         )
     both, either = ((op(masks, others)).sum(dim=(-2, -1)) for op in (torch.logical_and, torch.logical_or))
     return torch.where(either > 0, both / either.clamp_min(1), 1.0)
+
+
+def ssim_map(one: Tensor, other: Tensor) -> Tensor:
+    """Structural similarity at every pixel (Wang et al., 2004), [N, h, w]; mean over channels; 1 where they are alike.
+
+    Args: one, other: [N, channels, h, w] in [-1, 1]. Windows are Gaussian, 11 x 11 of deviation 1.5, cut at the edges.
+    """
+    N, channels, h, w = one.shape
+    check_shape("other", other, N=N, channels=channels, h=h, w=w)
+    x = torch.arange(-5, 6, dtype=torch.float64)
+    g = torch.exp(-x.square() / (2 * 1.5**2))
+    window = torch.outer(g, g)[None, None].to(one.device)
+    weight = F.conv2d(torch.ones(1, 1, h, w, dtype=torch.float64, device=one.device), window, padding=5)
+
+    def blur(values: Tensor) -> Tensor:
+        return (F.conv2d(values.reshape(-1, 1, h, w), window, padding=5) / weight).reshape(values.shape)
+
+    a, b = one.double(), other.double()
+    mean_a, mean_b = blur(a), blur(b)
+    var_a, var_b = blur(a * a) - mean_a**2, blur(b * b) - mean_b**2
+    both = blur(a * b) - mean_a * mean_b
+    c1, c2 = (0.01 * 2) ** 2, (0.03 * 2) ** 2  # the pictures' range is 2
+    found = (2 * mean_a * mean_b + c1) * (2 * both + c2) / ((mean_a**2 + mean_b**2 + c1) * (var_a + var_b + c2))
+    return found.mean(dim=1)
