@@ -6,6 +6,8 @@ import pytest
 import torch
 
 import app
+from panda_core.ops import Edit
+from panda_core.regions import Region
 from ui.session import Session
 from ui.tabs.rewrite import FAINT, LEADING, TARGETS, choose_where
 from ui.words import SEEN
@@ -67,6 +69,33 @@ def test_the_slider_of_a_cover_goes_from_none_to_twice(chosen):
     session = remove.choose(chosen, event(index=index))
     assert torch.allclose(picture(session.set_strength(0.0)), picture(chosen), atol=1e-4)
     assert not torch.equal(picture(session.set_strength(2.0)), picture(session))
+
+
+def named_end(session: Session, name: str):
+    """An edit of the session's layer by its name, and a session with its region chosen."""
+    factors = app.pictures.factors(session)
+    for parts in factors.variations:
+        for m in range(len(factors.variations[parts])):
+            ends = factors.ends(parts, m)
+            if ends and name in (ends.low, ends.high):
+                where = session.layer, session.factors_id, Region(parts)
+                yield Edit("vary", *where, variation=m, strength=-3.0 if name == ends.low else 3.0)
+
+
+def test_what_is_not_there_is_not_taken_away():
+    bald = bare().choose_layer(5)  # this head has no hat
+    for edit in named_end(bald, "no hat"):
+        there = app.choosing.choose(bald, list(edit.region.parts))
+        assert edit not in remove.ways(there)
+
+
+def test_a_thing_and_its_absence_are_not_both_in_the_list():
+    session = bare().choose_layer(5)
+    hats, bares = list(named_end(session, "hat")), list(named_end(session, "no hat"))
+    hat, none = next((h, n) for h in hats for n in bares if h.region != n.region)
+    both = remove.apply(app.choosing.choose(session.append(hat), list(none.region.parts)), none)
+    assert both.recipe.edits == (none,) and both.edit == none
+    assert both.undo().recipe.edits == (hat,)
 
 
 # rewriting

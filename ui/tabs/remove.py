@@ -13,6 +13,7 @@ from ..given import clicked
 from ..pictures import Pictures, sheet_of
 from ..session import Session
 from ..words import SEEN, region_words
+from .edit import EditTab
 
 ENDS, END, LEAVING = 12, 3.0, 0.85  # variations tried, their strength, and the distance to the background that is left
 SHOWN = 8
@@ -20,7 +21,7 @@ SHOWN = 8
 
 class RemoveTab:
     def __init__(self, pictures: Pictures):
-        self.pictures, self.renderer = pictures, pictures.renderer
+        self.pictures, self.renderer, self.edit_tab = pictures, pictures.renderer, EditTab(pictures)
 
     def lay_out(self, page: Page) -> None:
         hint("Click what should go. If it reaches further, press “Several” and click more, or paint over all of it.")
@@ -65,6 +66,7 @@ class RemoveTab:
         shown = [
             e for e, (_, change) in zip(edits, self.pictures.results(session, edits, quick=True)) if change >= SEEN
         ]
+        shown = [e for e in shown if session.has(e) or not self.edit_tab.is_there(session, e)]  # a bare head has no hat
         named = [e for e in shown if self.end_name(session, e).startswith("no ")]
         Z = self.renderer.features(session.recipe, session.layer).features.flatten(2)[0]  # [C, S]
         p = self.renderer.region(session.recipe, session.layer, region, session.factors_id).to(Z)
@@ -89,7 +91,7 @@ class RemoveTab:
     def words(self, session: Session, edit: Edit) -> str:
         if edit.op == "remove":
             return "covered with background"
-        return self.end_name(session, edit) or f"{'−' if edit.strength < 0 else '+'} {edit.variation}"
+        return self.end_name(session, edit) or "gone another way"
 
     def tiles(self, session: Session) -> dict:
         region = session.region()
@@ -108,11 +110,17 @@ class RemoveTab:
         return way and self.apply(session, way)
 
     def apply(self, session: Session, way: Edit) -> Session:
-        """In place of another way that this region went already; a second click brings it back."""
+        """In place of another way that this region went already, and of what brought it ("hat" of any region); a second
+        click brings it back."""
         if session.has(way):
             return session.toggle(way)
         there = [i for i in map(session.find_like, self.ways(session)) if i is not None]
-        return session.put(there[-1], way).take_up(there[-1]) if there else session.toggle(way)
+        changed = session.put(there[-1], way).take_up(there[-1]) if there else session.toggle(way)
+        brings = "" if way.op == "remove" else self.end_name(session, way).removeprefix("no ")
+        for i, edit in reversed(list(enumerate(changed.recipe.edits))):
+            if edit.op == "vary" and brings and self.end_name(session, edit) == brings and i != changed.active:
+                changed = replace(changed.remove(i), active=changed.active - (i < changed.active))
+        return replace(changed, past=session.change(changed.recipe).past)  # one step of undo
 
     def is_background(self, session: Session) -> bool:
         """Whether what is chosen holds as much of the background's appearance as background does, on average."""
