@@ -149,8 +149,9 @@ def _add_words(edit: Edit, factors: Factors) -> str:
 
 
 def _rewrite_words(edit: Edit, factors: Factors) -> str:
-    names = (factors.appearance_name(number) for number in (edit.source, edit.target))
-    return f"{_where(edit, factors)}: {' → '.join(names)}"
+    names = factors.info.appearance_names
+    source, target = names.get(edit.source, "what is here"), names.get(edit.target, "something else")
+    return f"{_where(edit, factors)}: {source} becomes {target}"
 
 
 def _vary_words(edit: Edit, factors: Factors) -> str:

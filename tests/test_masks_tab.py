@@ -85,7 +85,10 @@ def test_the_four_downloads_are_of_one_mask(plain):
 
 def test_the_mask_becomes_the_painted_area_of_the_next_edit(plain):
     inside = tab.edit_inside(plain)
-    assert inside.where == "painted" and inside.layer == tab.where(plain)[0] and inside.notice
+    assert inside.where == "painted" and inside.layer == tab.where(plain)[0] and not inside.notice
+    H, W = inside.mask.size
+    grid = inside.mask.tensor().reshape(H, W)
+    assert grid[H // 2, W // 2] and not grid[:2, :2].any()  # the person, not what is behind
     nothing = dataclasses.replace(tab.mask(plain), rest=False, sign=1, offset=3.0)
     if not kept(tab.put(plain, nothing)).any():
         with pytest.raises(ValueError, match="Nothing is kept"):

@@ -1,11 +1,16 @@
 """The Remove and Rewrite tabs, called directly, on the bundled generator."""
 
+import itertools
+
 import pytest
 import torch
 
 import app
+from panda_core.ops import Edit
+from panda_core.regions import Region
 from ui.session import Session
-from ui.tabs.rewrite import choose_here, keep
+from ui.tabs.rewrite import FAINT, LEADING, TARGETS, choose_where
+from ui.words import SEEN
 
 from .page import bare, choose, event, picture, things
 
@@ -84,62 +89,111 @@ def test_of_two_things_in_one_region_the_one_that_was_clicked_goes():
     assert gone >= {"no tree on the left", "no tree on the right"}
 
 
+def named_end(session: Session, name: str):
+    """An edit of the session's layer by its name, and a session with its region chosen."""
+    factors = app.pictures.factors(session)
+    for parts in factors.variations:
+        for m in range(len(factors.variations[parts])):
+            ends = factors.ends(parts, m)
+            if ends and name in (ends.low, ends.high):
+                where = session.layer, session.factors_id, Region(parts)
+                yield Edit("vary", *where, variation=m, strength=-3.0 if name == ends.low else 3.0)
+
+
+def test_what_is_not_there_is_not_taken_away():
+    bald = bare().choose_layer(5)  # this head has no hat
+    for edit in named_end(bald, "no hat"):
+        there = app.choosing.choose(bald, list(edit.region.parts))
+        assert edit not in remove.ways(there)
+
+
+def test_a_thing_and_its_absence_are_not_both_in_the_list():
+    session = bare().choose_layer(5)
+    hats, bares = list(named_end(session, "hat")), list(named_end(session, "no hat"))
+    hat, none = next((h, n) for h in hats for n in bares if h.region != n.region)
+    both = remove.apply(app.choosing.choose(session.append(hat), list(none.region.parts)), none)
+    assert both.recipe.edits == (none,) and both.edit == none
+    assert both.undo().recipe.edits == (hat,)
+
+
 # rewriting
 
 
-def test_the_source_is_what_the_place_shows_most_of(chosen):
-    sources = rewrite.sources(chosen)
-    assert rewrite.source(chosen) == sources[0] and len(set(sources)) == len(sources) > 1
-    other = rewrite.choose_source(chosen, event(index=1))
-    assert rewrite.source(other) == sources[1]
-    assert [tile["on"] for tile in rewrite.source_tiles(other)["items"]].index(True) == 1
+@pytest.fixture(scope="module")
+def hair() -> Session:
+    """All hair, at the layer that the page opens with."""
+    return choose_named(bare(), "all hair")
 
 
-def test_targets_are_results_that_change_most_first(chosen):
-    found = rewrite.targets(chosen)
-    changes = [change for _, change in app.pictures.results(chosen, [edit for edit, _ in found], quick=True)]
-    assert changes == sorted(changes, reverse=True) and changes[-1] > 0
-    assert {edit.source for edit, _ in found} == {rewrite.source(chosen)}
+def choose_named(session: Session, name: str) -> Session:
+    factors = app.pictures.factors(session)
+    regions = dict.fromkeys([*factors.things, *factors.variations])
+    return app.choosing.choose(session, list(next(r for r in regions if factors.region_name(r) == name)))
 
 
-def test_a_rewrite_goes_everywhere_or_only_here(chosen):
-    everywhere = rewrite.choose_target(chosen, event(index=0))
-    assert everywhere.edit.op == "rewrite" and everywhere.edit.region.all
-    here = rewrite.choose_target(choose_here(chosen, True), event(index=0))
-    assert here.edit.region == chosen.region()
+def test_what_is_rewritten_is_the_clicked_thing_on_the_finest_layer(hair):
+    layer, _, region = rewrite.where(hair)
+    assert layer == max(hair.layers) != hair.layer
+    factors = rewrite.factors(hair)
+    assert factors.region_name(region.parts) == "all hair"
+    assert factors.appearance_name(rewrite.source(hair)) == "hair"
+    there = choose_named(hair.choose_layer(layer), "background")
+    assert rewrite.where(there)[2] == there.region()
+    assert factors.appearance_name(rewrite.source(there)) == "background"
 
 
-def test_another_target_takes_the_place_of_the_first_and_a_second_click_takes_it_away(chosen):
-    one = rewrite.choose_target(chosen, event(index=0))
-    assert one.parts == chosen.parts and rewrite.source(one) == rewrite.source(chosen)
+@pytest.mark.parametrize("everywhere", [False, True])
+def test_targets_are_results_that_can_be_seen_most_first(hair, everywhere):
+    found = [edit for edit, _ in rewrite.targets(choose_where(hair, everywhere))]
+    changes = [change for _, change in app.pictures.results(hair, found, quick=True)]
+    assert changes == sorted(changes, reverse=True) and changes[-1] >= max(SEEN, FAINT * changes[0])
+    assert {(edit.source, edit.region.all) for edit in found} == {(rewrite.source(hair), everywhere)}
+
+
+def test_what_cannot_be_seen_is_not_offered(hair, monkeypatch):
+    changes = itertools.cycle([0.5, 0.13, 0.12, 0.01])  # the third is faint beside the first, the fourth beside any
+    monkeypatch.setattr(app.pictures, "results", lambda s, edits, quick: [("", next(changes)) for _ in edits])
+    numbers = [edit.target for edit, _ in rewrite.targets(hair)]
+    tried = [k for k in range(LEADING) if k != rewrite.source(hair)]
+    assert numbers == [*tried[::4], *tried[1::4]][:TARGETS]
+    changes = itertools.repeat(0.9 * SEEN)
+    assert rewrite.targets(hair) == [] and rewrite.tiles(hair)["note"]
+
+
+def test_a_tile_says_a_name_or_nothing(hair):
+    tiles = rewrite.tiles(hair)["items"]
+    assert {tile["label"] for tile in tiles} <= {"background", "skin", ""}
+    assert not any(letter.isdigit() for tile in tiles for letter in tile["label"] + tile["title"])
+    assert all(tile["title"].startswith("What is here becomes") for tile in tiles)
+    line = app.pictures.edits_words(rewrite.choose(hair, event(index=0)))
+    assert line == "all hair: hair becomes something else"
+
+
+def test_another_target_takes_the_place_of_the_first_and_a_second_click_takes_it_away(hair):
+    one = rewrite.choose(hair, event(index=0))
+    assert (one.layer, one.region()) == (hair.layer, hair.region()) and rewrite.source(one) == rewrite.source(hair)
     targets = [edit for edit, _ in rewrite.targets(one)]
     same = next(i for i, edit in enumerate(targets) if one.has(edit))
-    two = rewrite.choose_target(one, event(index=1 - min(same, 1)))
+    two = rewrite.choose(one, event(index=1 - min(same, 1)))
     assert len(two.recipe.edits) == 1 and two.edit.target != one.edit.target
-    assert rewrite.choose_target(one, event(index=same)).recipe == chosen.recipe
+    assert rewrite.choose(one, event(index=same)).recipe == hair.recipe
 
 
-def test_a_click_on_the_place_goes_on_from_what_it_has_become(chosen):
-    one = rewrite.choose_target(chosen, event(index=0)).choose(chosen.parts)
-    assert rewrite.source(one) != rewrite.source(chosen)
-    assert len(rewrite.choose_target(one, event(index=0)).recipe.edits) == 2
+def test_a_click_on_the_place_goes_on_from_what_it_has_become(hair):
+    one = rewrite.choose(hair, event(index=0)).choose(hair.parts)
+    assert rewrite.source(one) != rewrite.source(hair)
+    assert len(rewrite.choose(one, event(index=0)).recipe.edits) == 2
 
 
-def test_a_source_of_another_place_is_not_kept(chosen):
-    strange = keep(chosen, source=10**6)
-    assert rewrite.source(strange) == rewrite.sources(chosen)[0]
-
-
-def test_nothing_chosen_asks_for_a_click(chosen):
-    nothing = app.choosing.choose(chosen, [])
-    assert rewrite.source_tiles(nothing)["note"] and rewrite.targets(nothing) == []
+def test_nothing_chosen_asks_for_a_click(hair):
+    nothing = app.choosing.choose(hair, [])
+    assert "Nothing is chosen" in rewrite.place_words(nothing) and rewrite.targets(nothing) == []
 
 
 MISTAKES = {
     "way": lambda s: remove.choose(s, event(index=99)),
     "way kind": lambda s: remove.choose(s, event(index=True)),
-    "source": lambda s: rewrite.choose_source(s, event(index=99)),
-    "target": lambda s: rewrite.choose_target(s, event(index="0")),
+    "target": lambda s: rewrite.choose(s, event(index="0")),
 }
 
 
@@ -152,4 +206,4 @@ def test_a_mistake_is_one_sentence(chosen, kind):
 def test_a_click_on_tiles_that_have_gone_chooses_nothing(chosen):
     other = choose(chosen, 0)
     assert remove.choose(other, event(index=0, of=remove.tiles(chosen)["of"])) is None
-    assert rewrite.choose_target(other, event(index=0, of=rewrite.target_tiles(chosen)["of"])) is None
+    assert rewrite.choose(other, event(index=0, of=rewrite.tiles(chosen)["of"])) is None

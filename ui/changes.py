@@ -93,13 +93,13 @@ class Changes:
         return self.pictures.kept.get(key, scores)[edit.variation] * edit.strength > 0
 
     def toggle(self, session: Session, edit: Edit) -> Session:
-        """The session with this edit, in place of the opposite change; without it, if it was there."""
-        changes = self.known(session)
-        opposite = next((c.opposite for c in changes if c.edit == edit), None)
-        others = [c.edit for c in changes if c.name == opposite and session.has(c.edit)]
-        if others and session.find_like(edit) is None:
-            index = session.find_like(others[0])
-            return session.put(index, edit).take_up(index)
+        """The session with this edit, in place of an opposite one; without it, if it was there."""
+        if session.find_like(edit) is None and edit.op == "vary":
+            ends = self.pictures.factors(session, edit).ends(edit.region.parts, edit.variation)
+            opposite = ends and (ends.high if edit.strength < 0 else ends.low)
+            for i, other in enumerate(session.recipe.edits):
+                if opposite == self.pictures.edit_words(session, other):
+                    return session.put(i, edit).take_up(i)
         return session.toggle(edit)
 
     def pairs(self, session: Session, count: int) -> list[tuple[Change, bool]]:

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from panda_core.factors import Factors
-from panda_core.images import cut_out, mask_image, on_checkerboard, overlay_map, to_pil
+from panda_core.images import cut_out, mask_image, on_checkerboard, to_pil
 from panda_core.masks import REACH, ConceptMask, otsu_threshold, picture_masks, write_pairs
 from panda_core.recipes import Recipe
 from panda_core.regions import Mask
@@ -39,16 +39,16 @@ class MasksTab:
         self.held = Kept(32)  # pictures and sheets of them, which are larger than what Pictures keeps
 
     def lay_out(self, page: Page) -> None:
-        hint("Cut out the person, the hair, a shirt: choose one, and move its threshold.")
+        hint("Cut something out of the picture: choose what, and move the threshold until the outline fits.")
         page.tiles("Masks of this picture", self.tiles, self.choose, elem_id="masks")
         shown, words = gr.HTML(elem_id="mask-view"), gr.HTML(elem_id="mask-words")
-        offset = Slider(-REACH, REACH, 0, step=0.1, label="Threshold, in standard deviations above the average",
+        offset = Slider(-REACH, REACH, 0, step=0.1, label="Threshold",
                         buttons=[], elem_id="mask-offset", interactive=True)  # fmt: skip
         with gr.Row(elem_classes="actions"):
             for words_of, kind in (("Cut-out", "cut-out"), ("The rest", "rest"), ("Mask", "mask")):
                 button = gr.Button(f"Download {words_of.lower()}", size="sm", min_width=120, elem_id=f"save-{kind}")
                 page.save(button.click, getattr(self, f"save_{kind.replace('-', '_')}"))
-            page.button("Edit inside the mask", self.edit_inside, min_width=120, elem_id="use-mask")
+            page.button("Edit what is cut out", self.edit_inside, min_width=120, elem_id="use-mask")
         with page.fold("On other pictures", elem_id="mask-others"):
             several = gr.Button(f"Try the mask on {OTHERS} other pictures", size="sm", elem_id="try-others")
             page.job(several.click, self.try_mask)
@@ -106,7 +106,7 @@ class MasksTab:
 
     def name(self, session: Session, mask: ConceptMask) -> str:
         word, _ = self.meaning(session, mask.appearance)
-        return f"without {word}" if mask.rest else word
+        return "foreground" if mask.rest else word
 
     def mask(self, session: Session) -> ConceptMask:
         """The one in hand; with other factors it begins anew, as the picture without its background."""
@@ -154,16 +154,13 @@ class MasksTab:
         return F.interpolate(grid, (side, side), mode="bilinear", antialias=True)[0, 0]
 
     def figures(self, session: Session) -> str:
-        """HTML: the heat map over the picture with the mask's outline, and the cut-out on a checkerboard."""
+        """HTML: the cut-out on a checkerboard, and the rest."""
         recipe, mask = session.recipe, self.mask(session)
         key = "picture", origin(recipe), recipe.edits
         picture = self.held.get(key, lambda: to_pil(resized(self.renderer.shown(recipe), SIDE))[0])
-        above, word = self.smooth(session, mask, SIDE), self.meaning(session, mask.appearance)[0]
-        shown = {
-            f"Where there is {word}": overlay_map(picture, above + mask.offset, REACH, mask.of(above)),
-            self.name(session, mask).capitalize(): on_checkerboard(picture, mask.of(above)),
-        }
-        return pair({caption: jpeg(image) for caption, image in shown.items()})
+        kept = mask.of(self.smooth(session, mask, SIDE))
+        shown = {f"Cut-out: {self.name(session, mask)}": kept, "The rest": ~kept}
+        return pair({caption: jpeg(on_checkerboard(picture, shape)) for caption, shape in shown.items()})
 
     def status(self, session: Session) -> str:
         """How much is kept, and what the mask does not know of."""
@@ -182,8 +179,9 @@ class MasksTab:
         grid = Mask.from_tensor(cells.float().reshape(H, W))
         if "," not in grid.rle:
             raise ValueError("Nothing is kept, so there is nowhere to edit; move the threshold first.")
-        notice = "The mask is the painted area now: what you choose in Edit or Remove goes there."
-        return replace(session.choose_layer(layer).restrict("painted", grid), notice=notice)
+        name = self.name(session, mask)
+        gr.Info(f"What you choose in Edit or Remove now goes where the {name} is.", title="Chosen")  # moves nothing
+        return session.choose_layer(layer).restrict("painted", grid)
 
     def cut(self, session: Session, mask: ConceptMask) -> Image.Image:
         """As large as the page's PNG."""

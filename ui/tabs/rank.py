@@ -34,7 +34,7 @@ from .appearances import Appearances, sheet_of
 
 COUNTS, MAX_PICTURES = [("100", 100), ("1,000", 1000), ("10,000", 10_000)], 10_000
 MAX_TERMS = 8  # of a sum
-ENDS, SHOWN, AXIS = ("most", "least"), 12, 8  # pictures shown at either end, and along the axis
+ENDS, SHOWN, AXIS = ("most", "least"), 12, 7  # pictures shown at either end, and along the axis
 SHARD = 100  # pictures that a cancelled job loses at most
 DISK, INDEXES = 10**9, 200  # bytes and folders that all indexes together may take
 BINS = 40
@@ -84,7 +84,10 @@ class RankTab:
         self.pictures, self.renderer, self.appearances = pictures, pictures.renderer, appearances
 
     def lay_out(self, page: Page) -> None:
-        hint("Which of many pictures have the longest hair, and which the shortest? Choose something in the picture.")
+        hint(
+            "Which of many pictures have the longest hair, and which the shortest? Click a thing in the picture: what "
+            "varies in it is what they can be ordered by."
+        )
         page.follow(gr.HTML(), lambda s: heading(self.what_varies(s)))
         page.tiles("What varies", self.variation_tiles, self.choose_variation, elem_id="rank-variations")
         with page.fold("By the papers' appearances, and sums", elem_id="rank-more"):
@@ -102,6 +105,7 @@ class RankTab:
             count = gr.Radio(COUNTS, label="How many pictures", value=100, interactive=True, scale=2, min_width=280)
             order = gr.Button("Order them", variant="primary", min_width=120, elem_id="rank-order")
         page.job(order.click, self.build, done=lambda session, _: session)
+        page.follow(gr.HTML(), self.axis_words)
         page.tiles("From the least to the most", self.axis, open_seed, elem_id="rank-axis")
         page.follow(gr.HTML(elem_id="rank-spread"), self.histogram)
         for end in ENDS:
@@ -242,20 +246,32 @@ class RankTab:
         """What the pictures are, or will be, in order of; and what to do next."""
         terms, now = self.terms_of(session), self.in_hand(session)
         if not terms:
-            return ""
+            return "Choose above what to order the pictures by."
         words = "the sum" if now.terms else f"“{self.term_name(session, terms[0])}”"
         if self.answer(session) is None:
             return f"To order by {words}, {now.count:,} pictures must be looked at first: press “Order them”."
-        return f"In order of {words}."
+        return f"They are in the order of {words}; choose something else to order them anew."
+
+    def axis_words(self, session: Session) -> str:
+        words = "From the least to the most" + ("" if session.recipe.source else "; this picture is framed")
+        return heading(words) if self.answer(session) else ""
 
     def axis(self, session: Session) -> dict:
-        """Pictures from the least to the most, at equal distances of rank."""
-        found = self.answer(session)
+        """Pictures from the least to the most, at equal distances of rank, and this one at its place among them."""
+        found, recipe = self.answer(session), session.recipe
         if found is None:
             return seed_tiles(session, {})
         ranked = np.argsort(found.scores, kind="stable")
         seeds = ranked[np.linspace(0, len(ranked) - 1, min(AXIS, len(ranked))).round().astype(int)].tolist()
-        return seed_tiles(session, dict(zip(seeds, self.small(session, "axis", seeds))))
+        if recipe.source is None and recipe.seed not in seeds:
+            seeds.insert(int((found.scores[seeds] < self.score(session)).sum()), recipe.seed)
+        return seed_tiles(session, dict(zip(seeds, self.small(session, f"axis {recipe.seed}", seeds))))
+
+    def score(self, session: Session) -> float:
+        """Of this picture without its edits."""
+        features = self.renderer.features(session.recipe, session.layer).features
+        terms = [term[1:] for term in self.terms_of(session)]
+        return float(self.opened(session)[0].weighted(terms, self.in_hand(session).count, features)[0])
 
     def small(self, session: Session, what: str, seeds: list[int]) -> list[str]:
         key = "ranked", what, self.question(session)
@@ -266,10 +282,8 @@ class RankTab:
         found, count = self.answer(session), self.in_hand(session).count
         if found is None:
             return ""
-        features = self.renderer.features(session.recipe, session.layer).features
-        index, _ = self.opened(session)
-        mine = index.weighted([term[1:] for term in self.terms_of(session)], count, features)[0]
-        counts, edges = index.histogram(found.scores, BINS)
+        mine = self.score(session)
+        counts, edges = self.opened(session)[0].histogram(found.scores, BINS)
         tops = 100 - 100 * counts / counts.max()
         bars = "".join(
             f'<rect x="{i}" y="{top:.0f}" width=".8" height="{100 - top:.0f}"/>' for i, top in enumerate(tops)

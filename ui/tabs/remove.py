@@ -91,7 +91,7 @@ class RemoveTab:
     def words(self, session: Session, edit: Edit) -> str:
         if edit.op == "remove":
             return "covered with background"
-        return self.end_name(session, edit) or f"{'−' if edit.strength < 0 else '+'} {edit.variation}"
+        return self.end_name(session, edit) or "gone another way"
 
     def tiles(self, session: Session) -> dict:
         region = session.region()
@@ -111,10 +111,10 @@ class RemoveTab:
 
     def apply(self, session: Session, way: Edit) -> Session:
         """In place of another way that this region went already; a second click brings it back."""
-        if session.has(way):
-            return session.toggle(way)
         there = [i for i in map(session.find_like, self.ways(session)) if i is not None]
-        return session.put(there[-1], way).take_up(there[-1]) if there else session.toggle(way)
+        if there and not session.has(way):
+            return session.put(there[-1], way).take_up(there[-1])
+        return self.changes.toggle(session, way)
 
     def is_background(self, session: Session) -> bool:
         """Whether what is chosen holds as much of the background's appearance as background does, on average."""
@@ -133,4 +133,4 @@ class RemoveTab:
         ways = self.ways(session, part)
         if not ways or any(session.has(way) for way in ways):
             return session
-        return session.toggle(ways[0])
+        return self.changes.toggle(session, ways[0])

@@ -1,11 +1,13 @@
-"""The Rewrite tab: one appearance replaced by another, everywhere or in the chosen region (II 5.5)."""
+"""The Rewrite tab: what the chosen place shows most of becomes another appearance, there or everywhere (II 5.5)."""
 
 from dataclasses import dataclass, replace
 
 import gradio as gr
 import torch
+from torch.nn.functional import interpolate
 
-from panda_core.method.saliency import saliency
+from panda_core.factors import Factors
+from panda_core.method.parts import combine_parts
 from panda_core.ops import Edit
 from panda_core.regions import Region
 
@@ -14,120 +16,122 @@ from ..components.html import heading, hint
 from ..given import clicked
 from ..pictures import Pictures, sheet_of
 from ..session import Session
-from ..words import region_words
-from .appearances import COUNT, Appearances
-from .appearances import sheet_of as appearances_of
+from ..words import SEEN, region_words
 
-SOURCES, TARGETS = 6, 12
-SEEN_ANYWHERE = 0.004  # mean change over the whole picture below which a result is not offered
+LEADING, TARGETS = 24, 7  # appearances tried, and results shown
+STRENGTH = 2.0  # of the new for one of the old
+FAINT = 0.25  # of the change of the result that changes most; what shows less is not offered
 
 
 @dataclass(frozen=True)
 class Rewriting:
-    """What this tab keeps: another source than the strongest, and whether it is replaced in the chosen region only."""
+    """What this tab keeps: whether the appearance is replaced wherever the picture shows it."""
 
-    source: int | None = None
-    here: bool = False
+    everywhere: bool = False
 
 
 class RewriteTab:
-    def __init__(self, pictures: Pictures, appearances: Appearances):
-        self.pictures, self.renderer, self.appearances = pictures, pictures.renderer, appearances
+    def __init__(self, pictures: Pictures):
+        self.pictures, self.renderer = pictures, pictures.renderer
 
     def lay_out(self, page: Page) -> None:
-        hint("Click a place: what it shows is replaced, wherever the picture shows it. Then choose by what.")
-        gr.HTML(heading("What is replaced"))
-        page.tiles("What is replaced", self.source_tiles, self.choose_source, elem_id="rewrite-sources")
-        here = gr.Radio([], label="Where", visible=False, interactive=True, elem_id="here")
-        gr.HTML(heading("What it becomes"))
-        page.tiles("What it becomes", self.target_tiles, self.choose_target, elem_id="rewrite-targets")
-        page.field(here, self.show_where, choose_here)
+        hint("Click a place: what it shows becomes something else. Click it again to go on from there.")
+        where = gr.Radio([], label="Where", visible=False, interactive=True, elem_id="rewrite-where")
+        page.follow(gr.HTML(), lambda s: heading(self.place_words(s)))
+        page.tiles("What it becomes", self.tiles, self.choose, elem_id="rewrite-targets")
+        page.field(where, self.show_where, choose_where)
 
-    # ---- what is replaced ----
-
-    @torch.inference_mode()
-    def sources(self, session: Session) -> list[int]:
-        """The appearances that the chosen place, edited as it is, shows most of, in standard deviations above their
-        mean, strongest first; none where nothing is chosen."""
-        region = session.region()
+    def place_words(self, session: Session) -> str:
+        region = self.where(session)[2]
         if region is None:
-            return []
-        recipe, factors = session.recipe, self.pictures.factors(session)
-        if session.edit and session.edit.op == "rewrite":  # as it was before that
-            recipe = recipe.with_edit(session.active, replace(session.edit, on=False))
-        p = self.renderer.region(recipe, session.layer, region, session.factors_id)
-        Z = self.renderer.edited_features(recipe, session.layer).features
-        found = []
-        for j in range(min(COUNT, factors.appearances.shape[1])):
-            amount = saliency(Z, factors.appearances[:, j]).flatten()
-            mean = amount.mean() if p is None else (amount @ p.to(amount)) / p.sum()
-            if float(mean) > 0:  # only [a_jᵀZ]₊ is replaced
-                found.append(((float(mean) - factors.threshold(j)) / max(factors.alpha_anywhere(j), 1e-9), j))
-        return [j for _, j in sorted(found, reverse=True)[:SOURCES]]
-
-    def source(self, session: Session) -> int | None:
-        chosen, found = rewriting(session).source, self.sources(session)
-        return chosen if chosen in found else found[0] if found else None
-
-    def source_tiles(self, session: Session) -> dict:
-        """Each appearance as where it is in the picture."""
-        found, chosen = self.sources(session), self.source(session)
-        if not found:
-            return {"items": [], "note": "Nothing is chosen yet: click a place in the picture."}
-        tiles = self.appearances.tiles(session, chosen)["items"]
-        return {"items": [tiles[j] for j in found], "note": "", "of": f"{appearances_of(session)} {found}"}
-
-    def choose_source(self, session: Session, evt: gr.EventData) -> Session | None:
-        found = self.sources(session)
-        source = clicked(evt, "appearance", found, f"{appearances_of(session)} {found}")
-        return None if source is None else keep(session, source=source)
+            return "Nothing is chosen yet"
+        return f"{region_words(self.factors(session), region).capitalize()}: what is here becomes …"
 
     def show_where(self, session: Session):
         region = session.region()
         if region is None or region.all:
             return gr.Radio(visible=False)
-        name = region_words(self.pictures.factors(session), region)
-        choices = [("Everywhere", False), (f"Only here: {name}", True)]
-        return gr.Radio(choices, value=rewriting(session).here, visible=True)
+        return gr.Radio([("Only here", False), ("Everywhere that looks like it", True)],
+                        value=rewriting(session).everywhere, visible=True)  # fmt: skip
 
-    # ---- what it becomes ----
+    def where(self, session: Session) -> tuple[int, str, Region | None]:
+        """(layer, factors id) of the finest grid with parts, where appearances are colours and materials, and the
+        region there: the one chosen, or of those known the one that has most in common with it, Σ min / Σ max."""
+        layer, region = max(session.layers), session.region()
+        where = layer, session.layers[layer]
+        if region is None or region.all or session.layer == layer:
+            return *where, region
+        shapes = self.renderer.generator(session.recipe).layers
+        p = self.renderer.region(session.recipe, session.layer, region, session.factors_id)
+        p = interpolate(p.reshape(1, 1, *shapes[session.layer][1:]), shapes[layer][1:], mode="bilinear").flatten()
+        factors = self.factors(session)
+
+        def common(parts: tuple[int, ...]) -> float:
+            other = combine_parts(factors.parts, parts).to(p)
+            return float(torch.minimum(p, other).sum() / torch.maximum(p, other).sum())
+
+        return *where, Region(max(dict.fromkeys([*factors.things, *factors.variations]), key=common))
+
+    def factors(self, session: Session) -> Factors:
+        return self.renderer.catalogue.factors(session.recipe.generator, session.layers[max(session.layers)])
+
+    @torch.inference_mode()
+    def source(self, session: Session) -> int | None:
+        """The appearance of which there is more at the place, edited as it is, than in the rest of the picture: the
+        mean of [a_jᵀ(Z - z̄)]₊ there, less that of the rest, at its largest."""
+        layer, factors_id, region = self.where(session)
+        if region is None:
+            return None
+        recipe, factors = session.recipe, self.factors(session)
+        if session.edit and session.edit.op == "rewrite":  # as it was before that
+            recipe = recipe.with_edit(session.active, replace(session.edit, on=False))
+        Z = self.renderer.edited_features(recipe, layer).features.flatten(2)[0]  # [C, S]
+        p = self.renderer.region(recipe, layer, region, factors_id)
+        p = torch.ones_like(Z[0]) if p is None else p.to(Z)
+        amounts = (factors.appearances[:, :LEADING].t().to(Z) @ (Z - factors.mean.to(Z)[:, None])).clamp_min(0)
+        here, rest = (amounts @ q / q.sum().clamp_min(1e-6) for q in (p, 1 - p))
+        return int((here - rest).argmax())
 
     def targets(self, session: Session) -> list[tuple[Edit, str]]:
-        """Rewrites of the source that change this picture, most first, with what they would make of it."""
+        """Rewrites of what is there that can be seen in this picture, most first, with what they would make of it."""
         source = self.source(session)
         if source is None:
             return []
-        region = session.region() if rewriting(session).here else Region(all=True)
-        where = session.layer, session.factors_id, region
-        count = min(COUNT, self.pictures.factors(session).appearances.shape[1])
-        edits = [Edit("rewrite", *where, source=source, target=k, strength=1.0) for k in range(count) if k != source]
+        layer, factors_id, region = self.where(session)
+        where = layer, factors_id, Region(all=True) if rewriting(session).everywhere else region
+        numbers = [k for k in range(min(LEADING, self.factors(session).appearances.shape[1])) if k != source]
+        edits = [Edit("rewrite", *where, source=source, target=k, strength=STRENGTH) for k in numbers]
         made = zip(edits, self.pictures.results(session, edits, quick=True))
-        seen = sorted(((change, i) for i, (_, (_, change)) in enumerate(made) if change >= SEEN_ANYWHERE), reverse=True)
-        images = [image for image, _ in self.pictures.results(session, edits, quick=True)]
-        return [(edits[i], images[i]) for _, i in seen[:TARGETS]]
+        found = sorted(((e, image, change) for e, (image, change) in made), key=lambda row: -row[2])
+        least = max(SEEN, FAINT * found[0][2])
+        return [(edit, image) for edit, image, change in found if change >= least][:TARGETS]
 
-    def target_tiles(self, session: Session) -> dict:
+    def words(self, session: Session, edit: Edit) -> str:
+        """The target's name, if it has one."""
+        return self.pictures.factors(session, edit).info.appearance_names.get(edit.target, "").removesuffix(" (-)")
+
+    def tiles(self, session: Session) -> dict:
         found = self.targets(session)
         if not found:
-            return {"items": [], "note": "" if self.source(session) is None else "No other appearance changes it."}
-        return self.pictures.edit_tiles(session, found, lambda e: self.appearances.name(session, e.target))
+            lost = "Nothing that can be seen becomes of it; choose another place."
+            return {"items": [], "note": "" if session.region() is None else lost}
+        shown = self.pictures.edit_tiles(session, found, lambda edit: self.words(session, edit))
+        for item in shown["items"]:
+            item["title"] = f"What is here becomes {item['label'] or 'something without a name'}"
+        return shown
 
-    def choose_target(self, session: Session, evt: gr.EventData) -> Session | None:
+    def choose(self, session: Session, evt: gr.EventData) -> Session | None:
         edits = [edit for edit, _ in self.targets(session)]
         edit = clicked(evt, "result", edits, sheet_of(edits))
         if edit is None:
             return None
         changed = session.toggle(edit)  # the place stays chosen
-        return replace(changed, parts=session.parts, where=session.where, mask=session.mask)
+        return replace(changed, layer=session.layer, parts=session.parts, where=session.where, mask=session.mask)
 
 
 def rewriting(session: Session) -> Rewriting:
-    return session.aside(Rewriting, appearances_of(session)) or Rewriting()
+    return session.aside(Rewriting) or Rewriting()
 
 
-def keep(session: Session, **changes) -> Session:
-    return session.put_aside(replace(rewriting(session), **changes), appearances_of(session))
-
-
-def choose_here(session: Session, here: bool) -> Session:
-    return keep(session, here=here is True)
+def choose_where(session: Session, everywhere: bool) -> Session:
+    return session.put_aside(Rewriting(everywhere is True))
