@@ -258,7 +258,7 @@ def test_of_drags_on_a_slow_line_the_last_one_stays(visit):
 def test_what_is_clicked_on_the_remove_tab_goes_and_can_go_another_way(visit):
     page = visit()
     open_tab(page, "Remove")
-    place(page, "skin").click()  # a name chooses; a click on the picture removes at once
+    place(page, "eyes").click()  # a name chooses; a click on the picture removes at once
     expect(page.locator("#removals button").first).to_be_visible()
     count = rows(page).count()
     page.locator("#removals button[aria-pressed=false]").first.click()
