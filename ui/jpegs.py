@@ -16,10 +16,10 @@ SMOOTH_SIDE = 256  # and at least: browsers enlarge small pictures by bilinear i
 
 
 def jpeg(image: Image.Image) -> str:
-    """As a data URI."""
+    """As a data URI; a tile in half as many bytes as it would have as a frame, where nobody sees the difference."""
     image.thumbnail((FRAME_SIDE, FRAME_SIDE))
-    out = io.BytesIO()
-    image.save(out, "JPEG", quality=92, subsampling=0)
+    out, tile = io.BytesIO(), max(image.size) <= TILE_SIDE
+    image.save(out, "JPEG", quality=85 if tile else 92, subsampling=2 if tile else 0)
     return "data:image/jpeg;base64," + base64.b64encode(out.getvalue()).decode()
 
 
