@@ -203,7 +203,8 @@ def test_a_mistake_is_one_sentence(chosen, kind):
         MISTAKES[kind](chosen)
 
 
-def test_a_click_on_tiles_that_have_gone_chooses_nothing(chosen):
+def test_a_click_on_tiles_that_have_just_gone_is_what_was_seen_on_them(chosen):
     other = choose(chosen, 0)
-    assert remove.choose(other, event(index=0, of=remove.tiles(chosen)["of"])) is None
-    assert rewrite.choose(other, event(index=0, of=rewrite.tiles(chosen)["of"])) is None
+    for tab, offered in ((remove, remove.ways(chosen)), (rewrite, [edit for edit, _ in rewrite.targets(chosen)])):
+        assert tab.choose(other, event(index=0, of=tab.tiles(chosen)["of"])).edit == offered[0]
+        assert tab.choose(other, event(index=0, of="of nobody")) is None

@@ -1,12 +1,17 @@
 """What a visitor or a program gave, checked: event data of our components, clicks on tiles, numbers."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 import gradio as gr
+
+from panda_core.ops import Edit
+
+from .pictures import Pictures, sheet_of
+from .session import Session
 
 T = TypeVar("T")
 
@@ -29,6 +34,14 @@ def clicked(event: gr.EventData, what: str, choices: Sequence[T], of: str | None
     if type(index) is not int or not 0 <= index < len(choices):
         raise ValueError(f"{what} is {index!r:.20}; {len(choices)} are offered here.")
     return choices[index]
+
+
+def clicked_edit(
+    event: gr.EventData, what: str, pictures: Pictures, session: Session, now: Callable[[], Sequence[Edit]]
+) -> Edit | None:
+    """The edit that the tile clicked stands for, also where the tile has just gone; now(): those that are there."""
+    edits = pictures.offered(session, sent(event, "of")) or now()
+    return clicked(event, what, edits, sheet_of(edits))
 
 
 def number(what: str, given, low: float, high: float, whole: bool = False) -> float:

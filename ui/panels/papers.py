@@ -7,8 +7,8 @@ from panda_core.regions import Region
 
 from ..binding import Page
 from ..components.html import heading
-from ..given import clicked, number
-from ..pictures import Pictures, leading_part, sheet_of
+from ..given import number
+from ..pictures import Pictures, leading_part
 from ..session import Session
 from ..words import SEEN
 
@@ -52,8 +52,9 @@ class PapersPanel:
         return self.pictures.edit_tiles(session, self.found(session), words)
 
     def choose(self, session: Session, evt: gr.EventData) -> Session | None:
-        edits = [edit for edit, _ in self.found(session)]
-        edit = clicked(evt, "appearance", edits, sheet_of(edits))
+        edit = clicked_edit(
+            evt, "appearance", self.pictures, session, lambda: [edit for edit, _ in self.found(session)]
+        )
         return edit and session.toggle(edit)
 
     def choose_number(self, session: Session, given: float | None) -> Session:

@@ -11,8 +11,8 @@ from panda_core.regions import Region
 from ..binding import Page
 from ..changes import Changes
 from ..components.html import heading
-from ..given import clicked, sent
-from ..pictures import Pictures, origin, seeds_from, sheet_of
+from ..given import clicked, clicked_edit
+from ..pictures import Pictures, origin, seeds_from
 from ..session import Session
 from ..words import SEEN, region_words
 
@@ -117,8 +117,7 @@ class EditTab:
         return self.pictures.edit_tiles(session, edits, lambda edit: self.end_words(session, edit))
 
     def choose_end(self, session: Session, evt: gr.EventData) -> Session | None:
-        edits = self.pictures.offered(session, sent(evt, "of")) or [edit for edit, _ in self.ends(session)]
-        edit = clicked(evt, "end", edits, sheet_of(edits))
+        edit = clicked_edit(evt, "end", self.pictures, session, lambda: [edit for edit, _ in self.ends(session)])
         return edit and self.changes.toggle(session, edit)
 
     # ---- from other pictures ----
@@ -144,8 +143,7 @@ class EditTab:
         return self.pictures.edit_tiles(session, made, lambda edit: f"picture {edit.seed}")
 
     def choose_other(self, session: Session, evt: gr.EventData) -> Session | None:
-        edits = self.pictures.offered(session, sent(evt, "of")) or self.others(session)
-        edit = clicked(evt, "picture", edits, sheet_of(edits))
+        edit = clicked_edit(evt, "picture", self.pictures, session, lambda: self.others(session))
         return edit and session.toggle(edit)
 
     # ---- popular changes ----

@@ -10,8 +10,8 @@ from panda_core.regions import Region
 from ..binding import Page
 from ..changes import Changes
 from ..components.html import heading, hint
-from ..given import clicked
-from ..pictures import Pictures, sheet_of
+from ..given import clicked_edit
+from ..pictures import Pictures
 from ..session import Session
 from ..words import SEEN, region_words
 
@@ -105,8 +105,7 @@ class RemoveTab:
         return self.pictures.edit_tiles(session, made, lambda edit: self.words(session, edit))
 
     def choose(self, session: Session, evt: gr.EventData) -> Session | None:
-        ways = self.ways(session)
-        way = clicked(evt, "way", ways, sheet_of(ways))
+        way = clicked_edit(evt, "way", self.pictures, session, lambda: self.ways(session))
         return way and self.apply(session, way)
 
     def apply(self, session: Session, way: Edit) -> Session:

@@ -13,8 +13,8 @@ from panda_core.regions import Region
 
 from ..binding import Page
 from ..components.html import heading, hint
-from ..given import clicked
-from ..pictures import Pictures, sheet_of
+from ..given import clicked_edit
+from ..pictures import Pictures
 from ..session import Session
 from ..words import SEEN, region_words
 
@@ -121,8 +121,7 @@ class RewriteTab:
         return shown
 
     def choose(self, session: Session, evt: gr.EventData) -> Session | None:
-        edits = [edit for edit, _ in self.targets(session)]
-        edit = clicked(evt, "result", edits, sheet_of(edits))
+        edit = clicked_edit(evt, "result", self.pictures, session, lambda: [edit for edit, _ in self.targets(session)])
         if edit is None:
             return None
         changed = session.toggle(edit)  # the place stays chosen
