@@ -7,7 +7,7 @@ from panda_core.regions import Region
 
 from ..binding import Page
 from ..components.html import heading
-from ..given import number
+from ..given import clicked_edit, number
 from ..pictures import Pictures, leading_part
 from ..session import Session
 from ..words import SEEN
