@@ -122,7 +122,7 @@ def write(run: Run, wishes: Sequence[Wish], machine: str, home: Path = ROOT / "r
     reading(page, run, wishes)
     page.heading("What could not be done")
     page.text(
-        "A generator that nobody here trained: none comes with this repository, and none could be fetched where this "
+        "A third party's generator: none comes with this repository, and none could be fetched where this "
         "ran. Refinement on an unaligned twin: there is no trained one yet."
     )
     page.text(machine)
@@ -196,6 +196,8 @@ def summary(run: Run, name: str, held: list[dict]) -> list[str]:
     middle = statistics.median(ratios)
     learned = run.folder / "learned" / f"{slug(name)}.json"
     seconds = f"{json.loads(learned.read_text())['seconds']:.1f} s" if learned.is_file() else "–"
+    if name in ("variations", "PandA", "PandA, refined", "transfer"):
+        seconds = "bundled"
     return [
         name, f"{mean['share']:.2f}", "–" if middle == float("inf") else f"{middle:.2f}", f"{mean['ssim']:.3f}",
         f"{mean['wasserstein']:.0f}", seconds, f"{mean['seconds']:.1f} s", f"{max(c['candidates'] for c in held)}",

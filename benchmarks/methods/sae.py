@@ -78,6 +78,6 @@ def learn(ground: Ground) -> Candidates:
         for f in share.topk(min(36, SIZE)).indices.tolist():
             d, size = model.decoder[f], float(sizes[f])
             edit = of_features(lambda Z, s, d=d, size=size: add_appearance(Z, d, p, s * size))
-            yield Candidate(f"column {f}, layer {layer}", layer, edit, 3.0)
+            yield Candidate(f"column {f}, layer {layer}", layer, edit, 8.0)
 
     return candidates
