@@ -55,7 +55,7 @@ def row(world: World, generator, factors: dict, wish: Wish, part: str, end: tupl
     chosen = make_task(world, generator, list(factors), wish, CHOSEN_ON, CHOOSE_SEEDS)
     choices = list(variations.learn(Ground(generator, factors, 1, chosen.shrink))(Aim.of(chosen)))
     variation, _ = choose(half(generator), chosen, choices)
-    task = make_task(world, generator, list(factors), wish, 0, n, shrink=2)
+    task = make_task(world, generator, list(factors), wish, 0, n, size=generator.resolution // 2)
     z = generator.sample(task.seeds, 1.0).z
     start, goal = (handles(world, latents, part, end) for latents in (z, changed_latents(world, z, wish)))
     moved = [i for i in range(n) if float((goal[i] - start[i]).norm()) >= LEAST]

@@ -75,7 +75,7 @@ def write(run: Run, wishes: Sequence[Wish], machine: str, home: Path = ROOT / "r
         f"Made by `python -m benchmarks.tables --world {run.world.name}{' --quick' * (sizes.wishes is not None)}`. A "
         "wish changes one factor of the drawn world; the picture wanted is what the generator draws for that latent. "
         f"One rule chooses every method's edit on {sizes.select} pictures; it is reported on {sizes.report} others, at "
-        f"{run.generator.resolution // run.shrink} pixels. So few because {len(names)} methods and {len(wishes)} "
+        f"{run.side} pixels. So few because {len(names)} methods and {len(wishes)} "
         f"wishes are {len(names) * len(wishes)} cells of some 500 pictures each, on two busy cores: differences of a "
         "few hundredths say nothing. M is where a wanted picture differs from the one there is. Directions are found "
         "without labels; where a wish changes pictures, and which direction serves it, every method is told alike by "
@@ -249,7 +249,7 @@ def reading(page: Page, run: Run, wishes: Sequence[Wish]) -> None:
     """The tables of masks and of ranking, if their cells are there."""
     path = run.folder / "background.json"
     if path.is_file():
-        page.heading("The background as a mask")
+        page.heading(f"The {run.world.parts[0]} as a mask")
         page.text(
             f"IoU with the exact mask, {run.sizes.masks} pictures; appearance and sign are chosen on 50 others with "
             "their exact masks, as is the supervised bound, a logistic regression on the same features; the latent "

@@ -28,7 +28,7 @@ from benchmarks.methods import METHODS, Aim, Candidate, Candidates, Ground, remo
 from benchmarks.methods.base import changed, joined
 from benchmarks.truth import WISHES
 from panda_core.catalogue import Catalogue
-from panda_core.generators.split import Cut, SplitGenerator
+from panda_core.generators.split import Cut, SplitGenerator, weights_hash
 from panda_core.images import grid
 from panda_core.runtime.allocator import keep_freed_memory
 from panda_core.runtime.atomic_write import atomic_write
@@ -189,7 +189,7 @@ def methods_for(world: World, wish: Wish) -> list[str]:
 
 
 def in_turn(world: World, wishes: Sequence[Wish]) -> list[Wish]:
-    """The order in which wishes are measured: of every kind some come early, and those that the removal's table needs."""
+    """The order in which wishes are measured: some of every kind early, those of removal first."""
     mixed = [*wishes[::3], *wishes[1::3], *wishes[2::3]]
     return sorted(mixed, key=lambda wish: not takes_away(world, wish))
 
@@ -199,8 +199,9 @@ class Run:
 
     def __init__(self, world: World, generator: SplitGenerator, factors: dict, sizes: Sizes, folder: Path):
         self.world, self.generator, self.factors, self.sizes = world, generator, factors, sizes
-        self.folder = folder / world.name / sizes.stamp
-        self.shrink = max(1, generator.resolution // SIDE)
+        self.folder = folder / world.name / f"{weights_hash(generator)}-{sizes.stamp}"  # other weights, other cells
+        self.side = min(SIDE, generator.resolution)
+        self.shrink = generator.resolution // self.side
         self.layers = [l for l in generator.layers if l < max(generator.layers) - 2 * (self.shrink.bit_length() - 1)]
         self.draw = half(generator)
         self._learned: dict[str, Candidates] = {}
@@ -222,7 +223,7 @@ class Run:
         names = methods_for(self.world, wish)
         if all((folder / f"{slug(name)}.json").is_file() for name in names):
             return {name: json.loads((folder / f"{slug(name)}.json").read_text()) for name in names}
-        tasks = [make_task(self.world, self.generator, self.layers, wish, first, n, self.shrink)
+        tasks = [make_task(self.world, self.generator, self.layers, wish, first, n, self.side)
                  for first, n in ((CHOSEN_ON, self.sizes.select), (0, self.sizes.report))]  # fmt: skip
         if not (folder / "wanted.jpg").is_file():
             self.save_wanted(folder, wish, tasks[1])
@@ -245,7 +246,9 @@ class Run:
 
     @torch.inference_mode()
     def save_wanted(self, folder: Path, wish: Wish, task: Task) -> None:
-        pair = make_task(self.world, self.generator, self.layers[:1], wish, 0, 2, max(1, self.shrink // 2))
+        pair = make_task(
+            self.world, self.generator, self.layers[:1], wish, 0, 2, min(2 * self.side, self.generator.resolution)
+        )
         folder.mkdir(parents=True, exist_ok=True)
         save(folder / "before.jpg", pair.before)
         save(folder / "wanted.jpg", pair.wanted)
