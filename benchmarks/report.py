@@ -3,6 +3,7 @@
 import base64
 import html
 import json
+import re
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
@@ -38,7 +39,7 @@ class Page:
 
     def text(self, words: str) -> None:
         self.markdown.append(words)
-        self.html.append(f"<p>{html.escape(words)}</p>")
+        self.html.append("<p>" + re.sub("`(.*?)`", r"<code>\1</code>", html.escape(words)) + "</p>")
 
     def table(self, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         lines = [head, ["---"] * len(head), *rows]
