@@ -303,7 +303,7 @@ SCENES = World(
         (9, ("no fence",)),
         (13, ("no tree on the right",)),
         (23, ("no lake",)),
-        (2, ("no clouds",)),
+        (57, ("no balloon",)),
         (45, ("red trees",)),
         (36, ("sunset",)),
         (61, ("higher house", "lower mountains")),
