@@ -112,7 +112,7 @@ def test_a_name_is_the_visitor_s_and_changes_no_edit(with_edit):
 
 
 def test_a_name_is_the_visitors_own_and_changes_no_edit(start):
-    edited = app.edit_tab.choose_end(start, event(index=0))
+    edited = app.edit_tab.choose_other(start, event(index=0))  # whose words name the place
     renamed = panel.rename(edited, "<b>Fringe</b>")
     assert renamed.recipe == edited.recipe and (renamed.parts, renamed.active) == (edited.parts, edited.active)
     assert app.pictures.factors(renamed).region_name(start.parts) == "<b>Fringe</b>"

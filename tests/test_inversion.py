@@ -49,9 +49,9 @@ def test_points_are_the_latents_that_they_stand_for(name):
 
 @pytest.mark.parametrize("name", STYLED)
 def test_points_of_samples_have_mean_0_and_variance_1(name):
-    points = Space.measure(TINY[name], seeds=1024).points
-    assert points.mean(dim=0).abs().max() < 0.15
-    assert (points.var(dim=0) - 1).abs().max() < 0.25
+    points = Space.measure(TINY[name], seeds=512).points
+    assert points.mean(dim=0).abs().max() < 0.2
+    assert (points.var(dim=0) - 1).abs().max() < 0.35
 
 
 @pytest.mark.parametrize("name", TINY)
