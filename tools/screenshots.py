@@ -39,7 +39,7 @@ def open_page(browser, url: str, width: int, height: int, **options) -> Page:
     page = browser.new_context(viewport={"width": width, "height": height}, **options).new_page()
     page.goto(url)
     for tiles in ("#ends", "#popular"):
-        expect(page.locator(f"{tiles} button").first).to_be_visible(timeout=60_000)
+        expect(page.locator(f"{tiles} button").first).to_be_attached(timeout=60_000)
     page.wait_for_function("[...document.images].every(i => i.complete)")
     page.evaluate("document.fonts.ready")
     return page
@@ -62,6 +62,7 @@ def remove(page: Page) -> None:
     hover(page, *OBJECT[1])
     page.mouse.down()
     page.mouse.up()
+    expect(page.locator("#edits li")).to_have_count(3, timeout=60_000)  # it has gone at once
     expect(page.locator("#removals button").first).to_be_visible(timeout=60_000)
 
 

@@ -17,6 +17,7 @@ from ..words import SEEN, region_words
 
 ENDS, END, LEAVING = 12, 3.0, 0.85  # variations tried, their strength, and the distance to the background that is left
 SHOWN = 8
+ABSENT = ("no ", "nothing ")  # how the names begin of ends at which something is gone
 
 
 class RemoveTab:
@@ -49,7 +50,7 @@ class RemoveTab:
             covers, changes = [], []
         covers = [edit for edit, change in zip(covers, changes) if change >= SEEN]
         here = self.changes.here(session, part)
-        named = [edit for edit in here if self.pictures.edit_words(session, edit).startswith("no ")]
+        named = [edit for edit in here if self.pictures.edit_words(session, edit).startswith(ABSENT)]
         nearer = [edit for edit in self.nearer(session, replace(region, refine="none", k=32)) if edit not in named]
         return [*named, *covers, *nearer][:SHOWN]
 
