@@ -144,7 +144,8 @@ def to_and_fro(share: float) -> tuple[float, float]:
 
 
 def round_about(share: float) -> tuple[float, float]:
-    return 0.5 + 0.1 * math.sin(6 * math.pi * share), 0.5 + 0.1 * math.cos(6 * math.pi * share)
+    """From the hair, where the change in hand acts: elsewhere a pull moves nothing."""
+    return 0.5 + 0.06 * math.sin(6 * math.pi * share), 0.15 + 0.06 * math.cos(6 * math.pi * share)
 
 
 def said(what: str, count: int, took: float, gaps: list[float]) -> str:

@@ -34,7 +34,7 @@ class Dragging:
         """The pointer moved: a new frame, the slider along with it, and nothing else."""
         session = self.pulled(session, evt)
         frame = self.pictures.frame(session)
-        shown = {"frame": frame, "moving": True}
+        shown = {"frame": frame, "moving": True, "to": sent(evt, "to")}  # an answer that differs, or nobody hears it
         slider = gr.Slider(value=session.edit.strength)
         return session, shown, slider, self.edits.rows(session), sentence(frame["words"]), gr.Button(interactive=True)
 
