@@ -35,6 +35,7 @@ from ui.changes import Changes
 from ui.pictures import Pictures
 from ui.session import Session
 from ui.tabs.remove import RemoveTab
+from ui.words import ABSENT
 
 KINDS = "first", "named", "covered", "nearer", "best", "painted"
 CLOSE = 0.15
@@ -107,7 +108,7 @@ def offered(tab: RemoveTab, session: Session, t: Trial) -> dict[str, list[Edit]]
     """What the tab offers after a click, by kind; and the place painted over."""
     there, part = click(session, tab.pictures, t.change)
     ways = tab.ways(there, part)
-    named = [way for way in ways if tab.pictures.edit_words(there, way).startswith("no ")]
+    named = [way for way in ways if tab.pictures.edit_words(there, way).startswith(ABSENT)]
     covered = [way for way in ways if way.op == "remove"]
     nearer = [way for way in ways if way not in named and way not in covered]
     size = tab.renderer.generator(t.recipe).layers[session.layer][1:]

@@ -373,12 +373,16 @@ class Renderer:
 
     @torch.inference_mode()
     def region_map(self, recipe: Recipe, edit: Edit) -> Tensor:
-        """M: the edit's region at image size, [h, w] in [0, 1]; ones for everywhere."""
-        region = self.region(recipe, edit.layer, edit.region, edit.factors)
-        if region is None:
+        """M: where an edit acts, at image size, [h, w] in [0, 1]."""
+        return self.place_map(recipe, edit.layer, edit.region, edit.factors)
+
+    def place_map(self, recipe: Recipe, layer: int, region: Region, factors_id: str) -> Tensor:
+        """A region at image size, [h, w] in [0, 1]; ones for everywhere."""
+        found = self.region(recipe, layer, region, factors_id)
+        if found is None:
             side = self.generator(recipe).resolution
             return torch.ones(side, side)
-        return self.to_image_size(recipe, edit.layer, region[None])[0]
+        return self.to_image_size(recipe, layer, found[None])[0]
 
     def edited_features(self, recipe: Recipe, layer: int) -> Cut:
         """The cut of the edited picture: edits at this layer and before it are in, those at later layers are not."""

@@ -110,8 +110,7 @@ class Opening:
         factors = self.catalogue.factors(recipe.generator, session.factors_id)
 
         def amount(thing: tuple[int, ...]) -> float:
-            remove = Edit("remove", session.layer, session.factors_id, Region(thing), strength=1.0)
-            where = self.renderer.region_map(recipe, remove)
+            where = self.renderer.place_map(recipe, session.layer, Region(thing), session.factors_id)
             return float((done * where).sum() / where.sum().sqrt())
 
         return max(factors.things, key=amount)

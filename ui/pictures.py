@@ -180,8 +180,7 @@ class Pictures:
 
     def region_map(self, session: Session, region: Region) -> Tensor:
         """A region of the session's layer at image size, [h, w] in [0, 1]."""
-        template = Edit("remove", session.layer, session.factors_id, region, strength=1.0)
-        return self.renderer.region_map(session.recipe, template)
+        return self.renderer.place_map(session.recipe, session.layer, region, session.factors_id)
 
     def edit_tiles(self, session: Session, made: Sequence[tuple[Edit, str]], words: Callable[[Edit], str]) -> dict:
         """The value of Tiles. made: edits and the pictures that clicks would give; words(edit): a tile's name."""

@@ -43,7 +43,7 @@ class Choosing:
     def choose(self, session: Session, parts: list[int]) -> Session:
         self.check_parts(session, parts)
         chosen = session.choose(tuple(dict.fromkeys(parts)))
-        if chosen.edit is None:  # what was done here from another layer comes into hand
+        if chosen.edit is None and chosen.recipe.edits:  # what was done here from another layer comes into hand
             there = [chosen.find_like(edit) for edit in self.changes.here(chosen) if chosen.has(edit)]
             chosen = replace(chosen, active=there[0]) if there else chosen
         return chosen

@@ -11,6 +11,7 @@ from panda_core.regions import Region
 from .session import Session
 
 SEEN = 0.02  # mean change in [-1, 1] units below which nothing visible happened
+ABSENT = ("no ", "nothing ")  # how the names begin of changes by which something goes
 LITTLE = 0.02  # share of the way from black to white that is too little to be told of as a mean
 
 

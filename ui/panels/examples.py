@@ -17,6 +17,7 @@ from ..jpegs import small
 from ..opening import Opening
 from ..pictures import Pictures
 from ..session import Session
+from ..words import ABSENT
 
 SHOWN = "Remove", "Rewrite"  # tabs with examples of their own
 
@@ -61,7 +62,7 @@ class ExamplesPanel:
         words = [self.pictures.edit_words(session, edit) for edit in recipe.edits]
         if all(edit.op == "rewrite" for edit in recipe.edits):
             return "Rewrite"
-        goes = [edit.op == "remove" or said.startswith("no ") for edit, said in zip(recipe.edits, words)]
+        goes = [edit.op == "remove" or said.startswith(ABSENT) for edit, said in zip(recipe.edits, words)]
         return "Remove" if all(goes) else None
 
     def change(self, recipe: Recipe) -> float:

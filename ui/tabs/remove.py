@@ -13,11 +13,10 @@ from ..components.html import heading, hint
 from ..given import clicked_edit
 from ..pictures import Pictures
 from ..session import Session
-from ..words import SEEN, region_words
+from ..words import ABSENT, SEEN, region_words
 
 ENDS, END, LEAVING = 12, 3.0, 0.85  # variations tried, their strength, and the distance to the background that is left
 SHOWN = 8
-ABSENT = ("no ", "nothing ")  # how the names begin of ends at which something is gone
 
 
 class RemoveTab:
