@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from panda_core.method.editing import add_appearance
-from panda_core.method.variations import SUPPORT, group_parts, learn_variations, vary
+from panda_core.method.variations import SUPPORT, group_parts, learn_variations, place_apart, vary
 
 N, C, H, W = 40, 5, 4, 6
 S = H * W
@@ -54,15 +54,47 @@ def test_scores_of_the_samples_have_mean_0_variance_1_and_no_correlation(seed):
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_variations_are_the_principal_components_in_float64(seed):
+def test_variations_are_a_rotation_of_the_principal_components_in_float64(seed):
     Z, p = samples(seed), region(seed)
     found = learn_variations(batches_of(Z), p, 6)
     X = (Z.flatten(2) * p)[:, :, p > SUPPORT].flatten(1).double()
     X -= X.mean(dim=0)
     _, s, V = torch.linalg.svd(X, full_matrices=False)
-    torch.testing.assert_close(found.deviations.double(), s[:6] / N**0.5, rtol=1e-5, atol=0)
-    cosines = (found.units.flatten(1).double() * V[:6]).sum(dim=1).abs()
-    torch.testing.assert_close(cosines, torch.ones(6).double(), atol=1e-5, rtol=0)
+    E = (found.units * found.deviations[:, None, None]).flatten(1).double()
+    R = E @ V[:6].t() * N**0.5 / s[:6]
+    torch.testing.assert_close(R @ R.t(), torch.eye(6).double(), atol=1e-4, rtol=0)
+    assert (found.deviations.diff() <= 0).all()
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_things_that_vary_equally_much_each_have_a_variation(seed):
+    """Their principal components are mixtures, by the samples' chance alone."""
+    rng = torch.Generator().manual_seed(seed)
+    looks = torch.nn.functional.normalize(torch.randn(3, C, 4, generator=rng).flatten(1), dim=1).unflatten(1, (C, 4))
+    amounts = torch.randn(100, 3, generator=rng)
+    Z = torch.zeros(100, C, H, W)
+    for thing, cells in enumerate((slice(0, 4), slice(10, 14), slice(20, 24))):
+        Z.flatten(2)[:, :, cells] = amounts[:, thing, None, None] * looks[thing]
+    found = learn_variations(batches_of(Z), torch.ones(S), 3)
+    held = found.units.square().sum(dim=1)  # [M, S]
+    shares = torch.stack([held[:, cells].sum(dim=1) for cells in (slice(0, 4), slice(10, 14), slice(20, 24))])
+    assert float(shares.amax(dim=0).min()) > 0.95 and sorted(shares.argmax(dim=0).tolist()) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_no_turn_of_a_plane_places_variations_further_apart(seed):
+    E = torch.randn(5, C, 9, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    R = place_apart(E)
+
+    def apart(R: torch.Tensor) -> float:
+        return float(torch.einsum("lcs,lm->mcs", E, R).square().sum(dim=1).var(dim=1).sum())
+
+    torch.testing.assert_close(R.t() @ R, torch.eye(5).double())
+    for a, b in [(0, 1), (1, 4), (2, 3)]:
+        for angle in torch.linspace(-3, 3, 31).double():
+            turn = torch.eye(5).double()
+            turn[[a, a, b, b], [a, b, a, b]] = torch.stack([angle.cos(), -angle.sin(), angle.sin(), angle.cos()])
+            assert apart(R @ turn) <= apart(R) + 1e-9
 
 
 @pytest.mark.parametrize("seed", range(8))

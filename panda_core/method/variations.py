@@ -1,4 +1,4 @@
-"""What varies at a place: the principal components of the features in a region, over samples (ours).
+"""What varies at a place: principal components of the features in a region, rotated so that each acts in one place (ours).
 
 The papers' edit adds one appearance to a part, the same change everywhere in it. A mouth that opens changes differently
 at different positions; the data say how.
@@ -14,15 +14,16 @@ from ..shapes import check_shape
 
 SUPPORT = 0.1  # a region's cells with less than this belong to it for no edit
 BLOCK = 2**25  # numbers of one block of samples in float64: 256 MB
+MAX_SWEEPS = 30  # of a rotation, over all planes; about ten do
 
 
 @dataclass(frozen=True)
 class Variations:
     """The leading variations of one region, strongest first.
 
-    units: E_m/√λ_m on the region's cells, [M, C, n], of length 1. deviations: √λ_m, [M]: one unit of strength, in
-    feature units. centres: mean of ⟨X_i, E_m⟩/λ_m over the samples, [M]. support: [S] booleans, n of them true.
-    region: p̂ on those cells, [n].
+    units: E_m/‖E_m‖ on the region's cells, [M, C, n]. deviations: ‖E_m‖, [M]: one unit of strength, in feature units.
+    centres: the mean over the samples of ⟨X_i, E_m*⟩, [M], E* the dual basis, ⟨E_m*, E_l⟩ = δ_ml. support: [S]
+    booleans, n of them true. region: p̂ on those cells, [n].
     """
 
     units: Tensor
@@ -52,20 +53,20 @@ class Variations:
     def scores(self, features: Tensor) -> Tensor:
         """How far each picture is along each variation, in standard deviations from the mean: [N, C, H, W] -> [N, M].
 
-        ⟨X_i, E_m⟩/λ_m less its mean, X = Z ∗ p̂; of the samples that they were learned from it has variance 1.
+        ⟨X_i, E_m*⟩ less its mean, X = Z ∗ p̂; of the samples that they were learned from it has variance 1.
         """
         check_shape("features", features, N=None, C=self.units.shape[1], H=None, W=None)
         X = _inside(features, self.support.to(features.device), self.region.to(features))
-        raw = torch.einsum("ncs,mcs->nm", X.float(), self.units.to(X.device).float())
-        return raw / self.deviations.to(raw) - self.centres.to(raw)
+        return _along(X.flatten(1).float(), self.units.to(X.device).flatten(1), self.deviations) - self.centres.to(X)
 
 
 def learn_variations(batches: Callable[[], Iterable[Tensor]], region: Tensor, count: int = 12) -> Variations:
-    """The principal components of the features in a region, over samples.
+    """The leading principal components of the features in a region, over samples, rotated among themselves.
 
-    X_i = Z_i ∗ p̂ on the cells with p̂ > 0.1, minus its mean; K_ij = ⟨X_i, X_j⟩/N = Σ_m λ_m v_m v_mᵀ;
-    E_m = Σ_i v_im X_i/√N, so that ‖E_m‖² = λ_m (docs/method.md, "What varies at a place"). K is a sum over blocks of
-    cells, in float64. Sign: the sample that is furthest along E_m has a positive score.
+    X_i = Z_i ∗ p̂ on the cells with p̂ > 0.1, minus its mean; K_ij = ⟨X_i, X_j⟩/N = Σ_m λ_m v_m v_mᵀ, of which M stay;
+    E_m = Σ_i (VR)_im X_i/√N, R as `place_apart` finds it (docs/method.md, "What varies at a place"). Scores stay
+    uncorrelated, of variance 1. K is a sum over blocks of cells, in float64. Sign: the sample that is furthest along
+    E_m has a positive score. Order: ‖E_m‖, largest first.
 
     Args:
         batches: gives Z of the samples, [n, C, H, W] each, the same every time; it is called once for every block of
@@ -98,16 +99,48 @@ def learn_variations(batches: Callable[[], Iterable[Tensor]], region: Tensor, co
         return X, mean
 
     K = sum(_gram(centred(block)[0]) for block in blocks) / N
-    values, vectors = torch.linalg.eigh(K)
-    values, V = values.flip(0)[:M].clamp_min(1e-30), vectors.flip(1)[:, :M]
-    furthest = V.gather(0, V.abs().argmax(dim=0, keepdim=True))
-    V = V * torch.where(furthest < 0, -1.0, 1.0).to(V)
-    deviations = values.sqrt()
-    found = [(V.t() @ X, mean) for X, mean in map(centred, blocks)]  # Σ_i v_im X_i = √N E_m
-    units = [(E / (N**0.5 * deviations)[:, None], mean) for E, mean in found]
-    centres = sum(U @ mean for U, mean in units) / deviations
-    U = torch.cat([u.reshape(M, C, -1) for u, _ in units], dim=2)
+    V = torch.linalg.eigh(K).eigenvectors[:, -M:]
+    found = [(V.t() @ X / N**0.5, mean) for X, mean in map(centred, blocks)]
+    E, mean = (torch.cat([part[i].unflatten(-1, (C, -1)) for part in found], dim=-1) for i in (0, 1))
+    R = place_apart(E)
+    E, V = torch.einsum("lcs,lm->mcs", E, R), V @ R
+    order = E.flatten(1).norm(dim=1).argsort(descending=True)
+    furthest = V.gather(0, V.abs().argmax(dim=0, keepdim=True))[0, order]
+    E = E[order] * torch.where(furthest < 0, -1.0, 1.0).to(E)[:, None, None]
+    deviations = E.flatten(1).norm(dim=1).clamp_min(1e-15)
+    U = E / deviations[:, None, None]
+    centres = _along(mean.flatten()[None], U.flatten(1), deviations)[0]
     return Variations(U.float(), deviations.float(), centres.float(), support, region[cells].to(U.device).float())
+
+
+def place_apart(E: Tensor) -> Tensor:
+    """The rotation R, [M, M], after which directions E R differ most in where they act.
+
+    It maximises Σ_m var_s ‖E_m at cell s‖², the varimax criterion (Kaiser 1958) with a cell's energy for a squared
+    loading: principal components of things that vary equally much are any mixture of them, and a mixture acts wherever
+    one of them does. Plane by plane, in closed form, until no angle exceeds 1e-6.
+
+    Args: E: directions, [M, C, n].
+    """
+    G = torch.einsum("acs,bcs->sab", E, E)
+    R = torch.eye(len(E), dtype=E.dtype, device=E.device)
+    planes = [(a, b) for b in range(len(E)) for a in range(b)]
+    for _ in range(MAX_SWEEPS):
+        turned = False
+        for a, b in planes:
+            d, z = (G[:, a, a] - G[:, b, b]) / 2, G[:, a, b]
+            d, z = d - d.mean(), z - z.mean()
+            angle = torch.atan2(2 * (d @ z), d @ d - z @ z) / 4
+            if abs(float(angle)) > 1e-6:
+                turned = True
+                c, s = angle.cos(), angle.sin()
+                plane, J = [a, b], torch.stack([torch.stack([c, -s]), torch.stack([s, c])])
+                R[:, plane] = R[:, plane] @ J
+                G[:, :, plane] = G[:, :, plane] @ J
+                G[:, plane] = J.t() @ G[:, plane]
+        if not turned:
+            break
+    return R
 
 
 def vary(features: Tensor, direction: Tensor, strength: float | Tensor) -> Tensor:
@@ -163,6 +196,12 @@ def _cells(region: Tensor) -> tuple[Tensor, Tensor]:
 def _inside(features: Tensor, cells: Tensor, region: Tensor) -> Tensor:
     """X = Z ∗ p̂ on some cells, [n, C, b]; cells: numbers or booleans; region: p̂ there, [b]."""
     return features.flatten(2)[:, :, cells] * region
+
+
+def _along(X: Tensor, units: Tensor, deviations: Tensor) -> Tensor:
+    """⟨X_i, E_m*⟩ of X [N, C·n]: its coordinates along E_m = deviations ∗ units, [M, C·n], least squares; [N, M]."""
+    U = units.to(X)
+    return torch.linalg.solve(U @ U.t(), U @ X.t()).t() / deviations.to(X)
 
 
 def _gram(X: Tensor) -> Tensor:
