@@ -1,7 +1,7 @@
-"""Variations (ours): the principal components of a region's features over samples, Z' = Z + s E_m.
+"""Variations (ours): the leading components of a region's features over samples, placed apart, Z' = Z + s E_m.
 
-Not published: docs/method.md, "What varies at a place". Candidates are the first eight variations of the two stored
-regions that cover the change best, at every bundled layer.
+Not published: docs/method.md, "What varies at a place". Candidates are the stored variations of the two regions that
+cover the change best, at every bundled layer.
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ def learn(ground: Ground) -> Candidates:
         for layer, factors in ground.factors.items():
             regions = list(dict.fromkeys(region for thing in factors.things for region in factors.around(thing)))
             for region in by_overlap(factors, [r for r in regions if r in factors.variations], aim.differs)[:2]:
-                for m in range(min(8, len(factors.variations[region]))):
+                for m in range(len(factors.variations[region])):
                     E = factors.variations[region].direction(m)
                     words = f"{factors.region_name(region)} {m + 1}, layer {layer}"
                     yield Candidate(words, layer, of_features(lambda Z, s, E=E: vary(Z, E, s)))
