@@ -93,12 +93,13 @@ def test_a_click_on_an_end_makes_an_edit_and_a_second_one_takes_it_away(chosen, 
     assert tab.choose_end(hand, event(index=0)).recipe == chosen.recipe
 
 
-def test_the_other_end_takes_the_place_of_the_first_and_another_variation_joins_it(chosen, hand):
-    edits = ends(hand)
-    first = edits[0]
-    opposite = next(i for i, e in enumerate(edits) if e.variation == first.variation and e.strength == -first.strength)
-    other = next(i for i, e in enumerate(edits) if e.variation != first.variation)
-    assert [e.strength for e in tab.choose_end(hand, event(index=opposite)).recipe.edits] == [-first.strength]
+def test_the_other_end_takes_the_place_of_the_first_and_another_variation_joins_it(chosen):
+    edits = ends(chosen)
+    one, opposite = next((i, j) for i, e in enumerate(edits) for j, other in enumerate(edits)
+                         if other == dataclasses.replace(e, strength=-e.strength))  # fmt: skip
+    other = next(i for i, e in enumerate(edits) if e.region != edits[one].region or e.variation != edits[one].variation)
+    hand = tab.choose_end(chosen, event(index=one))
+    assert tab.choose_end(hand, event(index=opposite)).recipe.edits == (edits[opposite],)
     assert len(tab.choose_end(hand, event(index=other)).recipe.edits) == 2
 
 

@@ -1,4 +1,4 @@
-"""What varies at a place: principal components of the features in a region, rotated so that each acts in one place (ours).
+"""What varies at a place: principal components of the features in a region, each turned to act in one place (ours).
 
 The papers' edit adds one appearance to a part, the same change everywhere in it. A mouth that opens changes differently
 at different positions; the data say how.
