@@ -371,7 +371,7 @@ PORTRAITS = World(
         (17, ("glasses",)),
         (5, ("shorter hair", "glasses")),
         (29, ("smile", "longer hair")),
-        (61, ("nothing behind", "dark skin")),
+        (65, ("nothing behind", "dark skin")),
         (8, ("hat",)),
     ),
 )  # fmt: skip
