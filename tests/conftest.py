@@ -22,12 +22,12 @@ TEMP = tempfile.TemporaryDirectory(prefix="panda-tests-")
 os.environ["GRADIO_TEMP_DIR"] = TEMP.name  # components read it when app.py is imported, whichever test does so
 
 
-LONGEST = ("test_browser.py", "test_zerogpu.py", "test_checkpoints.py", "test_strangers.py", "test_inversion.py")
+LONGEST = "browser", "zerogpu", "checkpoints", "own_picture_panel", "strangers", "generators"
 
 
 def pytest_collection_modifyitems(items):
     """With a worker for each core the longest files come first, so that none is left for the end."""
-    rank = {name: i for i, name in enumerate(LONGEST)}
+    rank = {f"test_{name}.py": i for i, name in enumerate(LONGEST)}
     items.sort(key=lambda item: rank.get(item.path.name, len(rank)))
 
 
@@ -52,14 +52,26 @@ def web(url):
         yield client
 
 
+@pytest.fixture(scope="session")
+def hand():
+    """A session with a change in hand."""
+    from .page import edited
+
+    return edited()
+
+
 @pytest.fixture
-def empty_home(tmp_path, monkeypatch):
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("PANDA_HOME", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def empty_home(home):
     """Nobody has fitted, looked at or published anything."""
     import app
-    from ui.server.kept import Kept
 
-    monkeypatch.setenv("PANDA_HOME", str(tmp_path))
-    monkeypatch.setattr(app.pictures, "kept", Kept(256))
+    app.pictures.kept.discard(lambda key: key[0] == "ranking")  # the rest is the same whatever was done before
 
 
 @pytest.fixture(scope="module")

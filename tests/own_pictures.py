@@ -1,5 +1,7 @@
 """Pictures found in tiny generators, for the tests of what is done with them."""
 
+import functools
+
 import torch
 
 from panda_core.generators.registry import FAMILIES
@@ -8,17 +10,15 @@ from panda_core.method.inversion import Inversion, Space, invert
 from panda_core.own_picture import OwnPicture
 
 TINY = {family: cls.tiny(0) for family, cls in FAMILIES.items()}
-SPACES: dict[str, Space] = {}
 
 
 def class_of(name):
     return 1 if TINY[name].n_classes else None
 
 
+@functools.cache
 def space_of(name):
-    if name not in SPACES:
-        SPACES[name] = Space.measure(TINY[name], class_index=class_of(name), seeds=48)
-    return SPACES[name]
+    return Space.measure(TINY[name], class_index=class_of(name), seeds=48)
 
 
 def layer_of(name):
@@ -30,6 +30,7 @@ def pictures_of(name, seeds):
     return TINY[name](TINY[name].sample(seeds, 1.0, class_of(name))).clamp(-1, 1)
 
 
+@functools.cache
 def own_picture(name="stylegan2", seed=1000, steps=(3, 2, 4)) -> tuple[OwnPicture, Inversion]:
     pictures = pictures_of(name, [seed])
     found = invert(TINY[name], space_of(name), pictures, layer_of(name), steps)

@@ -9,16 +9,10 @@ import app
 from panda_core.images import to_pil
 from panda_core.recipes import parse_recipe
 from ui.server.events import plainly
-from ui.session import Session
 
-from .page import bare, edited, picture
+from .page import bare, picture
 
 api = app.api
-
-
-@pytest.fixture(scope="module")
-def hand() -> Session:
-    return edited()
 
 
 @pytest.fixture(scope="module")

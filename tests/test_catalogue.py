@@ -28,12 +28,6 @@ from tests.helpers import GENERATOR, LOADED, add_edit, fit_tiny, load_tiny, tiny
 
 
 @pytest.fixture
-def home(tmp_path, monkeypatch):
-    monkeypatch.setenv("PANDA_HOME", str(tmp_path))
-    return tmp_path
-
-
-@pytest.fixture
 def registered(home, monkeypatch):
     """The tiny generator as the registry's "tiny", with bundled factors beside it."""
     source = registry.LocalFile(home / "assets" / "tiny" / "generator.safetensors")

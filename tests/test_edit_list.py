@@ -17,15 +17,10 @@ from ui.jpegs import SMOOTH_SIDE
 from ui.seeds import go_to_seed, open_seed
 from ui.session import Session
 
-from .page import bare, choose, edited, event, picture
+from .page import bare, choose, event, picture
 
 edits = Edits(app.pictures)
 dragging = Dragging(app.pictures, edits)
-
-
-@pytest.fixture(scope="module")
-def hand() -> Session:
-    return edited()
 
 
 @pytest.fixture(scope="module")

@@ -135,7 +135,8 @@ def test_nothing_chosen_offers_nothing(chosen):
 
 
 def test_what_varies_in_a_painted_area_is_learned_on_demand(chosen):
-    stroke = app.choosing.paint(chosen, event(rle=painted(chosen)))
+    coarse = chosen.choose_layer(3)  # sooner learned
+    stroke = app.choosing.paint(coarse, event(rle=painted(coarse)))
     assert not tab.knows(stroke) and all(edit.region.parts for edit in ends(stroke))
     tab.learn(stroke, lambda progress: True)
     assert tab.knows(stroke)

@@ -36,17 +36,12 @@ from ui.server.events import plainly
 from ui.server.gallery_store import Gallery
 from ui.visit import Visit
 
+pytestmark = pytest.mark.usefixtures("home")
 ROOT = Path(__file__).parents[1]
 
 
 def no_space(*_, **__):
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch):
-    monkeypatch.setenv("PANDA_HOME", str(tmp_path))
-    return tmp_path
 
 
 def whole_files(folder: Path) -> set[str]:

@@ -14,14 +14,9 @@ from ui.jpegs import resized
 from ui.panels.film import STRENGTHS, FilmPanel
 from ui.session import Session
 
-from .page import edited, go_on, picture
+from .page import go_on, picture
 
 panel = FilmPanel(app.pictures)
-
-
-@pytest.fixture(scope="module")
-def hand() -> Session:
-    return edited()
 
 
 @pytest.fixture(scope="module")

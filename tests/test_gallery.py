@@ -17,11 +17,7 @@ from ui.server.events import plainly
 from ui.server.gallery_store import Gallery
 from ui.server.kept import Kept
 
-
-@pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch):
-    monkeypatch.setenv("PANDA_HOME", str(tmp_path))
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("home")
 
 
 @pytest.fixture(scope="module")

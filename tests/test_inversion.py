@@ -7,6 +7,7 @@ import torch
 
 from panda_core.catalogue import Catalogue
 from panda_core.generators.registry import FAMILIES
+from panda_core.method import inversion
 from panda_core.method.inversion import Space, distance, first_cut, invert, psnr, pyramid
 from panda_core.own_picture import OwnPicture
 from panda_core.progress import Cancelled
@@ -48,7 +49,8 @@ def test_points_are_the_latents_that_they_stand_for(name):
 
 
 @pytest.mark.parametrize("name", STYLED)
-def test_points_of_samples_have_mean_0_and_variance_1(name):
+def test_points_of_samples_have_mean_0_and_variance_1(name, monkeypatch):
+    monkeypatch.setattr(inversion, "look", lambda generator, cut, shrink: torch.zeros(1, 3, 16, 16))  # not drawn here
     points = Space.measure(TINY[name], seeds=512).points
     assert points.mean(dim=0).abs().max() < 0.2
     assert (points.var(dim=0) - 1).abs().max() < 0.35
@@ -91,7 +93,7 @@ def test_what_is_returned_is_what_it_says(name):
 
 @pytest.mark.parametrize("name", TINY)
 def test_the_same_picture_is_found_in_the_same_place(name):
-    (one, _), (other, _) = own_picture(name), own_picture(name)
+    (one, _), (other, _) = own_picture(name), own_picture.__wrapped__(name)
     assert one.id == other.id
 
 

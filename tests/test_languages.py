@@ -52,7 +52,7 @@ def test_a_heading_is_said_in_the_visitors_language_and_what_it_is_about_is_not(
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize(("locale", "words"), [("de-DE", "de"), ("fr-FR", "fr"), ("zh-CN", "zh"), ("it-IT", None)])
+@pytest.mark.parametrize(("locale", "words"), [("de-DE", "de"), ("zh-CN", "zh"), ("it-IT", None)])
 def test_a_visitor_reads_their_language(visit, locale, words):
     page = visit(locale=locale)
     drawn(page)

@@ -18,13 +18,9 @@ from ui.session import Session
 from ui.tabs import masks
 from ui.tabs.masks import MAX_ARCHIVES, OTHERS
 
-from .page import edited, event
+from .page import edited, event, go_on
 
 tab = app.masks_tab
-
-
-def always(progress) -> bool:
-    return True
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +92,7 @@ def test_the_mask_becomes_the_painted_area_of_the_next_edit(plain):
 
 
 def test_the_mask_on_other_pictures_follows_the_threshold_without_making_them_again(plain):
-    session = plain.keep_made(tab.try_mask, tab.try_mask(plain, always))
+    session = plain.keep_made(tab.try_mask, tab.try_mask(plain, go_on))
     before = tab.others(session)
     assert [item["label"] for item in before["items"]][:2] == [f"Seed {plain.recipe.seed + i}" for i in (1, 2)]
     moved, *_, after = tab.tick(session, 1.0)
@@ -114,7 +110,7 @@ def test_an_edit_shows_in_the_mask_s_picture():
 
 def test_zips_are_few_and_leave_nothing_behind_when_cancelled(plain, tmp_path, monkeypatch):
     monkeypatch.setattr(masks, "get_upload_folder", lambda: str(tmp_path / "new"))
-    made = [tab.pack_pairs(plain, 1, always) for _ in range(MAX_ARCHIVES + 2)]
+    made = [tab.pack_pairs(plain, 1, go_on) for _ in range(MAX_ARCHIVES + 2)]
     left = {str(path) for path in tmp_path.rglob("*.zip")}
     assert len(left) == MAX_ARCHIVES and made[-1] in left and made[0] not in left
     assert tab.archive(plain.keep_made(tab.pack_pairs, made[-1])).visible
@@ -124,6 +120,6 @@ def test_zips_are_few_and_leave_nothing_behind_when_cancelled(plain, tmp_path, m
     assert len(list(tmp_path.rglob("*.zip"))) == MAX_ARCHIVES - 1
     for count in (257, 0, float("nan"), None):
         with pytest.raises(ValueError, match="a zip holds 1 to"):
-            tab.pack_pairs(plain, count, always)
+            tab.pack_pairs(plain, count, go_on)
     with zipfile.ZipFile(made[-1]) as file:
         assert len(file.namelist()) == 2

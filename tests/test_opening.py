@@ -18,12 +18,7 @@ from ui import opening
 from ui.opening import Opening
 from ui.session import Session
 
-from .page import edited, picture
-
-
-@pytest.fixture(scope="module")
-def hand() -> Session:
-    return edited()
+from .page import picture
 
 
 def test_the_page_opens_on_a_picture_that_shows_an_edit():

@@ -11,19 +11,21 @@ from ui.panels.others import OTHERS, OthersPanel
 from ui.seeds import open_seed
 from ui.session import Session
 
-from .page import edited, event, go_on
+from .page import event, go_on
 
 panel = OthersPanel(app.pictures)
 
 
 @pytest.fixture(scope="module")
-def hand() -> Session:
-    return edited()
+def told() -> list[int]:
+    """What the work of `tried` reported."""
+    return []
 
 
 @pytest.fixture(scope="module")
-def tried(hand) -> Session:
-    return hand.keep_made(panel.try_others, panel.try_others(hand, go_on))
+def tried(hand, told) -> Session:
+    made = panel.try_others(hand, lambda progress: told.append(progress.done) or True)
+    return hand.keep_made(panel.try_others, made)
 
 
 def test_the_edits_are_shown_on_the_sixteen_seeds_that_follow(hand, tried):
@@ -40,9 +42,7 @@ def test_a_click_opens_that_picture_with_the_edits(hand, tried):
     assert [item["on"] for item in panel.tiles(opened)["items"]].count(True) == 1
 
 
-def test_progress_is_told_picture_by_picture(hand):
-    told = []
-    panel.try_others(hand.go_to(4_321), lambda progress: told.append(progress.done) or True)
+def test_progress_is_told_picture_by_picture(tried, told):
     assert told == list(range(OTHERS))
 
 

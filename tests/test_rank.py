@@ -15,14 +15,10 @@ from ui.session import Session
 from ui.tabs import rank
 from ui.tabs.rank import AXIS, SHOWN, Answer, Term
 
-from .page import choose, event, things
+from .page import choose, event, go_on, things
 
 COUNT = 20
 tab = app.rank_tab
-
-
-def always(progress) -> bool:
-    return True
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +40,7 @@ def start(home) -> Session:
 def varied(start) -> Session:
     """By its first variation."""
     session = tab.choose_variation(start, event(index=0))
-    tab.build(session, always)
+    tab.build(session, go_on)
     return session
 
 
@@ -52,7 +48,7 @@ def varied(start) -> Session:
 def built(start) -> Session:
     """By the fourth appearance at the third part."""
     session = tab.choose_appearance(app.choosing.choose(start, [2]), event(index=3))
-    tab.build(session, always)
+    tab.build(session, go_on)
     return session
 
 
@@ -159,22 +155,22 @@ def test_cancelled_keeps_what_is_finished(varied):
 def test_indexes_do_not_pile_up(varied, home):
     home.setattr(rank, "INDEXES", 2)
     for psi in (0.41, 0.42, 0.43, 0.44):
-        tab.build(tab.choose_count(varied.set_psi(psi), 1), always)
+        tab.build(tab.choose_count(varied.set_psi(psi), 1), go_on)
     folder = tab.opened(varied)[0].folder.parent
     assert len(list(folder.iterdir())) == 3  # two, and the one that was built after making room
     home.setattr(rank, "INDEXES", 200)
-    tab.build(varied, always)
+    tab.build(varied, go_on)
 
 
 def test_an_answer_whose_index_was_dropped_is_asked_for_again(varied):
     elsewhere = tab.choose_count(varied.set_psi(0.5), 5)
-    tab.build(elsewhere, always)
+    tab.build(elsewhere, go_on)
     shutil.rmtree(tab.answer(elsewhere).folder)
     assert tab.answer(elsewhere) is None and tab.histogram(elsewhere) == ""
 
 
 def test_a_sum_of_appearances(built):
-    tab.build(built, always)
+    tab.build(built, go_on)
     both = tab.add_term(tab.choose_appearance(tab.add_term(built, 1.0), event(index=7)), -0.5)
     one, other = (amounts(built, j, 2) for j in (3, 7))
     total = (one - one.mean()) / one.std() - 0.5 * (other - other.mean()) / other.std()
@@ -222,7 +218,7 @@ MISTAKES = {
     "weight not a number": lambda s: tab.add_term(s, float("nan")),
     "weight kind": lambda s: tab.add_term(s, "1"),
     "nothing to add": lambda s: tab.add_term(tab.keep(s, chosen=None), 1.0),
-    "nothing to order by": lambda s: tab.build(tab.keep(s, chosen=None), always),
+    "nothing to order by": lambda s: tab.build(tab.keep(s, chosen=None), go_on),
     "too many": nine_terms,
     "both kinds": lambda s: tab.add_term(tab.choose_appearance(tab.add_term(s, 1.0), event(index=1)), 1.0),
 }
@@ -236,8 +232,8 @@ def test_a_mistake_is_one_sentence(varied, kind):
 
 
 def test_the_endpoint_gives_both_ends(built):
-    tab.build(built, always)
-    found = app.api.order_seeds(built.recipe.to_json(), 3.0, 2.0, float(COUNT), always)
+    tab.build(built, go_on)
+    found = app.api.order_seeds(built.recipe.to_json(), 3.0, 2.0, float(COUNT), go_on)
     assert found == {"most": tab.answer(built).most, "least": tab.answer(built).least}
 
 
@@ -248,7 +244,7 @@ BAD = [(None, 0, 20), (0.5, 0, 20), (64, 0, 20), (0, 16, 20), (0, -2, 20), (0, 0
 def test_the_endpoint_refuses_before_it_works(built, values, monkeypatch):
     monkeypatch.setattr(tab, "build", lambda *_, **__: pytest.fail("work"))
     with pytest.raises(ValueError):
-        app.api.order_seeds(built.recipe.to_json(), *values, always)
+        app.api.order_seeds(built.recipe.to_json(), *values, go_on)
 
 
 def test_two_builders_share_the_work(varied):
@@ -258,7 +254,7 @@ def test_two_builders_share_the_work(varied):
 
     def report(progress) -> bool:
         if next(begun) == 0:
-            tab.build(elsewhere, always)
+            tab.build(elsewhere, go_on)
         return True
 
     tab.build(elsewhere, report)

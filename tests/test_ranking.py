@@ -294,25 +294,14 @@ def test_an_index_of_variations_answers_with_the_pictures_scores(tmp_path):
 
 
 def test_two_processes_fill_one_index_and_answer_as_one(tmp_path):
-    arguments = [
-        "-m",
-        "panda_core",
-        "rank",
-        "bundled:l5-call-psi0.8-256x16",
-        "--appearance",
-        "2",
-        "--part",
-        "4",
-        "--count",
-        "50",
-        "--show",
-        "3",
-    ]
-    together = [*["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"], *arguments]
+    rank = ["panda_core", "rank", "bundled:l5-call-psi0.8-256x16"]
+    rank += ["--appearance", "2", "--part", "4", "--count", "50", "--show", "3"]
+    together = ["torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", *rank]
     answers = []
-    for name, command in (("one", arguments), ("two", together)):
+    for name, command in (("one", rank), ("two", together)):
         environment = os.environ | {"PANDA_HOME": str(tmp_path / name), "OMP_NUM_THREADS": "1"}
-        done = subprocess.run([sys.executable, *command], env=environment, capture_output=True, text=True, timeout=300)
+        run = [sys.executable, "-m", *command]
+        done = subprocess.run(run, env=environment, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr
         answers.append(done.stdout.split("most:")[1])
     assert answers[0] == answers[1]

@@ -7,7 +7,7 @@ from panda_core.ops import Edit
 from panda_core.regions import Mask
 from ui.session import Session
 
-from .page import bare, edited, event, painted, things
+from .page import bare, event, painted, things
 
 choosing = app.choosing
 
@@ -15,11 +15,6 @@ choosing = app.choosing
 @pytest.fixture(scope="module")
 def start() -> Session:
     return bare()
-
-
-@pytest.fixture(scope="module")
-def hand() -> Session:
-    return edited()
 
 
 @pytest.fixture(scope="module")

@@ -14,15 +14,9 @@ from PIL import Image
 import app
 from panda_core.images import read_recipe_json, to_pil
 from panda_core.recipes import parse_recipe
-from ui.session import Session
 from ui.sharing import SIDES
 
-from .page import edited, picture
-
-
-@pytest.fixture(scope="module")
-def hand() -> Session:
-    return edited()
+from .page import picture
 
 
 def opened(data: bytes) -> Image.Image:

@@ -27,7 +27,7 @@ class ExamplesPanel:
         self.pictures, self.renderer, self.opening = pictures, pictures.renderer, opening
 
     def lay_out(self, page: Page) -> None:
-        page.follow(gr.HTML(), lambda s: heading("Examples") if self.recipes(s) else "")
+        page.follow(gr.HTML(), lambda s: heading("Examples") if self.recipes(s) else "", later=True)
         page.tiles("Examples", self.tiles, self.open, elem_id="examples")
 
     def recipes(self, session: Session) -> list[Recipe]:
