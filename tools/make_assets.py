@@ -504,10 +504,10 @@ def write_card(world: World, folder: Path, generator: SplitGenerator, factors: S
         "",
         "## What varies where",
         "",
-        "Variations are found without labels: principal components of the features in a thing. Their names are found "
-        "with labels: the factor of the drawn world that their scores follow most (r: correlation, named from "
-        f"{NAMED} on). Made up for: of the change from the one end to the other, by strengths of 1.5, 2.5 and 3.5, "
-        "on 6 seeds, toward the first end / the second.",
+        "Variations are found without labels: principal components of the features in a thing, turned to act in one "
+        "place each. Their names are found with labels: the factor of the drawn world that their scores follow most "
+        f"(r: correlation, named from {NAMED} on). Made up for: of the change from the one end to the other, by "
+        "strengths of 1.5, 2.5 and 3.5, on 6 seeds, toward the first end / the second.",
         "",
         row("layer", "thing", "variation", "ends", "r", "made up for"),
         "|" + " --- |" * 6,
