@@ -91,7 +91,6 @@ def left(page: Page) -> tuple[Picture, gr.HTML]:
     page.follow(picture, lambda s: {"scene": pictures.scene(s), "frame": pictures.frame(s)})
     page.follow(words, lambda s: sentence(moment_words(s, pictures.edits_words(s)) or pictures.frame(s)["words"]))
     choosing.lay_out(page, picture)
-    generators_panel.lay_out_worlds(page)
     seeds.lay_out(page)
     own_picture_panel.lay_out(page)
     with gr.Accordion("Picture settings", open=False, elem_id="settings"):
@@ -124,7 +123,9 @@ def right(page: Page, picture: Picture, words: gr.HTML) -> None:
 
 with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, 7200)) as demo:
     page = Page(opening.start)
-    gr.HTML(read("header.html"), elem_id="header")
+    with gr.Row(elem_id="head"):
+        gr.HTML(read("header.html"), elem_id="header")
+        generators_panel.lay_out_worlds(page)
     page.follow(gr.HTML(visible=False, elem_id="notice"), lambda s: gr.HTML(notice(s), visible=bool(s.notice)))
     with gr.Row(equal_height=False, elem_id="columns"):
         with gr.Column(scale=6, min_width=320):

@@ -338,7 +338,14 @@ def test_a_fit_is_cancelled_and_another_comes_into_use(visit, empty_home):
 def test_picture_tiles_strength_list_and_link_are_in_view_at_once(visit, width, height):
     page = visit(viewport={"width": width, "height": height})
     expect(page.locator("#popular button").first).to_be_visible()
-    for selector in ("#picture .stage", "#ends .tiles", "#strength", "#edits li", "#copy-link"):
+    for selector in (
+        "#picture .stage",
+        "#worlds button:last-child",
+        "#ends .tiles",
+        "#strength",
+        "#edits li",
+        "#copy-link",
+    ):
         box = page.locator(selector).first.bounding_box()
         assert box["y"] >= 0 and box["y"] + box["height"] <= height, selector
 
@@ -346,7 +353,7 @@ def test_picture_tiles_strength_list_and_link_are_in_view_at_once(visit, width, 
 def test_phone_picture_tiles_and_strength_are_in_view_and_a_tap_chooses(visit):
     page = visit(**PHONE)
     assert page.evaluate("document.documentElement.scrollWidth") == 390
-    for selector in ("#picture .stage", "#ends .tiles", "#strength"):
+    for selector in ("#picture .stage", "#worlds button:last-child", "#ends .tiles", "#strength"):
         box = page.locator(selector).first.bounding_box()
         assert box["y"] >= 0 and box["y"] + box["height"] <= 844, selector
     page.touchscreen.tap(*point(page, 0.1, 0.1))

@@ -179,7 +179,7 @@ class Page:
             with visit.lock:
                 in_time = visit.take(name)
             if in_time:
-                gr.Info("Cancelled. The picture is as it was.", title="Stopped")
+                gr.Info("Nothing of it is kept.", title="Cancelled")
             else:
                 gr.Info("It had just finished; what it found is there.", title="Not cancelled")
             return "", gr.Row(visible=False)

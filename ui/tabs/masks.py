@@ -41,9 +41,9 @@ class MasksTab:
     def lay_out(self, page: Page) -> None:
         hint("Cut something out of the picture: choose what, and move the threshold until the outline fits.")
         page.tiles("Masks of this picture", self.tiles, self.choose, elem_id="masks")
-        shown, words = gr.HTML(elem_id="mask-view"), gr.HTML(elem_id="mask-words")
         offset = Slider(-REACH, REACH, 0, step=0.1, label="Threshold",
                         buttons=[], elem_id="mask-offset", interactive=True)  # fmt: skip
+        shown, words = gr.HTML(elem_id="mask-view"), gr.HTML(elem_id="mask-words")
         with gr.Row(elem_classes="actions"):
             for words_of, kind in (("Cut-out", "cut-out"), ("The rest", "rest"), ("Mask", "mask")):
                 button = gr.Button(f"Download {words_of.lower()}", size="sm", min_width=120, elem_id=f"save-{kind}")

@@ -85,8 +85,8 @@ class RankTab:
 
     def lay_out(self, page: Page) -> None:
         hint(
-            "Which of many pictures have the longest hair, and which the shortest? Click a thing in the picture: what "
-            "varies in it is what they can be ordered by."
+            "Which pictures have the longest hair, and which the shortest? Click a thing, choose what varies in it, and "
+            "press “Order them”."
         )
         page.follow(gr.HTML(), lambda s: heading(self.what_varies(s)))
         page.tiles("What varies", self.variation_tiles, self.choose_variation, elem_id="rank-variations")
@@ -246,7 +246,7 @@ class RankTab:
         """What the pictures are, or will be, in order of; and what to do next."""
         terms, now = self.terms_of(session), self.in_hand(session)
         if not terms:
-            return "Choose above what to order the pictures by."
+            return ""
         words = "the sum" if now.terms else f"“{self.term_name(session, terms[0])}”"
         if self.answer(session) is None:
             return f"To order by {words}, {now.count:,} pictures must be looked at first: press “Order them”."

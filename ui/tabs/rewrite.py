@@ -36,9 +36,9 @@ class RewriteTab:
 
     def lay_out(self, page: Page) -> None:
         hint("Click a place: what it shows becomes something else. Click it again to go on from there.")
-        where = gr.Radio([], label="Where", visible=False, interactive=True, elem_id="rewrite-where")
         page.follow(gr.HTML(), lambda s: heading(self.place_words(s)))
         page.tiles("What it becomes", self.tiles, self.choose, elem_id="rewrite-targets")
+        where = gr.Radio([], label="Where", visible=False, interactive=True, elem_id="rewrite-where")
         page.field(where, self.show_where, choose_where)
 
     def place_words(self, session: Session) -> str:
