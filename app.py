@@ -84,12 +84,16 @@ def notice(session: Session) -> str:
     return f'<p role="alert">{html.escape(session.notice)}</p>' if session.notice else ""
 
 
-def left(page: Page) -> tuple[Picture, gr.HTML]:
+def left(page: Page) -> None:
     """The picture, which one it is, and how it is made."""
-    picture = Picture(elem_id="picture")
-    words = gr.HTML(elem_id="words")
+    dragging = Dragging(pictures)
+    picture = Picture(elem_id="picture", server_functions=[page.answering("move", dragging.move)])
     page.follow(picture, lambda s: {"scene": pictures.scene(s), "frame": pictures.frame(s)})
-    page.follow(words, lambda s: sentence(moment_words(s, pictures.edits_words(s)) or pictures.frame(s)["words"]))
+    page.follow(
+        gr.HTML(elem_id="words"),
+        lambda s: sentence(moment_words(s, pictures.edits_words(s)) or pictures.frame(s)["words"]),
+    )
+    page.on(picture.pulled, dragging.pulled)
     choosing.lay_out(page, picture)
     seeds.lay_out(page)
     own_picture_panel.lay_out(page)
@@ -97,10 +101,9 @@ def left(page: Page) -> tuple[Picture, gr.HTML]:
         seeds.lay_out_settings(page)
         generators_panel.lay_out(page)
     page.follow(gr.HTML(elem_id="made-by"), lambda s: sentence(made_by(renderer.catalogue.spec(s.recipe.generator))))
-    return picture, words
 
 
-def right(page: Page, picture: Picture, words: gr.HTML) -> None:
+def right(page: Page) -> None:
     """The tabs, the list of edits under those that make edits, and what folds away."""
     tabs = {"Edit": edit_tab, "Remove": remove_tab, "Masks": masks_tab, "Rewrite": rewrite_tab, "Rank": rank_tab}
     with gr.Tabs(elem_id="tabs"):
@@ -108,8 +111,7 @@ def right(page: Page, picture: Picture, words: gr.HTML) -> None:
             with page.tab(name):
                 tab.lay_out(page)
     with page.beside("Edit", "Remove", "Rewrite"):
-        edits = Edits(pictures)
-        Dragging(pictures, edits).lay_out(page, *edits.lay_out(page, picture, words))
+        Edits(pictures).lay_out(page)
         sharing.lay_out(page)
     with page.beside("Edit"):
         edit_tab.lay_out_others(page)
@@ -129,9 +131,9 @@ with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, 7200)) 
     page.follow(gr.HTML(visible=False, elem_id="notice"), lambda s: gr.HTML(notice(s), visible=bool(s.notice)))
     with gr.Row(equal_height=False, elem_id="columns"):
         with gr.Column(scale=6, min_width=320):
-            shown = left(page)
+            left(page)
         with gr.Column(scale=6, min_width=320):
-            right(page, *shown)
+            right(page)
     ExamplesPanel(pictures, opening).lay_out(page)
     if enabled():
         gallery_panel.lay_out(page)

@@ -7,13 +7,14 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import gradio as gr
+from anyio import to_thread
 
 from .components.html import sentence
 from .components.tiles import Tiles
 from .server import gpu
 from .server.events import BUDGETS, JOBS, asking, counted
 from .session import OPEN_FOLDS, Session, work_name
-from .visit import Visit, changing, reading
+from .visit import Visit, changing, moving, reading
 
 QUIET = {"show_progress": "hidden", "api_visibility": "private"}
 SAVE_JS = """(text) => { const f = JSON.parse(text), a = document.createElement('a');
@@ -123,10 +124,19 @@ class Page:
         handler = changing(moved, slider=slider.elem_id, shown=shown, anew=True)
         slider.input(handler, [self.visit, slider], [self.visit, *shown], **options)
 
-    def quick(self, event, change: Callable, *shown) -> None:
-        """When `event` happens, nothing but `shown` follows: change(session, event) -> (session, *what they show)."""
-        handler = changing(change, shown=shown, anew=True)
-        event(handler, self.visit, [self.visit, *shown], queue=False, trigger_mode="multiple", **QUIET)
+    def answering(self, name: str, move: Callable[[Session, dict], tuple[Session, dict]]) -> Callable:
+        """move(session, what the script sent) -> (session, answer), for a component's script to call by this name.
+
+        Past gradio's events: after each of those the browser looks through all of the page, for tens of milliseconds.
+        """
+        handler = moving(move)
+
+        async def answer(given, request: gr.Request) -> dict | None:
+            visits = request.app.state_holder[(await request.json())["session_hash"]]
+            return await to_thread.run_sync(handler, visits[self.visit._id], given)
+
+        answer.__name__ = name
+        return answer
 
     def on(self, event, change: Callable, *inputs, **options) -> None:
         """When `event` happens, the session becomes change(session, *inputs).

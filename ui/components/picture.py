@@ -6,7 +6,7 @@ from .plain import Plain, read
 class Picture(Plain):
     """value: {"scene": …, "frame": …}, either may be missing.
 
-    Events: pick (part, several), place (parts or where), paint (rle), pull and pulled (from, to, strength).
+    Events: pick (part, several), place (parts or where), paint (rle), pulled (from, to, strength).
     """
 
     def __init__(self, value=None, **more):

@@ -150,7 +150,7 @@ class FactorsPanel:
         else:
             others = {key: old for key, old in factors.info.thing_names.items() if key != region_key(session.parts)}
             names = Names(factors.info.part_names, others | ({region_key(session.parts): name} if name else {}))
-        return session.put_aside(names, session.factors_id)
+        return session.put_aside("names", names, session.factors_id)
 
 
 def use(session: Session, found: tuple[str, int, str]) -> Session:

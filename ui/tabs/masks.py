@@ -110,11 +110,11 @@ class MasksTab:
 
     def mask(self, session: Session) -> ConceptMask:
         """The one in hand; with other factors it begins anew, as the picture without its background."""
-        kept = session.aside(ConceptMask, self.where(session)[1])
+        kept = session.aside("mask", about=self.where(session)[1])
         return kept or self.offered(session)[0]
 
     def put(self, session: Session, mask: ConceptMask) -> Session:
-        return session.put_aside(mask, self.where(session)[1])
+        return session.put_aside("mask", mask, self.where(session)[1])
 
     def tiles(self, session: Session) -> dict:
         """The value of Tiles: every mask, at the threshold that it begins with, on this picture."""

@@ -85,8 +85,8 @@ class RankTab:
 
     def lay_out(self, page: Page) -> None:
         hint(
-            "Which pictures have the longest hair, and which the shortest? Click a thing, choose what varies in it, and "
-            "press “Order them”."
+            "Which pictures have the longest hair, and which the shortest? Click a thing, choose what varies in it, "
+            "and press “Order them”."
         )
         page.follow(gr.HTML(), lambda s: heading(self.what_varies(s)))
         page.tiles("What varies", self.variation_tiles, self.choose_variation, elem_id="rank-variations")
@@ -118,7 +118,7 @@ class RankTab:
 
     def in_hand(self, session: Session) -> Ranking:
         """What is chosen of these factors; what was chosen of others waits until they are in use again."""
-        return session.aside(Ranking, sheet_of(session)) or Ranking()
+        return session.aside("ranking", Ranking(), sheet_of(session))
 
     def part_of(self, session: Session) -> int:
         """The part that counts: the one chosen; with none, several or a painting the whole picture does."""
@@ -311,7 +311,7 @@ class RankTab:
     # ---- what is done ----
 
     def keep(self, session: Session, **changes) -> Session:
-        return session.put_aside(replace(self.in_hand(session), **changes), sheet_of(session))
+        return session.put_aside("ranking", replace(self.in_hand(session), **changes), sheet_of(session))
 
     def choose_variation(self, session: Session, evt: gr.EventData) -> Session | None:
         terms = [term for term, _ in self.variations(session)]
