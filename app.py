@@ -18,8 +18,7 @@ from ui.api import Api
 from ui.binding import Page
 from ui.changes import Changes
 from ui.components.html import sentence
-from ui.components.picture import Picture
-from ui.components.plain import read, style
+from ui.components.plain import Picture, read, style
 from ui.dragging import Dragging
 from ui.edit_list import Edits
 from ui.languages import I18N, script, translate
@@ -43,7 +42,6 @@ from ui.server.limits import Limits, device, log, memory_mb
 from ui.server.preview import TITLE, LinkPreview, Preview
 from ui.session import Session
 from ui.sharing import SPACE, Sharing
-from ui.tabs.appearances import Appearances
 from ui.tabs.edit import EditTab
 from ui.tabs.masks import MasksTab
 from ui.tabs.rank import RankTab
@@ -58,10 +56,10 @@ os.environ |= {"GRADIO_ANALYTICS_CACHE_FREQUENCY": "1000000000", "GRADIO_ANALYTI
 renderer = Renderer(cached=48, own=Kept(MAX_OWN))
 gpu.when_full.append(renderer.leave_gpu)
 pictures, opening = Pictures(renderer), Opening(renderer)
-sharing, appearances, seeds = Sharing(pictures, opening), Appearances(pictures), Seeds(pictures)
+sharing, seeds = Sharing(pictures, opening), Seeds(pictures)
 changes = Changes(pictures)
 edit_tab, remove_tab = EditTab(pictures, changes), RemoveTab(pictures, changes)
-rank_tab = RankTab(pictures, appearances)
+rank_tab = RankTab(pictures)
 masks_tab, rewrite_tab = MasksTab(pictures, sharing), RewriteTab(pictures)
 factors_panel, generators_panel = FactorsPanel(pictures), GeneratorsPanel(pictures, opening)
 own_picture_panel = OwnPicturePanel(pictures, opening)

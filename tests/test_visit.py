@@ -7,7 +7,7 @@ import gradio as gr
 import pytest
 
 import app
-from ui.components.picture import Picture
+from ui.components.plain import Picture
 from ui.given import number
 from ui.visit import Visit, changing, moving, reading
 
@@ -102,11 +102,3 @@ def test_only_what_differs_from_what_was_sent_is_sent(visit):
     assert visit.news([words], [gr.skip()]) == [gr.skip()]
     visit.forget([words])
     assert visit.news(shown, values("b", True, "t"))[0] == "b"
-
-
-def test_an_answer_that_goes_another_way_is_sent_whole(visit):
-    words = gr.HTML()
-    changing(lambda session: (session, "a"), shown=[words])(visit)
-    handler = changing(lambda session: (session, "a"), shown=[words], anew=True)
-    assert handler(visit)[1] == "a"
-    assert changing(lambda session: (session, "a"), shown=[words])(visit)[1] == "a"

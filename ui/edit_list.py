@@ -8,9 +8,8 @@ import gradio as gr
 from panda_core.ops import OPS
 
 from .binding import Page
-from .components.edit_list import EditList
 from .components.html import heading
-from .components.slider import Slider
+from .components.plain import EditList, Slider
 from .given import sent
 from .pictures import Pictures
 from .session import Session

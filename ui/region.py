@@ -9,7 +9,7 @@ from panda_core.regions import Mask, parse_region
 
 from .binding import Page
 from .changes import Changes
-from .components.picture import Picture
+from .components.plain import Picture
 from .given import sent
 from .session import Session
 

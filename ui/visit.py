@@ -11,7 +11,7 @@ from typing import Any, Self, TypeVar
 
 import gradio as gr
 
-from .components.picture import Picture
+from .components.plain import Picture
 from .server.events import plainly
 from .session import Session
 
@@ -107,14 +107,12 @@ def changing(
     work: str | None = None,
     slider: str | None = None,
     shown: Sequence[Any] = (),
-    anew: bool = False,
 ) -> Callable:
     """function(session, *inputs) -> (session, *values), or None where nothing changes, as an event's handler.
 
-    shown: the components that get the values. anew: whether each gets its own whatever it got before, since this answer
-    goes another way than the others'. work: whose result this takes in; nothing changes where that was cancelled.
-    slider: whose moves these are; what the browser sends is [value, when] (page.js). For a move that was overtaken, or
-    came before (a tick, and then perhaps another edit in hand), it is function(session) alone.
+    shown: the components that get the values. work: whose result this takes in; nothing changes where that was
+    cancelled. slider: whose moves these are; what the browser sends is [value, when] (page.js). For a move that was
+    overtaken, or came before (a tick, and then perhaps another edit in hand), it is function(session) alone.
     """
     plain = plainly(function)
 
@@ -129,9 +127,6 @@ def changing(
             if made is None:
                 return gr.skip()
             visit.session, *values = made
-            if anew:
-                visit.forget(shown)
-                return visit, *values
             return visit, *visit.news(shown, values)
 
     return wrapped

@@ -12,7 +12,7 @@ from panda_core.recipes import Recipe
 
 from ..binding import Page
 from ..components.html import figure
-from ..components.slider import Slider
+from ..components.plain import Slider
 from ..given import number
 from ..opening import MAX_PARTS, MAX_SAMPLES, fit_layers, until
 from ..pictures import Names, Pictures, origin

@@ -16,7 +16,7 @@ from panda_core.uploads import Crop, lighter, prepare_picture
 
 from ..binding import Page
 from ..components.html import figure, hint, pair
-from ..components.slider import Slider
+from ..components.plain import Slider
 from ..given import number, uploaded
 from ..jpegs import large, resized
 from ..opening import Opening

@@ -12,7 +12,7 @@ from panda_core.rendering import Renderer
 
 from ..binding import Page
 from ..components.html import figure, heading
-from ..components.slider import Slider
+from ..components.plain import Slider
 from ..given import whole
 from ..jpegs import jpeg, resized
 from ..pictures import Pictures, origin
