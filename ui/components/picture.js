@@ -15,7 +15,7 @@ async function refresh(v = props.value) {
   if (v.frame) wanted.image = await load(v.frame.image);
   if (mine < arrived && !v.scene) return;               // a newer frame has come meanwhile
   Object.assign(images, wanted);
-  if (v.scene) { scene = v.scene; maps = Uint8Array.from(atob(scene.maps), c => c.charCodeAt(0)); unpack(); }
+  if (v.scene) { tip.hidden = true; hover = -1; scene = v.scene; maps = Uint8Array.from(atob(scene.maps), c => c.charCodeAt(0)); unpack(); }
   if (v.frame) {
     frame = v.frame;
     view.setAttribute('aria-label', 'Editable picture: click something to choose it. ' + frame.alt);
@@ -259,7 +259,7 @@ element.querySelectorAll('[data-tool]').forEach(b => b.addEventListener('click',
   tool = b.dataset.tool; quiet = 0;
   element.querySelectorAll('[data-tool]').forEach(o => pressed(o, o === b));
   const painting = tool !== 'pick';
-  $('.size').hidden = $('.clear').hidden = !painting; $('.several').hidden = $('.all').hidden = painting; tip.hidden = true;
+  $('.size').hidden = $('.clear').hidden = !painting; $('.several').hidden = $('.all').hidden = $('.divide').hidden = painting; tip.hidden = true;
   if (painting) { show('image'); divide(0); }
   view.classList.toggle('painting', painting); view.classList.toggle('pulls', !painting && frame && frame.pull !== null); draw();
 }));
