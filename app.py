@@ -18,8 +18,7 @@ from ui.api import Api
 from ui.binding import Page
 from ui.changes import Changes
 from ui.components.html import sentence
-from ui.components.picture import Picture
-from ui.components.plain import read, style
+from ui.components.plain import Picture, read, style
 from ui.dragging import Dragging
 from ui.edit_list import Edits
 from ui.languages import I18N, script, translate
@@ -43,7 +42,6 @@ from ui.server.limits import Limits, device, log, memory_mb
 from ui.server.preview import TITLE, LinkPreview, Preview
 from ui.session import Session
 from ui.sharing import SPACE, Sharing
-from ui.tabs.appearances import Appearances
 from ui.tabs.edit import EditTab
 from ui.tabs.masks import MasksTab
 from ui.tabs.rank import RankTab
@@ -58,10 +56,10 @@ os.environ |= {"GRADIO_ANALYTICS_CACHE_FREQUENCY": "1000000000", "GRADIO_ANALYTI
 renderer = Renderer(cached=48, own=Kept(MAX_OWN))
 gpu.when_full.append(renderer.leave_gpu)
 pictures, opening = Pictures(renderer), Opening(renderer)
-sharing, appearances, seeds = Sharing(pictures, opening), Appearances(pictures), Seeds(pictures)
+sharing, seeds = Sharing(pictures, opening), Seeds(pictures)
 changes = Changes(pictures)
 edit_tab, remove_tab = EditTab(pictures, changes), RemoveTab(pictures, changes)
-rank_tab = RankTab(pictures, appearances)
+rank_tab = RankTab(pictures)
 masks_tab, rewrite_tab = MasksTab(pictures, sharing), RewriteTab(pictures)
 factors_panel, generators_panel = FactorsPanel(pictures), GeneratorsPanel(pictures, opening)
 own_picture_panel = OwnPicturePanel(pictures, opening)
@@ -84,24 +82,26 @@ def notice(session: Session) -> str:
     return f'<p role="alert">{html.escape(session.notice)}</p>' if session.notice else ""
 
 
-def left(page: Page) -> tuple[Picture, gr.HTML]:
+def left(page: Page) -> None:
     """The picture, which one it is, and how it is made."""
-    picture = Picture(elem_id="picture")
-    words = gr.HTML(elem_id="words")
+    dragging = Dragging(pictures)
+    picture = Picture(elem_id="picture", server_functions=[page.answering("move", dragging.move)])
     page.follow(picture, lambda s: {"scene": pictures.scene(s), "frame": pictures.frame(s)})
-    page.follow(words, lambda s: sentence(moment_words(s, pictures.edits_words(s)) or pictures.frame(s)["words"]))
+    page.follow(
+        gr.HTML(elem_id="words"),
+        lambda s: sentence(moment_words(s, pictures.edits_words(s)) or pictures.frame(s)["words"]),
+    )
+    page.on(picture.pulled, dragging.pulled)
     choosing.lay_out(page, picture)
-    generators_panel.lay_out_worlds(page)
     seeds.lay_out(page)
     own_picture_panel.lay_out(page)
     with gr.Accordion("Picture settings", open=False, elem_id="settings"):
         seeds.lay_out_settings(page)
         generators_panel.lay_out(page)
     page.follow(gr.HTML(elem_id="made-by"), lambda s: sentence(made_by(renderer.catalogue.spec(s.recipe.generator))))
-    return picture, words
 
 
-def right(page: Page, picture: Picture, words: gr.HTML) -> None:
+def right(page: Page) -> None:
     """The tabs, the list of edits under those that make edits, and what folds away."""
     tabs = {"Edit": edit_tab, "Remove": remove_tab, "Masks": masks_tab, "Rewrite": rewrite_tab, "Rank": rank_tab}
     with gr.Tabs(elem_id="tabs"):
@@ -109,8 +109,7 @@ def right(page: Page, picture: Picture, words: gr.HTML) -> None:
             with page.tab(name):
                 tab.lay_out(page)
     with page.beside("Edit", "Remove", "Rewrite"):
-        edits = Edits(pictures)
-        Dragging(pictures, edits).lay_out(page, *edits.lay_out(page, picture, words))
+        Edits(pictures).lay_out(page)
         sharing.lay_out(page)
     with page.beside("Edit"):
         edit_tab.lay_out_others(page)
@@ -124,13 +123,15 @@ def right(page: Page, picture: Picture, words: gr.HTML) -> None:
 
 with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, 7200)) as demo:
     page = Page(opening.start)
-    gr.HTML(read("header.html"), elem_id="header")
+    with gr.Row(elem_id="head"):
+        gr.HTML(read("header.html"), elem_id="header")
+        generators_panel.lay_out_worlds(page)
     page.follow(gr.HTML(visible=False, elem_id="notice"), lambda s: gr.HTML(notice(s), visible=bool(s.notice)))
     with gr.Row(equal_height=False, elem_id="columns"):
         with gr.Column(scale=6, min_width=320):
-            shown = left(page)
+            left(page)
         with gr.Column(scale=6, min_width=320):
-            right(page, *shown)
+            right(page)
     ExamplesPanel(pictures, opening).lay_out(page)
     if enabled():
         gallery_panel.lay_out(page)

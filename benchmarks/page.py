@@ -2,7 +2,7 @@
 
     python -m benchmarks.page [--threads 2] [--seconds 6]
 
-Core: set the strength, run the tail, measure the change, encode two JPEGs: all that the handler of a tick does.
+Core: set the strength, run the tail, measure the change, encode a JPEG: all that the handler of a tick does.
 Page: headless Chromium does twelve typical things, one after the other; counted is what the server sends for each until
 it is silent, without packing. Then it moves the slider of a change back and forth, and pulls at the picture in a
 circle; counted are the new pictures that the canvas drew.
@@ -46,12 +46,12 @@ EVENTS = {  # in words: what is clicked
 def core_ticks(repeats: int) -> list[float]:
     """Seconds of ticks at `repeats` strengths that were not shown before."""
     import app
-    from ui.edit_list import Edits
+    from ui.dragging import Dragging
 
-    session, edits, seconds = app.opening.start(), Edits(app.pictures), []
+    session, dragging, seconds = app.opening.start(), Dragging(app.pictures), []
     for i in range(repeats + 5):
         began = time.perf_counter()
-        session, *_ = edits.tick(session, round(-3.9 + 7.8 * i / (repeats + 5), 4))
+        session, _ = dragging.move(session, {"strength": round(-3.9 + 7.8 * i / (repeats + 5), 4)})
         seconds.append(time.perf_counter() - began)
     return seconds[5:]
 

@@ -9,7 +9,7 @@ import torch
 import app
 from panda_core.ops import Edit
 from panda_core.regions import Region
-from ui.panels.papers import PapersPanel, everywhere
+from ui.panels.papers import PapersPanel
 from ui.session import Session
 from ui.tabs.edit import NAMED, TILES, another_twelve
 
@@ -202,8 +202,8 @@ def test_an_appearance_is_chosen_by_the_number_that_programs_use(chosen):
 
 
 def test_the_whole_picture_is_a_place(chosen):
-    whole = papers.choose_number(everywhere(chosen), 1)
-    assert whole.edit.region.all and things(whole)
+    whole = papers.choose_number(app.choosing.place(chosen, event(where="all")), 1)
+    assert whole.edit.region.all and whole.recipe.edits[:-1] == chosen.recipe.edits
 
 
 MISTAKES = {

@@ -38,7 +38,7 @@ def start() -> Session:
 @pytest.fixture(scope="module")
 def opened_fit(start) -> Factors:
     """Of the layer in hand, with five parts."""
-    _, _, factors_id = panel.learn(start, start.layer, 5, None, 32, 0, None, go_on)
+    _, _, factors_id = panel.learn(start, start.layer, 5, 32, go_on)
     return app.renderer.catalogue.factors("portraits", factors_id)
 
 

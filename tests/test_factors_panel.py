@@ -20,7 +20,6 @@ from ui.session import Session
 from .page import bare, choose, event, go_on, picture
 
 panel = FactorsPanel(app.pictures)
-RANK = {"appearances": None, "samples": 32, "seed": 0}
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +30,7 @@ def start() -> Session:
 @pytest.fixture(scope="module")
 def learned(start) -> tuple:
     """Factors of the layer in hand with five parts: their entry in the list."""
-    return panel.learn(start, start.layer, 5, **RANK, class_index=None, report=go_on)
+    return panel.learn(start, start.layer, 5, 32, go_on)
 
 
 @pytest.fixture
@@ -63,7 +62,7 @@ def test_a_fit_shows_its_parts_while_it_runs(start):
         pictures.append(panel.so_far(start, start.layer, 3, progress))
         return True
 
-    panel.learn(start, start.layer, 3, None, 64, 1, None, report=report)
+    panel.learn(start, start.layer, 3, 64, report)
     assert sum(shown.startswith("<figure><img") for shown in pictures) > 2
 
 
@@ -140,12 +139,12 @@ def test_an_empty_name_takes_the_old_one_away(start, nothing):
 
 MISTAKES = {
     "factors": lambda s: panel.choose(s, "local:" + "0" * 16),
-    "layer": lambda s: panel.learn(s, 99, 8, **RANK, class_index=None, report=go_on),
-    "parts": lambda s: panel.learn(s, s.layer, 65, **RANK, class_index=None, report=go_on),
-    "parts nan": lambda s: panel.learn(s, s.layer, float("nan"), **RANK, class_index=None, report=go_on),
-    "samples": lambda s: panel.learn(s, s.layer, 8, None, 5000, 0, None, report=go_on),
-    "appearances": lambda s: panel.learn(s, s.layer, 8, 9999, 32, 0, None, report=go_on),
-    "seed": lambda s: panel.learn(s, s.layer, 8, None, 32, -1, None, report=go_on),
+    "layer": lambda s: panel.learn(s, 99, 8, 32, go_on),
+    "parts": lambda s: panel.learn(s, s.layer, 65, 32, go_on),
+    "parts nan": lambda s: panel.learn(s, s.layer, float("nan"), 32, go_on),
+    "samples": lambda s: panel.learn(s, s.layer, 8, 5000, go_on),
+    "appearances": lambda s: app.api.fit(s.recipe.to_json(), s.layer, 8, 9999, 32),
+    "seed": lambda s: app.api.fit(s.recipe.to_json(), s.layer, 8, 0, 32, -1),
     "name of nothing": lambda s: panel.rename(s.choose(()), "x"),
     "long name": lambda s: panel.rename(s, "x" * 41),
     "endpoint": lambda s: app.api.fit(s.recipe.to_json(), s.layer, 0),

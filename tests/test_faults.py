@@ -30,7 +30,7 @@ from panda_core.runtime import devices
 from tests.helpers import GENERATOR, LOADED, add_edit, fit_tiny, load_tiny, tiny_catalogue, tiny_recipe
 from tests.test_ranking import ABOUT, Pictures
 from ui import opening
-from ui.edit_list import Edits
+from ui.edit_list import moved
 from ui.server import gpu
 from ui.server.events import plainly
 from ui.server.gallery_store import Gallery
@@ -100,7 +100,7 @@ def test_the_page_goes_on_after_a_full_disk(home, monkeypatch):
     with monkeypatch.context() as full, pytest.raises(gr.Error, match="No space left"):
         full.setattr(whole.os, "fsync", no_space)
         plainly(app.gallery_panel.publish_card)(start)
-    assert Edits(app.pictures).tick(start, 1.0)[0].edit.strength == 1.0
+    assert moved(start, 1.0).edit.strength == 1.0
     app.gallery_panel.publish_card(start)
     assert whole_files(home / "gallery") == {f"{Gallery(home / 'gallery').names()[0]}.json"}
 

@@ -13,10 +13,9 @@ from PIL import Image
 import app
 from panda_core.images import read_recipe_json
 from panda_core.progress import Cancelled
-from ui.seeds import open_seed
 from ui.session import Session
 from ui.tabs import masks
-from ui.tabs.masks import MAX_ARCHIVES, OTHERS
+from ui.tabs.masks import MAX_ARCHIVES
 
 from .page import edited, event, go_on
 
@@ -59,7 +58,7 @@ def test_only_masks_with_a_name_are_offered_where_there_are_some(plain):
 def test_a_tile_is_chosen_and_its_threshold_moves(plain):
     chosen = tab.choose(plain, event(index=1))
     assert tab.mask(chosen) == tab.offered(plain)[1]
-    lower, higher = (kept(tab.tick(chosen, offset)[0]).mean() for offset in (-2.5, 2.5))
+    lower, higher = (kept(tab.set_offset(chosen, offset)).mean() for offset in (-2.5, 2.5))
     assert lower > higher
     assert tab.choose(chosen, event(index=0, of="another layer's")) is None
 
@@ -67,7 +66,7 @@ def test_a_tile_is_chosen_and_its_threshold_moves(plain):
 @pytest.mark.parametrize("offset", [3.5, float("nan"), None, "1"])
 def test_a_threshold_that_cannot_be_is_refused(plain, offset):
     with pytest.raises(ValueError, match="threshold"):
-        tab.tick(plain, offset)
+        tab.set_offset(plain, offset)
 
 
 def test_the_four_downloads_are_of_one_mask(plain):
@@ -89,18 +88,6 @@ def test_the_mask_becomes_the_painted_area_of_the_next_edit(plain):
     if not kept(tab.put(plain, nothing)).any():
         with pytest.raises(ValueError, match="Nothing is kept"):
             tab.edit_inside(tab.put(plain, nothing))
-
-
-def test_the_mask_on_other_pictures_follows_the_threshold_without_making_them_again(plain):
-    session = plain.keep_made(tab.try_mask, tab.try_mask(plain, go_on))
-    before = tab.others(session)
-    assert [item["label"] for item in before["items"]][:2] == [f"Seed {plain.recipe.seed + i}" for i in (1, 2)]
-    moved, *_, after = tab.tick(session, 1.0)
-    assert len(after["items"]) == OTHERS and after["items"] != before["items"]
-    other = open_seed(moved, event(seed=after["items"][3]["seed"]))
-    assert other.recipe.seed == plain.recipe.seed + 4
-    assert [item["on"] for item in tab.others(other)["items"]].index(True) == 3
-    assert tab.others(tab.choose(other, event(index=1)))["note"]
 
 
 def test_an_edit_shows_in_the_mask_s_picture():

@@ -23,7 +23,6 @@ from panda_core.own_picture import OwnPicture
 from panda_core.recipes import parse_recipe
 from panda_core.regions import Region
 from panda_core.uploads import prepare_picture
-from ui.opening import Mine
 from ui.panels import own_picture
 from ui.seeds import go_to_seed, roll
 from ui.server.events import plainly
@@ -270,7 +269,7 @@ def test_the_gallery_refuses_it_in_a_sentence(own, empty_home):
 
 def test_another_visit_knows_nothing_of_it(own):
     other = Visit(app.opening.start).session
-    assert other.aside(Mine) is None and own.recipe.source not in app.sharing.address(other)
+    assert other.aside("mine") is None and own.recipe.source not in app.sharing.address(other)
     with pytest.raises(ValueError, match=r"\.panda file"):
         app.opening.opened(replace(other.recipe, source="0" * 32))
 

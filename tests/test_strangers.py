@@ -272,6 +272,20 @@ def test_who_asks_too_much_is_told_so_at_once_and_others_go_on(web):
     assert join(web, "8.8.8.8", fn_index=10**6).status_code != 429
 
 
+def test_a_move_of_the_strength_is_answered_past_the_queue_and_counts(web):
+    picture = next(block for block in app.demo.blocks.values() if block.elem_id == "picture")
+
+    def move(**given):
+        body = {"data": given, "component_id": picture._id, "fn_name": "move", "session_hash": "m" * 11}
+        return web.post("/gradio_api/component_server", json=body, headers={"X-Forwarded-For": "8.8.4.7"})
+
+    answer = move(strength=1.5, at=1.0).json()
+    assert answer["strength"] == 1.5 and answer["frame"]["image"].startswith("data:image/jpeg")
+    assert move(strength=2.0, at=0.5).json() is None  # overtaken
+    assert move(strength="x", at=2.0).status_code == move(to="left", at=3.0).status_code == 400
+    assert 429 in [move().status_code for _ in range(40)]
+
+
 def test_ten_megabytes_are_refused_at_once(web):
     answer = web.post("/gradio_api/queue/join", content=b'{"data": ["' + b"A" * 10**7 + b'"]}')
     assert answer.status_code == 413 and "at most" in answer.json()["detail"]

@@ -7,9 +7,9 @@ import gradio as gr
 import pytest
 
 import app
-from ui.components.picture import Picture
+from ui.components.plain import Picture
 from ui.given import number
-from ui.visit import Visit, changing, reading
+from ui.visit import Visit, changing, moving, reading
 
 
 @pytest.fixture
@@ -53,6 +53,22 @@ def test_a_move_of_a_slider_that_was_overtaken_changes_nothing(visit):
     changing(lambda session, x: (session,), slider="another")(visit, [0, 1.0])  # each has its own order
 
 
+def test_a_move_is_answered_unless_it_was_overtaken_and_what_it_showed_is_sent_again(visit):
+    picture, handler = (
+        Picture(),
+        moving(lambda session, given: (session.go_to(given["seed"]), {"frame": given["seed"]})),
+    )
+    visit.news([picture], [{"scene": 1, "frame": 2}])
+    assert handler(visit, {"seed": 7, "at": 20.0}) == {"frame": 7} and visit.session.recipe.seed == 7
+    assert handler(visit, {"seed": 8, "at": 10.0}) is None and visit.session.recipe.seed == 7
+    assert visit.news([picture], [{"scene": 1, "frame": 2}]) == [{"frame": 2}]  # not the scene
+
+
+@pytest.mark.parametrize("wrong", [None, 3, {}, {"at": "x"}, {"at": None, "seed": 3}, {"at": math.nan, "seed": 3}])
+def test_a_move_that_is_none_changes_nothing(visit, wrong):
+    assert moving(lambda session, given: pytest.fail("moved"))(visit, wrong) is None
+
+
 def test_what_comes_after_the_picture_is_of_the_session_at_its_end(visit):
     seen = []
 
@@ -86,11 +102,3 @@ def test_only_what_differs_from_what_was_sent_is_sent(visit):
     assert visit.news([words], [gr.skip()]) == [gr.skip()]
     visit.forget([words])
     assert visit.news(shown, values("b", True, "t"))[0] == "b"
-
-
-def test_an_answer_that_goes_another_way_is_sent_whole(visit):
-    words = gr.HTML()
-    changing(lambda session: (session, "a"), shown=[words])(visit)
-    handler = changing(lambda session: (session, "a"), shown=[words], anew=True)
-    assert handler(visit)[1] == "a"
-    assert changing(lambda session: (session, "a"), shown=[words])(visit)[1] == "a"

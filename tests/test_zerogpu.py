@@ -24,7 +24,7 @@ RECIPE = '{"v":2,"generator":"portraits","seed":5}'
 SENT = {"index": 0, "part": 2, "parts": [2], "several": False, "seed": 12, "action": "switch", "from": [0.5, 0.5],
         "to": [0.55, 0.45], "strength": 1.0}  # fmt: skip
 # draw at random or take a file's name: they cannot be the same twice
-ELSEWHERE = {"seeds.roll", "panels.gallery.show_shuffled", "tabs.masks.pack_pairs", "binding.begin", "binding.stopped"}
+ELSEWHERE = {"seeds.roll", "tabs.masks.pack_pairs", "binding.begin", "binding.stopped"}
 MAX_REFUSED = 0.4  # share of handlers that these inputs may be wrong for: they must be refused in the same words
 
 

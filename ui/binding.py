@@ -7,13 +7,14 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import gradio as gr
+from anyio import to_thread
 
 from .components.html import sentence
-from .components.tiles import Tiles
+from .components.plain import Tiles
 from .server import gpu
 from .server.events import BUDGETS, JOBS, asking, counted
 from .session import OPEN_FOLDS, Session, work_name
-from .visit import Visit, changing, reading
+from .visit import Visit, changing, moving, reading
 
 QUIET = {"show_progress": "hidden", "api_visibility": "private"}
 SAVE_JS = """(text) => { const f = JSON.parse(text), a = document.createElement('a');
@@ -106,27 +107,25 @@ class Page:
         self.on(button.click, change, *inputs, **({"trigger_mode": "multiple"} if each else {}))
         return button
 
-    def field(self, field, value: Callable[[Session], Any], change: Callable) -> None:
+    def field(self, field, value: Callable[[Session], Any], change: Callable, **options) -> None:
         """`field` shows value(session); with what a visitor enters the session becomes change(session, entered)."""
         self.follow(field, value)
         each = {"slider": field} if isinstance(field, gr.Slider) else {"trigger_mode": "multiple"}
-        self.on(field.input, change, field, **each)
+        self.on(field.input, change, field, **each, **options)
 
-    def live(self, slider: gr.Slider, tick: Callable, *shown) -> None:
-        """While `slider` moves, nothing but `shown` follows: tick(session, value) -> (session, *what they show)."""
+    def answering(self, name: str, move: Callable[[Session, dict], tuple[Session, dict]]) -> Callable:
+        """move(session, what the script sent) -> (session, answer), for a component's script to call by this name.
 
-        @functools.wraps(tick)
-        def moved(session: Session, *value):
-            return tick(session, *value) if value else None
+        Past gradio's events: after each of those the browser looks through all of the page, for tens of milliseconds.
+        """
+        handler = moving(move)
 
-        options = {"queue": False, "trigger_mode": "always_last", "js": entered(slider)} | QUIET
-        handler = changing(moved, slider=slider.elem_id, shown=shown, anew=True)
-        slider.input(handler, [self.visit, slider], [self.visit, *shown], **options)
+        async def answer(given, request: gr.Request) -> dict | None:
+            visits = request.app.state_holder[(await request.json())["session_hash"]]
+            return await to_thread.run_sync(handler, visits[self.visit._id], given)
 
-    def quick(self, event, change: Callable, *shown) -> None:
-        """When `event` happens, nothing but `shown` follows: change(session, event) -> (session, *what they show)."""
-        handler = changing(change, shown=shown, anew=True)
-        event(handler, self.visit, [self.visit, *shown], queue=False, trigger_mode="multiple", **QUIET)
+        answer.__name__ = name
+        return answer
 
     def on(self, event, change: Callable, *inputs, **options) -> None:
         """When `event` happens, the session becomes change(session, *inputs).
@@ -179,7 +178,7 @@ class Page:
             with visit.lock:
                 in_time = visit.take(name)
             if in_time:
-                gr.Info("Cancelled. The picture is as it was.", title="Stopped")
+                gr.Info("Nothing of it is kept.", title="Cancelled")
             else:
                 gr.Info("It had just finished; what it found is there.", title="Not cancelled")
             return "", gr.Row(visible=False)
@@ -198,7 +197,7 @@ class Page:
         """open_page(session, request) -> the session that the page opens with."""
         for event, change, inputs, options in self._events:
             self._connect(event, change, [self.visit, *inputs], options)
-        self._connect(demo.load, open_page, [self.visit], {"anew": True})
+        self._connect(demo.load, open_page, [self.visit], {})
 
         def show_now(session: Session) -> list:
             return [f.shown(session) for f in self._now]
@@ -221,8 +220,8 @@ class Page:
         options = {"trigger_mode": "multiple" if has_data else "always_last", "concurrency_limit": 1} | options
         if slider:
             options["js"] = entered(slider)
-        shown, work, anew = [f.component for f in self._now], options.pop("work", None), options.pop("anew", False)
-        handler = changing(first, work, slider and slider.elem_id, shown, anew)
+        shown, work = [f.component for f in self._now], options.pop("work", None)
+        handler = changing(first, work, slider and slider.elem_id, shown)
         done = event(handler, inputs, [self.visit, *shown], **QUIET, **options)
 
         if len(inputs) > 1:  # more than the visit: fields, which may hold something wrong now
@@ -234,7 +233,8 @@ class Page:
         # of clicks that come while this runs the last one counts; without "always_last" gradio drops it
         outputs = [f.component for f in self._later]
         later = reading(show_later, outputs)
-        done.success(later, self.visit, outputs, trigger_mode="always_last", **QUIET)
+        if options.get("queue", True):
+            done.success(later, self.visit, outputs, trigger_mode="always_last", **QUIET)
 
 
 def entered(slider: gr.Slider) -> str:

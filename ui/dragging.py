@@ -1,4 +1,4 @@
-"""Pulling at the picture: the variation in hand gets the strength at which what was under the pointer follows it."""
+"""The strength on its way: the slider moves it, or somebody pulls at the picture, and what is pulled follows."""
 
 import math
 from dataclasses import replace
@@ -10,10 +10,7 @@ from panda_core.method.dragging import follow
 from panda_core.ops import OPS, Edit
 from panda_core.recipes import Recipe
 
-from .binding import Page
-from .components.html import sentence
-from .components.picture import Picture
-from .edit_list import Edits, moved
+from .edit_list import moved
 from .given import sent
 from .pictures import Pictures, origin
 from .session import Session
@@ -22,21 +19,14 @@ STRENGTHS = torch.linspace(-4, 4, 9)
 
 
 class Dragging:
-    def __init__(self, pictures: Pictures, edits: Edits):
-        self.pictures, self.edits = pictures, edits
+    def __init__(self, pictures: Pictures):
+        self.pictures = pictures
 
-    def lay_out(self, page: Page, picture: Picture, *others) -> None:
-        """others: slider, list, words and Undo, as `Edits.lay_out` returns them."""
-        page.quick(picture.pull, self.pull, picture, *others)
-        page.on(picture.pulled, self.pulled)
-
-    def pull(self, session: Session, evt: gr.EventData):
-        """The pointer moved: a new frame, the slider along with it, and nothing else."""
-        session = self.pulled(session, evt)
-        frame = self.pictures.frame(session)
-        shown = {"frame": frame, "moving": True, "to": sent(evt, "to")}  # an answer that differs, or nobody hears it
-        slider = gr.Slider(value=session.edit.strength)
-        return session, shown, slider, self.edits.rows(session), sentence(frame["words"]), gr.Button(interactive=True)
+    def move(self, session: Session, given: dict) -> tuple[Session, dict]:
+        """Slider or pointer moved: a new frame, and nothing else; the rest of the page follows once it is let go."""
+        evt = gr.EventData(None, given)
+        session = self.pulled(session, evt) if "to" in given else moved(session, sent(evt, "strength"))
+        return session, {"frame": self.pictures.frame(session), "strength": session.edit.size}
 
     def pulled(self, session: Session, evt: gr.EventData) -> Session:
         """The session with the strength that a drag asks for; all of a drag is one step of undo."""

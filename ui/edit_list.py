@@ -8,10 +8,8 @@ import gradio as gr
 from panda_core.ops import OPS
 
 from .binding import Page
-from .components.edit_list import EditList
-from .components.html import heading, sentence
-from .components.picture import Picture
-from .components.slider import Slider
+from .components.html import heading
+from .components.plain import EditList, Slider
 from .given import sent
 from .pictures import Pictures
 from .session import Session
@@ -25,12 +23,11 @@ class Edits:
     def __init__(self, pictures: Pictures):
         self.pictures = pictures
 
-    def lay_out(self, page: Page, picture: Picture, words: gr.HTML) -> tuple:
-        """Returns what follows a strength that changes many times a second: picture, slider, list, words, Undo."""
+    def lay_out(self, page: Page) -> None:
         strength = Slider(-4, 4, 0, step=0.1, label="Strength", elem_id="strength", interactive=True, buttons=[])
         with gr.Row(elem_classes="list-head", equal_height=True):
             gr.HTML(heading("Your edits"))
-            undo = page.button("Undo", Session.undo, when=lambda s: s.past, each=True, min_width=60, elem_id="undo")
+            page.button("Undo", Session.undo, when=lambda s: s.past, each=True, min_width=60, elem_id="undo")
             page.button("Redo", Session.redo, when=lambda s: s.future, each=True, min_width=60, elem_id="redo")
             page.button("Reset", Session.reset, when=lambda s: s.recipe.edits, min_width=60, elem_id="reset")
         edits = EditList(elem_id="edits")
@@ -39,8 +36,6 @@ class Edits:
         page.follow(edits, self.rows)
         page.on(edits.act, act)
         page.on(strength.release, settle, strength, slider=strength)
-        page.live(strength, self.tick, picture, edits, words, undo)
-        return picture, strength, edits, words, undo
 
     def rows(self, session: Session) -> dict:
         """The value of EditList."""
@@ -62,13 +57,6 @@ class Edits:
         low, high = min(low, edit.size), max(high, edit.size)
         label = f"Strength: {self.pictures.edit_words(session, edit)}"
         return gr.Slider(minimum=low, maximum=high, step=step, value=edit.size, interactive=True, label=label)
-
-    def tick(self, session: Session, strength: float):
-        """The slider moved: a new frame, and nothing that a frame does not need."""
-        session = moved(session, strength)
-        frame = self.pictures.frame(session)
-        shown = {"frame": frame, "moving": True}
-        return session, shown, self.rows(session), sentence(frame["words"]), gr.Button(interactive=True)
 
 
 def moved(session: Session, strength: float) -> Session:

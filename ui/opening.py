@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from torch.nn.functional import avg_pool2d
@@ -24,13 +24,6 @@ from .session import Session
 
 MAX_PARTS, MAX_SAMPLES = 64, 4096  # of a fit
 MAX_REFIT, REFITS = 60.0, threading.BoundedSemaphore(1)  # seconds of one that a link asks for; how many at once
-
-
-@dataclass(frozen=True)
-class Mine:
-    """Ids of the own pictures that this visit has found or opened: nothing else opens a recipe of one."""
-
-    ids: frozenset[str] = frozenset()
 
 
 class Opening:

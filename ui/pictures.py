@@ -2,23 +2,23 @@
 
 import base64
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
 from panda_core.factors import Factors
-from panda_core.images import PALETTE, difference, heat_map
+from panda_core.images import PALETTE, difference
 from panda_core.method.parts import scale_parts
 from panda_core.ops import OPS, Edit
 from panda_core.recipes import Recipe
 from panda_core.regions import Region
 from panda_core.rendering import Renderer
 
-from .jpegs import TILE_SIDE, cropped, jpeg, jpegs, large, resized
+from .jpegs import TILE_SIDE, cropped, jpegs, large, resized
 from .server.kept import Kept
 from .session import Session
 from .words import change_words
@@ -27,17 +27,11 @@ REACH = 16
 MAX_WHOLE = 256  # pixels of a picture whose tiles are drawn at full size; of a larger one at half
 
 
-@dataclass(frozen=True)
-class Names:
+class Names(NamedTuple):
     """What the visitor calls the parts and things of some factors: part -> name, region's key -> name."""
 
     parts: dict[int, str]
     things: dict[str, str]
-
-
-@dataclass(frozen=True)
-class AsDrawn:
-    """The visitor wants to see an own picture as the generator draws it, not as it was brought."""
 
 
 class Pictures:
@@ -52,7 +46,7 @@ class Pictures:
             found = self.renderer.catalogue.factors(session.recipe.generator, session.factors_id)
         else:
             found = self.renderer.factors(session.recipe, edit)
-        names = session.aside(Names, session.factors_id if edit is None else edit.factors)
+        names = session.aside("names", about=session.factors_id if edit is None else edit.factors)
         return found.with_info(part_names=names.parts, thing_names=names.things) if names else found
 
     def edit_words(self, session: Session, edit: Edit) -> str:
@@ -90,7 +84,7 @@ class Pictures:
         }
 
     def frame(self, session: Session) -> dict:
-        """The edited picture, what changed, and how much in words. The only part that a slider's tick makes."""
+        """The edited picture, and in words what changed and how much. The only part that a slider's tick makes."""
         words = self.edits_words(session)  # in the key: a visitor's own names are for nobody else
         key = "frame", origin(session.recipe), session.recipe.edits, session.active, words, bare(session)
         return self.kept.get(key, lambda: self._frame(session, words))
@@ -101,7 +95,6 @@ class Pictures:
         pulls = session.edit is not None and session.edit.op == "vary" and session.edit.on
         return {
             "image": large(image),
-            "difference": jpeg(heat_map(change, 0.0, max(0.6, float(change.max())))),
             "words": change_words(session, words, change, self.changed_region(recipe)),
             "alt": f"{which(recipe)}; {words or 'no edits'}.",
             "edited": bool(recipe.ordered()),
@@ -245,7 +238,7 @@ def origin(recipe: Recipe) -> tuple:
 
 def bare(session: Session) -> bool:
     """Whether an own picture is shown as the generator draws it."""
-    return session.aside(AsDrawn) is not None
+    return session.aside("as drawn", False)
 
 
 def which(recipe: Recipe) -> str:

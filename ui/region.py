@@ -9,7 +9,7 @@ from panda_core.regions import Mask, parse_region
 
 from .binding import Page
 from .changes import Changes
-from .components.picture import Picture
+from .components.plain import Picture
 from .given import sent
 from .session import Session
 
@@ -59,8 +59,10 @@ class Choosing:
 
     def place(self, session: Session, evt: gr.EventData) -> Session:
         """A button under the picture: a thing or a part by name, the painted area or piece, everywhere."""
-        parts = sent(evt, "parts")
-        return self.choose(session, parts) if parts is not None else session.restrict(sent(evt, "where"), session.mask)
+        parts, where = sent(evt, "parts"), sent(evt, "where")
+        if where == "all":  # the next change is for the whole picture; what is there stays where it is
+            return session.let_go().restrict("all", None)
+        return self.choose(session, parts) if parts is not None else session.restrict(where, session.mask)
 
     def paint(self, session: Session, evt: gr.EventData) -> Session:
         """A stroke ended: the painted edit in hand follows it; after anything else it begins a region of its own."""

@@ -5,7 +5,7 @@ import random
 import gradio as gr
 
 from .binding import Page
-from .components.slider import Slider
+from .components.plain import Slider
 from .given import number, sent
 from .pictures import Pictures
 from .session import Session

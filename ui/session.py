@@ -23,7 +23,7 @@ class Session:
     open. where, parts, mask, refine, k: the region chosen for the next edit. active: number of the edit that the slider
     moves. tag: what the last change was, so that one drag is one step of undo. seeds: visited, newest first. notice:
     one sentence to show until the next change. moved_at: when the slider last moved, on the server's clock. asides:
-    what single tabs keep. results: what each kind of long work (work_name) made last.
+    what single tabs keep, and what each kind of long work (work_name) made last.
     """
 
     recipe: Recipe
@@ -43,8 +43,7 @@ class Session:
     seeds: tuple[int, ...] = ()
     notice: str = ""
     moved_at: float = 0.0
-    asides: tuple[tuple[str, object], ...] = ()
-    results: tuple[tuple[str, object], ...] = ()
+    asides: tuple[tuple[tuple[str, str], object], ...] = ()
 
     @classmethod
     def opened(cls, recipe: Recipe, layer: int, factors: dict[int, str]) -> Self:
@@ -130,20 +129,19 @@ class Session:
     def unfold(self, fold: str, is_open: bool) -> Self:
         return replace(self, folds=self.folds | {fold} if is_open else self.folds - {fold})
 
-    def aside(self, kind: type[T], about: str = "") -> T | None:
-        """What a tab keeps (about these factors), a frozen value of this class; None where it has kept nothing."""
-        return next((value for known, value in self.asides if known == about and type(value) is kind), None)
+    def aside(self, name: str, default: T | None = None, about: str = "") -> T | None:
+        """What a tab keeps under this name (about these factors), a frozen value."""
+        return dict(self.asides).get((name, about), default)
 
-    def put_aside(self, value: object, about: str = "") -> Self:
-        others = (kept for kept in self.asides if kept[0] != about or type(kept[1]) is not type(value))
-        return replace(self, asides=(*others, (about, value)))
+    def put_aside(self, name: str, value: object, about: str = "") -> Self:
+        return replace(self, asides=tuple((dict(self.asides) | {(name, about): value}).items()))
 
     def made(self, work: Callable) -> object:
         """What this work (a function) made last for the visitor; None if it has not been done."""
-        return dict(self.results).get(work_name(work))
+        return self.aside(work_name(work))
 
     def keep_made(self, work: Callable, result: object) -> Self:
-        return replace(self, results=tuple((dict(self.results) | {work_name(work): result}).items()))
+        return self.put_aside(work_name(work), result)
 
     def restrict(self, where: str, mask: Mask | None) -> Self:
         """Another kind of region or another drawing; the edit in hand follows."""

@@ -19,7 +19,7 @@ from panda_core.recipes import MAX_JSON, Recipe, parse_recipe
 
 from .binding import QUIET, Page
 from .jpegs import resized
-from .opening import Mine, Opening
+from .opening import Opening
 from .pictures import Pictures
 from .session import Session
 from .visit import reading
@@ -128,7 +128,7 @@ class Sharing:
         """A picture of ours, dropped or chosen: its recipe is opened, and can be undone."""
         if not data or not isinstance(data, bytes):
             raise ValueError("The file is empty; PNG files downloaded here can be opened.")
-        own = (session.aside(Mine) or Mine()).ids
+        own = session.aside("mine", frozenset())
         return self.opening.opened(parse_recipe(read_recipe_json(data)), tuple(own)).after(session)
 
 

@@ -11,7 +11,7 @@ from typing import Any, Self, TypeVar
 
 import gradio as gr
 
-from .components.picture import Picture
+from .components.plain import Picture
 from .server.events import plainly
 from .session import Session
 
@@ -51,9 +51,9 @@ class Visit:
     def session(self, session: Session) -> None:
         self._session = session
 
-    def aside(self, kind: type[T]) -> T | None:
-        """What its session keeps of this kind; none is begun for it."""
-        return self._session and self._session.aside(kind)
+    def aside(self, name: str, default: T) -> T:
+        """What its session keeps under this name; none is begun for it."""
+        return self._session.aside(name, default) if self._session else default
 
     def end(self) -> None:
         self._session = None
@@ -97,10 +97,9 @@ class Visit:
         before, self._sent[key] = self._sent.get(key), digest
         return digest != before
 
-    def forget(self, components: Sequence[Any] | None = None) -> None:
-        """What these components (None: all) show is not known any more: the next event sends it."""
-        kept = {} if components is None else {k: v for k, v in self._sent.items() if k[0] not in components}
-        self._sent = kept
+    def forget(self, shown: Sequence[Any]) -> None:
+        """What these components, or all that have these keys, show is not known any more: the next event sends it."""
+        self._sent = {sent: digest for sent, digest in self._sent.items() if not set(shown).intersection(sent)}
 
 
 def changing(
@@ -108,14 +107,12 @@ def changing(
     work: str | None = None,
     slider: str | None = None,
     shown: Sequence[Any] = (),
-    anew: bool = False,
 ) -> Callable:
     """function(session, *inputs) -> (session, *values), or None where nothing changes, as an event's handler.
 
-    shown: the components that get the values. anew: whether each gets its own whatever it got before, since this answer
-    goes another way than the others'. work: whose result this takes in; nothing changes where that was cancelled.
-    slider: whose moves these are; what the browser sends is [value, when] (page.js). For a move that was overtaken, or
-    came before (a tick, and then perhaps another edit in hand), it is function(session) alone.
+    shown: the components that get the values. work: whose result this takes in; nothing changes where that was
+    cancelled. slider: whose moves these are; what the browser sends is [value, when] (page.js). For a move that was
+    overtaken, or came before (a tick, and then perhaps another edit in hand), it is function(session) alone.
     """
     plain = plainly(function)
 
@@ -130,12 +127,26 @@ def changing(
             if made is None:
                 return gr.skip()
             visit.session, *values = made
-            if anew:
-                visit.forget(shown)
-                return visit, *values
             return visit, *visit.news(shown, values)
 
     return wrapped
+
+
+def moving(function: Callable[[Session, dict], tuple[Session, dict]]) -> Callable:
+    """function(session, given) -> (session, answer) for moves that come many times a second, as a handler of a visit
+    and what the browser sent: each says `at`, when it was made, and one that was overtaken is not answered."""
+    plain = plainly(function)
+
+    def handler(visit: Visit, given: dict) -> dict | None:
+        at = given.get("at") if isinstance(given, dict) else None
+        with visit.lock:
+            if not isinstance(at, int | float) or not visit.is_new("strength", at):
+                return None
+            visit.session, answer = plain(visit.session, given)
+            visit.forget(answer)
+        return answer
+
+    return handler
 
 
 def reading(function: Callable, shown: Sequence[Any] | None = None) -> Callable:

@@ -40,7 +40,7 @@ def moment_words(session: Session, words: str) -> str:
     if not words:
         return ""
     if before is None:
-        return f"An example: {words}. Click anything in the picture to change it."
+        return f"An example: {words}. Click anything to change it."
     if before.edits == now.edits and before != now:
         return f"A new picture, and on it {words}; Reset takes that off."
     return ""
@@ -54,7 +54,7 @@ def change_words(session: Session, words: str, change: Tensor, region: Tensor) -
     """
     if not session.recipe.edits:
         which = "Your own picture" if session.recipe.source else "The picture as generated"
-        return f"{which}. Click anything in it to change it."
+        return f"{which}. Click anything to change it."
     if not words:
         return "All edits are off."
     outside = change[region < 0.1]

@@ -7,17 +7,17 @@ let showing = 'image', divided = null, painted = null, stroke = false, last = nu
 const load = s => new Promise(r => { const i = new Image(); i.onload = () => r(i); i.onerror = () => r(null); i.src = s; });
 const pressed = (b, on) => b.setAttribute('aria-pressed', on ? 'true' : 'false');
 
-async function refresh() {
-  const v = props.value, mine = ++arrived;
+async function refresh(v = props.value) {
+  const mine = ++arrived;
   if (!v) return;
   const wanted = {};
   if (v.scene) wanted.before = await load(v.scene.before);
-  if (v.frame) { wanted.image = await load(v.frame.image); wanted.difference = await load(v.frame.difference); }
+  if (v.frame) wanted.image = await load(v.frame.image);
   if (mine < arrived && !v.scene) return;               // a newer frame has come meanwhile
   Object.assign(images, wanted);
-  if (v.scene) { scene = v.scene; maps = Uint8Array.from(atob(scene.maps), c => c.charCodeAt(0)); unpack(); }
+  if (v.scene) { tip.hidden = true; hover = -1; scene = v.scene; maps = Uint8Array.from(atob(scene.maps), c => c.charCodeAt(0)); unpack(); }
   if (v.frame) {
-    frame = v.frame; answered();
+    frame = v.frame;
     view.setAttribute('aria-label', 'Editable picture: click something to choose it. ' + frame.alt);
     if (divided === null && frame.edited) { divide(0.5); first = frame.alt; }  // the page opens on before and after
     else if (first && first !== frame.alt) { first = null; divide(0); }  // until something else is done
@@ -83,12 +83,26 @@ function tint(numbers, [red, green, blue], fill, line) {  // a region in colour,
   g.drawImage(layer, 0, 0, SIDE, SIDE);
 }
 
+const HEAT = [[13, 8, 70], [126, 3, 168], [204, 71, 120], [248, 149, 64], [240, 249, 33]];
+function difference() {                                 // how much each place changed, from dark blue to yellow
+  const read = image => { lg.drawImage(image, 0, 0, TINT, TINT); return lg.getImageData(0, 0, TINT, TINT); };
+  const before = read(images.before).data, shown = read(images.image), out = shown.data;
+  const change = Float32Array.from({length: TINT * TINT}, (_, i) => [0, 1, 2].reduce((sum, c) => sum + Math.abs(out[4 * i + c] - before[4 * i + c]), 0) / 382.5);
+  const most = Math.max(0.6, change.reduce((a, b) => Math.max(a, b)));
+  change.forEach((x, i) => {
+    const at = (HEAT.length - 1) * x / most, low = Math.min(Math.floor(at), HEAT.length - 2);
+    for (let c = 0; c < 3; c++) out[4 * i + c] = HEAT[low][c] + (at - low) * (HEAT[low + 1][c] - HEAT[low][c]);
+  });
+  lg.putImageData(shown, 0, 0);
+  return layer;
+}
+
 function draw() {
-  const image = images[showing] || images.image;
-  if (!image) return;
+  if (!images.image || !images.before) return;
+  const image = showing === 'difference' ? difference() : images[showing];
   g.imageSmoothingEnabled = true; g.imageSmoothingQuality = 'high';
   g.drawImage(image, 0, 0, SIDE, SIDE);
-  if (showing === 'image' && divided && images.before) {
+  if (showing === 'image' && divided) {
     const w = images.before.width;
     g.drawImage(images.before, 0, 0, w * divided, images.before.height, 0, 0, SIDE * divided, SIDE);
   }
@@ -155,15 +169,31 @@ function paint([u, v]) {                                // the cells whose centr
 }
 
 
-// Pulling: with a variation in hand, the point under the pointer is moved to where the pointer goes. One answer at a time.
-let pull = null, waiting = false, next = null, patience;
-function ask(event, data) {
-  if (waiting && event === 'pull') { next = data; return; }
-  waiting = true; next = null;
-  clearTimeout(patience); patience = setTimeout(answered, 3000);
-  trigger(event === 'pull' ? 'pull' : 'pulled', data);
+// The strength on its way, by the slider or by pulling: one move at a time, and of those that wait the last.
+let moving = null, next = null, sliding = false;
+function move(data) {
+  next = {...data, at: performance.now()};
+  moving ||= (async () => {
+    while (next) {
+      const known = arrived, sent = next;
+      next = null;
+      const answer = await server.move(sent).catch(() => null);
+      if (!answer?.frame || known !== arrived) continue;  // what is wrong is said once it is let go; or newer is there
+      await refresh({frame: answer.frame, moving: true});
+      if (!pull) continue;
+      const range = document.querySelector('#strength input[type=range]');
+      range.value = answer.strength;
+      sliding = true; range.dispatchEvent(new Event('input', {bubbles: true})); sliding = false;
+    }
+    moving = null;
+  })();
 }
-function answered() { waiting = false; if (next && pull) ask('pull', next); }
+document.addEventListener('input', e => {
+  if (!sliding && e.target.closest('#strength') && e.target.value !== '') move({strength: Number(e.target.value)});
+});
+
+// Pulling: with a variation in hand, the point under the pointer is moved to where the pointer goes.
+let pull = null;
 const reaches = ([u, v]) => frame.pull !== null && frame.reach[16 * Math.floor(16 * Math.min(v, 0.999)) + Math.floor(16 * Math.min(u, 0.999))] > 0;
 function say(words) { hint = words; clearTimeout(hinted); hinted = setTimeout(() => { hint = ''; draw(); }, 2500); draw(); }
 const pulled = () => ({from: pull.from, to: pull.to, strength: pull.strength});
@@ -175,7 +205,7 @@ view.addEventListener('pointermove', e => {
     if (!pull.to && Math.hypot(e.clientX - pull.x, e.clientY - pull.y) < 6) return;
     if (!pull.holds) { tip.hidden = true; say(frame.pull === null ? 'Choose a change first, then pull' : 'Click here first, and choose a change'); return; }
     pull.to = at; quiet = 1; tip.hidden = true; if (divided) divide(0);
-    ask('pull', pulled()); draw();
+    move(pulled()); draw();
     return;
   }
   quiet = 0;
@@ -208,7 +238,12 @@ view.addEventListener('pointerup', e => {
   if (!scene || e.button) return;
   if (stroke) { stroke = false; trigger('paint', {rle: pack()}); return; }
   const far = pull && Math.hypot(e.clientX - pull.x, e.clientY - pull.y) >= 6;
-  if (pull && pull.to) { ask('pulled', pulled()); pull = null; draw(); return; }
+  if (pull && pull.to) {
+    const data = pulled();
+    pull = next = null; draw();
+    Promise.resolve(moving).then(() => trigger('pulled', data));
+    return;
+  }
   pull = null;
   if (far) return;
   if (tool === 'pick') choose(e);
@@ -224,7 +259,7 @@ element.querySelectorAll('[data-tool]').forEach(b => b.addEventListener('click',
   tool = b.dataset.tool; quiet = 0;
   element.querySelectorAll('[data-tool]').forEach(o => pressed(o, o === b));
   const painting = tool !== 'pick';
-  $('.size').hidden = $('.clear').hidden = !painting; $('.several').hidden = $('.all').hidden = painting; tip.hidden = true;
+  $('.size').hidden = $('.clear').hidden = !painting; $('.several').hidden = $('.all').hidden = $('.divide').hidden = painting; tip.hidden = true;
   if (painting) { show('image'); divide(0); }
   view.classList.toggle('painting', painting); view.classList.toggle('pulls', !painting && frame && frame.pull !== null); draw();
 }));
@@ -274,4 +309,4 @@ document.addEventListener('keydown', e => {             // Ctrl+Z and Ctrl+Shift
   if (button && !button.disabled) button.click();
 });
 
-watch('value', refresh); refresh();
+watch('value', () => refresh()); refresh();

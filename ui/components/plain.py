@@ -1,4 +1,4 @@
-"""What our own components share: small gr.HTML subclasses whose template, script and style lie next to this file."""
+"""Our own components: small gr.HTML subclasses whose template, script and style lie next to this file; and a slider."""
 
 from pathlib import Path
 
@@ -24,3 +24,38 @@ class Plain(gr.HTML):
 
     def api_info(self) -> dict:
         return {"type": "object"}
+
+
+class EditList(Plain):
+    """The list of edits. value: {"rows": [{"title", "size", "on", "active"}]}. Event act (action, index)."""
+
+    def __init__(self, value=None, **more):
+        template = '<ol class="edits" aria-label="Edits"></ol><p>No edits yet.</p>'
+        super().__init__(value, html_template=template, js_on_load=read("edit_list.js"), **more)
+
+
+class Picture(Plain):
+    """The picture that is edited: hover, click, brush, wipe, difference. value: {"scene": …, "frame": …}, either may be
+    missing. Events: pick (part, several), place (parts or where), paint (rle), pulled (from, to, strength).
+    """
+
+    def __init__(self, value=None, **more):
+        super().__init__(value, html_template=read("picture.html"), js_on_load=read("picture.js"), **more)
+
+
+class Tiles(Plain):
+    """Picture buttons. value: {"items": [{"image", "label", "on"}], "note", "of"}. Event choose (index, of, seed)."""
+
+    def __init__(self, value=None, *, group: str, **more):
+        self.group = group  # gradio reads every argument back when it describes the component to the page
+        template = f'<div class="tiles" role="toolbar" aria-label="{group}"></div>'
+        super().__init__(value, html_template=template, js_on_load=read("tiles.js"), **more)
+
+
+class Slider(gr.Slider):
+    """A slider whose wrong numbers, typed beside it, are refused by who uses them: gradio gives no sentence."""
+
+    is_template = True
+
+    def preprocess(self, payload):
+        return payload

@@ -12,7 +12,7 @@ from panda_core.recipes import Recipe
 
 from ..binding import Page
 from ..components.html import figure
-from ..components.slider import Slider
+from ..components.plain import Slider
 from ..given import number
 from ..opening import MAX_PARTS, MAX_SAMPLES, fit_layers, until
 from ..pictures import Names, Pictures, origin
@@ -39,17 +39,12 @@ class FactorsPanel:
         with gr.Row(equal_height=False):
             layer = gr.Dropdown([], label="Grid of the parts", interactive=True, min_width=120, elem_id="fit-layer")
             parts = Slider(2, MAX_PARTS, 16, step=1, label="Parts", interactive=True, min_width=120, buttons=[])
-        with gr.Row():
-            empty = {"precision": 0, "interactive": True, "value": None, "min_width": 140}
-            appearances = gr.Number(label="Appearances (0: as many as there are)", **empty)
-            samples = gr.Number(label="Pictures to learn from (0: as needed)", **empty)
-            seed = gr.Number(label="Seed of the samples", **empty | {"value": 0})
-            class_index = gr.Number(label="Class", placeholder="all of them", visible=False, **empty)
+            samples = gr.Number(
+                label="Pictures to learn from (0: as needed)", precision=0, interactive=True, min_width=140
+            )
         button = gr.Button("Learn parts", size="sm", elem_id="fit")
-        given = layer, parts, appearances, samples, seed, class_index
-        page.job(button.click, self.learn, *given, done=use, picture=self.so_far)
+        page.job(button.click, self.learn, layer, parts, samples, done=use, picture=self.so_far)
         page.follow(layer, lambda s: gr.Dropdown(choices=self.layers(s), value=s.layer))
-        page.follow(class_index, lambda s: gr.Number(visible=self.renderer.generator(s.recipe).n_classes > 0))
 
     def layers(self, session: Session) -> list[tuple[str, int]]:
         """Every layer to learn parts at, by its size."""
@@ -98,10 +93,10 @@ class FactorsPanel:
 
     # ---- learning ----
 
-    def learn(self, session: Session, layer, parts, appearances, samples, seed, class_index, report) -> tuple:
-        """Fit factors for this generator; returns what `Session.know_factors` takes."""
-        recipe = replace(session.recipe, class_index=class_index)
-        factors = self.fitted(recipe, layer, parts, appearances, samples, seed, report)
+    def learn(self, session: Session, layer, parts, samples, report) -> tuple:
+        """Fit factors for this generator, of all its classes; returns what `Session.know_factors` takes."""
+        recipe = replace(session.recipe, class_index=None)
+        factors = self.fitted(recipe, layer, parts, None, samples, 0, report)
         return recipe.generator, factors.info.layer, fit_id(factors)
 
     def fitted(self, recipe: Recipe, layer, parts, appearances, samples, seed, report) -> Factors:
@@ -150,7 +145,7 @@ class FactorsPanel:
         else:
             others = {key: old for key, old in factors.info.thing_names.items() if key != region_key(session.parts)}
             names = Names(factors.info.part_names, others | ({region_key(session.parts): name} if name else {}))
-        return session.put_aside(names, session.factors_id)
+        return session.put_aside("names", names, session.factors_id)
 
 
 def use(session: Session, found: tuple[str, int, str]) -> Session:

@@ -1,10 +1,8 @@
 """The strength of an edit as a moving picture, from one end of its slider to the other and back."""
 
 import base64
-import io
 
 import gradio as gr
-from PIL import Image, ImageSequence
 
 from panda_core.images import animation, to_pil
 from panda_core.ops import OPS
@@ -30,11 +28,9 @@ class FilmPanel:
         page.follow(go, lambda s: gr.Button(interactive=s.edit is not None))
         page.job(go.click, self.make_film)
         page.follow(gr.HTML(elem_id="film"), self.show)
-        with gr.Row(elem_classes="actions"):
-            files = [gr.Button(f"Download {kind}", size="sm", min_width=120) for kind in ("WebP", "GIF")]
-        for save, button in zip((self.save_webp, self.save_gif), files):
-            page.follow(button, lambda s: gr.Button(interactive=self.film(s) is not None))
-            page.save(button.click, save)
+        save = gr.Button("Download the film", size="sm", elem_id="save-film")
+        page.follow(save, lambda s: gr.Button(interactive=self.film(s) is not None))
+        page.save(save.click, self.save)
 
     def make_film(self, session: Session, report) -> tuple:
         """Makes the animation of the edit in hand; returns its key."""
@@ -71,17 +67,8 @@ class FilmPanel:
             return ""
         return figure(f"data:image/webp;base64,{base64.b64encode(data).decode()}", session.made(self.make_film)[-1])
 
-    def save_webp(self, session: Session) -> str:
-        return as_file(*self.file(session, "WEBP"))
-
-    def save_gif(self, session: Session) -> str:
-        return as_file(*self.file(session, "GIF"))
-
-    def file(self, session: Session, kind: str) -> tuple[str, bytes]:
+    def save(self, session: Session) -> str:
         data = self.film(session)
         if data is None:
             raise ValueError("There is no film yet; press the button above first.")
-        if kind == "GIF":
-            with Image.open(io.BytesIO(data), formats=["WEBP"]) as film:
-                data = animation([frame.convert("RGB") for frame in ImageSequence.Iterator(film)], "GIF")
-        return f"{file_stem(session.recipe)}.{kind.lower()}", data
+        return as_file(f"{file_stem(session.recipe)}.webp", data)

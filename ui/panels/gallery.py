@@ -1,15 +1,12 @@
 """The gallery under the tabs: what visitors published, as cards; the server draws them and makes their titles."""
 
 import os
-import random
-from dataclasses import dataclass
 from itertools import islice
 
 import gradio as gr
 
 from panda_core.hub.files import user_folder
 from panda_core.hub.upload import delete_file, keep_folder
-from panda_core.recipes import Recipe
 
 from ..binding import Page
 from ..components.html import heading
@@ -22,38 +19,8 @@ from ..server.gallery_store import Gallery
 from ..server.limits import Budgets, log
 from ..session import Session
 
-CARDS = 16
+CARDS = 32
 PUBLISHED = Budgets(burst=5.0, refill=1 / 720)  # cards: five an hour for each visitor
-
-
-@dataclass(frozen=True)
-class Order:
-    """shuffled: the seed of the order that a visitor sees; None is newest first."""
-
-    shuffled: int | None = None
-
-
-@dataclass(frozen=True)
-class Published:
-    """The card that this visit put there last, and what it was made of; nothing once it was taken out."""
-
-    name: str = ""
-    recipe: Recipe | None = None
-
-
-@dataclass(frozen=True)
-class Opened:
-    """The card that this visit opened last, and its recipe."""
-
-    name: str
-    recipe: Recipe
-
-
-@dataclass(frozen=True)
-class Reported:
-    """The cards that this visit reported: it sees them no more."""
-
-    names: frozenset[str] = frozenset()
 
 
 class GalleryPanel:
@@ -70,17 +37,15 @@ class GalleryPanel:
         page.tiles("Gallery", self.show_cards, self.open_card, elem_id="gallery")
         with gr.Row(elem_classes="actions"):
             publish = gr.Button("Publish to the gallery", size="sm", min_width=160, scale=0, elem_id="publish")
-            page.button("Report this card", self.report_card, when=self.card_in_hand, min_width=130, scale=0,
-                        elem_id="report-card")  # fmt: skip
-            page.button("Newest", show_newest, min_width=90, scale=0)
-            page.button("Shuffle", show_shuffled, min_width=90, scale=0)
+            page.button("Report this card", self.report_card, when=lambda s: card_in_hand(s, "opened"), min_width=130,
+                        scale=0, elem_id="report-card")  # fmt: skip
         page.follow(publish, self.publish_button)
         page.on(publish.click, self.publish_card, trigger_mode="once")  # the second click of two takes nothing back
 
     def show_cards(self, session: Session) -> dict:
         """The value of Tiles: the first cards that can be drawn here."""
-        gone = (session.aside(Reported) or Reported()).names
-        names = [name for name in gallery().names((session.aside(Order) or Order()).shuffled) if name not in gone]
+        gone = session.aside("reported", frozenset())
+        names = [name for name in gallery().names() if name not in gone]
         drawn = (
             (name, self.pictures.kept.get(("card", name), lambda name=name: self.make_card(name))) for name in names
         )
@@ -105,51 +70,39 @@ class GalleryPanel:
         names = of.split() if isinstance(of, str) and len(of) < 2000 else []  # the cards that were there for the click
         name = clicked(evt, "card", names, of)
         opened = self.opening.opened(gallery().recipe(name)).after(session)
-        return opened.put_aside(Opened(name, opened.recipe))
-
-    def card_in_hand(self, session: Session) -> str:
-        """The name of the card that the picture in hand is; empty where it is none, or was changed."""
-        opened = session.aside(Opened)
-        return opened.name if opened and opened.recipe == session.recipe else ""
+        return opened.put_aside("opened", (name, opened.recipe))
 
     def report_card(self, session: Session) -> Session:
         """The card in hand is gone for this visit; for all once MAX_REPORTS visitors want it so."""
-        name = self.card_in_hand(session)
+        name = card_in_hand(session, "opened")
         if not name:
             raise ValueError("Open a card of the gallery first, then report it.")
         gallery().report(name, asking() or "this machine")
         log.warning("gallery: %s was reported", name)
         gr.Info("You see it no more. If others report it too, nobody does until the owner decides.", title="Reported")
-        gone = (session.aside(Reported) or Reported()).names
-        return session.put_aside(Reported(gone | {name}))
-
-    def is_own(self, session: Session) -> bool:
-        """Whether the picture in hand is the card that this visit put there last."""
-        own = session.aside(Published)
-        return bool(own) and own.recipe == session.recipe
+        return session.put_aside("reported", session.aside("reported", frozenset()) | {name})
 
     def publish_button(self, session: Session):
-        words = "Take it out of the gallery" if self.is_own(session) else "Publish to the gallery"
+        words = "Take it out of the gallery" if card_in_hand(session, "published") else "Publish to the gallery"
         return gr.Button(words, interactive=bool(session.recipe.ordered()))
 
     def publish_card(self, session: Session) -> Session:
         """The picture in hand becomes a card; the card that it is already, by this visit, goes."""
-        if self.is_own(session):
-            take_out(session.aside(Published).name)
+        if own := card_in_hand(session, "published"):
+            take_out(own)
             gr.Info("Your picture is out of the gallery again.", title="Taken out")
-            return session.put_aside(Published())
+            return session.put_aside("published", ("", None))
         if session.recipe.sources():
             raise ValueError("The gallery takes pictures of seeds only; yours stays with you.")
         if not PUBLISHED.spend(asking(), 1.0):
             raise ValueError("You have published five pictures within the hour; wait a while before the next.")
         there = gallery().names()
         name = gallery().publish(self.renderer.pin(session.recipe))
-        session = session.put_aside(Order())
         if name in there:
             gr.Info("This very picture was in the gallery before.", title="Published")
             return session
         gr.Info("Everybody who opens this page can see your picture below now.", title="Published")
-        return session.put_aside(Published(name, session.recipe))
+        return session.put_aside("published", (name, session.recipe))
 
 
 def enabled() -> bool:
@@ -161,12 +114,10 @@ def gallery() -> Gallery:
     return Gallery(user_folder() / "gallery")
 
 
-def show_newest(session: Session) -> Session:
-    return session.put_aside(Order())
-
-
-def show_shuffled(session: Session) -> Session:
-    return session.put_aside(Order(random.randrange(2**31)))
+def card_in_hand(session: Session, what: str) -> str:
+    """The name of the card "opened" or "published" last, if it is the picture in hand as it was; else nothing."""
+    name, recipe = session.aside(what, ("", None))
+    return name if recipe == session.recipe else ""
 
 
 def take_out(name: str) -> None:

@@ -91,7 +91,9 @@ class GeneratorsPanel:
         return (figure(picture, spec.title) if picture else "") + f"<p>{words}{tried}{offline}</p>"
 
     def picture(self, name: str) -> str:
-        """What `fetch` drew of a generator, or whoever drew it before; empty where nobody has."""
+        """What a world opens with, or what `fetch` drew for whoever opened a generator; empty where nobody has."""
+        if name in self.worlds():
+            return self.draw(name)
         with suppress(OSError), card_file(name).open("rb") as file:
             return f"data:image/jpeg;base64,{base64.b64encode(file.read(MAX_CARD)).decode()}"
         return ""

@@ -16,11 +16,11 @@ from panda_core.uploads import Crop, lighter, prepare_picture
 
 from ..binding import Page
 from ..components.html import figure, hint, pair
-from ..components.slider import Slider
+from ..components.plain import Slider
 from ..given import number, uploaded
 from ..jpegs import large, resized
-from ..opening import Mine, Opening
-from ..pictures import AsDrawn, Pictures
+from ..opening import Opening
+from ..pictures import Pictures, bare
 from ..server import gpu
 from ..server.kept import Kept
 from ..session import Session
@@ -89,7 +89,7 @@ class OwnPicturePanel:
                     for name in names:
                         self.lay_out_slider(page, name, *SLIDERS[name])
             go = gr.Button("Find it", size="sm", variant="primary", elem_id="find-own")
-            page.follow(go, lambda s: gr.Button(interactive=s.aside(Brought) is not None))
+            page.follow(go, lambda s: gr.Button(interactive=s.aside("brought") is not None))
             page.job(go.click, self.find, done=self.use, picture=self.so_far, enough=None if gpu.SHARED else self.end)
             with gr.Row(elem_classes="actions"):
                 save = gr.Button("Download .panda", size="sm", min_width=130, elem_id="save-own")
@@ -107,7 +107,7 @@ class OwnPicturePanel:
                         min_width=130, interactive=True, elem_id=f"crop-{name}")  # fmt: skip
 
         def show(session: Session):
-            brought = session.aside(Brought)
+            brought = session.aside("brought")
             return gr.Slider(value=getattr(brought.crop if brought else Crop(), name), visible=brought is not None)
 
         page.field(slider, show, lambda session, value: self.cut(session, name, value))
@@ -121,15 +121,15 @@ class OwnPicturePanel:
         with uploaded(path) as file:
             data = file.read_bytes()
         prepare_picture(data, self.renderer.generator(session.recipe).resolution)
-        return session.put_aside(Brought(lighter(data), Crop(), secrets.token_hex(16)))
+        return session.put_aside("brought", Brought(lighter(data), Crop(), secrets.token_hex(16)))
 
     def cut(self, session: Session, name: str, value: float) -> Session:
         brought, (words, low, high) = self.brought(session), SLIDERS[name]
         crop = replace(brought.crop, **{name: number(words, value, low, high)})
-        return session.put_aside(replace(brought, crop=crop))
+        return session.put_aside("brought", replace(brought, crop=crop))
 
     def brought(self, session: Session) -> Brought:
-        brought = session.aside(Brought)
+        brought = session.aside("brought")
         if brought is None:
             raise ValueError("There is no picture of yours yet; drop, paste or take one first.")
         return brought
@@ -141,7 +141,7 @@ class OwnPicturePanel:
 
     def preview(self, session: Session) -> str:
         """HTML: the crop, and the generator's mean picture faintly over it, so that eyes and chin can be put there."""
-        if session.aside(Brought) is None:
+        if session.aside("brought") is None:
             return ""
         picture, usual = self.picture(session), self.usual(session.recipe)
         over = (1 - FAINT) * picture + FAINT * resized(usual, picture.shape[-1])
@@ -157,8 +157,8 @@ class OwnPicturePanel:
 
     def leave(self, visit: Visit) -> None:
         """A visit is over: its own pictures go from memory, unless another visit has them too."""
-        mine, *others = (there.aside(Mine) or Mine() for there in (visit, *visit.others()))
-        for source in mine.ids.difference(*(other.ids for other in others)):
+        mine, *others = (there.aside("mine", frozenset()) for there in (visit, *visit.others()))
+        for source in mine.difference(*others):
             self.renderer.forget_own_picture(source)
             self.pictures.kept.discard(lambda key, source=source: source in repr(key))
         visit.end()
@@ -190,7 +190,7 @@ class OwnPicturePanel:
 
     def end(self, session: Session) -> None:
         """The search in hand ends with what there is."""
-        if brought := session.aside(Brought):
+        if brought := session.aside("brought"):
             self._enough.add(brought.ticket)
 
     def so_far(self, session: Session, progress) -> str:
@@ -207,12 +207,12 @@ class OwnPicturePanel:
     def use_edited(self, session: Session, recipe: Recipe) -> Session:
         """A recipe of an own picture is in hand; without its edits, and a sentence says why, where they do not work."""
         self.renderer.own_picture(recipe)  # refuses one that has gone meanwhile
-        mine = session.aside(Mine) or Mine()
-        mine = Mine(mine.ids | {recipe.source})
+        # nothing but what this visit has found or brought opens a recipe of an own picture
+        mine = session.aside("mine", frozenset()) | {recipe.source}
         recipe = replace(recipe, weights=None)
         if recipe.generator == session.recipe.generator and not recipe.edits:
-            return replace(session.change(recipe), active=None).put_aside(mine)
-        known = (*mine.ids, *(factors_id for *_, factors_id in session.factors))
+            return replace(session.change(recipe), active=None).put_aside("mine", mine)
+        known = (*mine, *(factors_id for *_, factors_id in session.factors))
         try:
             opened = self.opening.opened(recipe, known)
         except ValueError as error:
@@ -220,7 +220,7 @@ class OwnPicturePanel:
                 raise
             plain = self.use_edited(session, replace(recipe, edits=()))
             return replace(plain, notice=f"Your picture is here without its edits: {error}")
-        return opened.after(session).put_aside(mine)
+        return opened.after(session).put_aside("mine", mine)
 
     # ---- keeping ----
 
@@ -255,9 +255,7 @@ class OwnPicturePanel:
         )
 
     def show_as_drawn(self, session: Session):
-        return gr.Checkbox(value=session.aside(AsDrawn) is not None, visible=session.recipe.source is not None)
+        return gr.Checkbox(value=bare(session), visible=session.recipe.source is not None)
 
     def set_as_drawn(self, session: Session, wanted: bool) -> Session:
-        kept = tuple(kept for kept in session.asides if type(kept[1]) is not AsDrawn)
-        session = replace(session, asides=kept)
-        return session.put_aside(AsDrawn()) if wanted else session
+        return session.put_aside("as drawn", wanted is True)

@@ -22,9 +22,7 @@ class PapersPanel:
     def lay_out(self, page: Page) -> None:
         gr.HTML(heading("The papers' appearances here, less and more of each"))
         page.tiles("Appearances", self.tiles, self.choose, elem_id="appearances")
-        with gr.Row(equal_height=True):
-            chosen = gr.Number(label="By number", precision=0, min_width=120, elem_id="appearance", interactive=True)
-            page.button("Change the whole picture instead", everywhere, min_width=200, elem_id="everywhere")
+        chosen = gr.Number(label="By number", precision=0, elem_id="appearance", interactive=True)
         page.follow(chosen, lambda s: s.edit.appearance if s.edit and s.edit.op == "add" else None)
         page.on(chosen.submit, self.choose_number, chosen)
 
@@ -65,8 +63,3 @@ class PapersPanel:
         count = self.pictures.factors(session).sigma.shape[0]
         chosen = number("appearance", given, 0, count - 1, whole=True)
         return session.toggle(self.edit(session, region, chosen, STRENGTH))
-
-
-def everywhere(session: Session) -> Session:
-    """The next change is for the whole picture; the edit in hand stays where it is."""
-    return session.let_go().restrict("all", None)

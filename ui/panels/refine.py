@@ -12,7 +12,6 @@ from panda_core.rendering import Renderer
 
 from ..binding import Page
 from ..components.html import figure, heading
-from ..components.slider import Slider
 from ..given import whole
 from ..jpegs import jpeg, resized
 from ..pictures import Pictures, origin
@@ -28,17 +27,8 @@ class RefinePanel:
     def lay_out(self, page: Page) -> None:
         gr.HTML(heading("Parts refined to this picture"))
         method = gr.Radio(METHODS, label="Outline of the parts", value="none", interactive=True, elem_id="method")
-        k = Slider(4, 128, 32, step=1, label="Neighbours (fewer follow the picture more closely)", visible=False,
-                   interactive=True, buttons=[], elem_id="neighbours")  # fmt: skip
-        page.follow(method, lambda s: s.refine)
-        page.follow(k, self.show_neighbours)
         page.follow(gr.HTML(elem_classes="overlays"), self.overlays, later=True)
-        page.on(method.input, set_refine, method, k)
-        page.on(k.input, set_refine, method, k)
-
-    def show_neighbours(self, session: Session):
-        most = len(self.pictures.factors(session).parts) - 1
-        return gr.Slider(visible=session.refine == "graph", maximum=min(128, most), value=min(session.k, most))
+        page.field(method, lambda s: s.refine, set_refine)
 
     def overlays(self, session: Session) -> str:
         """The parts as learned and as refined; HTML. Nothing where they are not refined."""
@@ -58,7 +48,7 @@ class RefinePanel:
         return learned + figure(overlay(session.refine), "Refined to this picture")
 
 
-def set_refine(session: Session, method: str, k: float) -> Session:
+def set_refine(session: Session, method: str, k: float = 32) -> Session:
     region = refined(method, k)
     return session.set_refine(region.refine, region.k)
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import random
 import re
 import time
 from pathlib import Path
@@ -42,15 +41,12 @@ class Gallery:
             self.delete(old)
         return name
 
-    def names(self, shuffled: int | None = None) -> list[str]:
-        """All names but the hidden ones', newest first, or in the order of a shuffle with this seed."""
+    def names(self) -> list[str]:
+        """All names but the hidden ones', newest first."""
         there = [path.name.removesuffix(".json") for path in self.folder.glob("*.json")] if self.folder.is_dir() else []
         reported = {name.removesuffix(".reports") for name in there if name.endswith(".reports")}
-        found = [name for name in there if NAME.fullmatch(name) and not (name in reported and self.is_hidden(name))]
-        found.sort(reverse=True)
-        if shuffled is not None:
-            random.Random(shuffled).shuffle(found)
-        return found
+        shown = (name for name in there if NAME.fullmatch(name) and not (name in reported and self.is_hidden(name)))
+        return sorted(shown, reverse=True)
 
     def recipe(self, name: str) -> Recipe:
         """What was published under a name, checked like a stranger's.

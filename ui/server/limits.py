@@ -174,7 +174,8 @@ class Limits:
             return 411, {"detail": "The request does not say how long it is."}
         if len(length) > 9 or int(length) > most:
             return 413, {"detail": f"The request has {length[:12]} bytes; at most {most >> 20} MB are accepted."}
-        works = path.endswith("/queue/join") or "/run/" in path or "/api/" in path.replace("/gradio_api/", "/")
+        called = path.replace("/gradio_api/", "/")
+        works = any(part in called for part in ("/queue/join", "/component_server", "/run/", "/api/"))
         who = visitor((scope.get("client") or ("",))[0], headers.get(b"x-forwarded-for", ""))
         if (works or uploads) and not self.budgets.spend(who, int(length) / BROUGHT if uploads else FIRST):
             return 429, {"detail": BUSY}

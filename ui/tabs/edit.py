@@ -1,6 +1,6 @@
 """The Edit tab: popular changes, what varies at the chosen place, and the same place of other pictures."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import gradio as gr
 
@@ -19,13 +19,6 @@ from ..words import SEEN, region_words
 TILES, NAMED, ENOUGH, POPULAR = 12, 14, 7, 10
 END = 3.0  # standard deviations of a tile
 FAINT = 0.25  # of the strongest tile's change; what shows less is not offered
-
-
-@dataclass(frozen=True)
-class Sources:
-    """Which other pictures are offered: the twelve seeds after this one, and how many twelves further."""
-
-    page: int = 0
 
 
 class EditTab:
@@ -126,8 +119,7 @@ class EditTab:
         region = session.region()
         if region is None or region.all:
             return []
-        page = (session.aside(Sources) or Sources()).page
-        seeds = seeds_from(session.recipe.seed + 1 + TILES * page, TILES)
+        seeds = seeds_from(session.recipe.seed + 1 + TILES * session.aside("twelve", 0), TILES)
         where = session.layer, session.factors_id, region
         return [Edit("transfer", *where, seed=seed, share=1.0) for seed in seeds]
 
@@ -173,4 +165,4 @@ class EditTab:
 
 
 def another_twelve(session: Session) -> Session:
-    return session.put_aside(Sources((session.aside(Sources) or Sources()).page + 1))
+    return session.put_aside("twelve", session.aside("twelve", 0) + 1)

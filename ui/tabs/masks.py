@@ -1,4 +1,4 @@
-"""The Masks tab: what an appearance marks in this picture, what that cuts out, and whether it holds on others."""
+"""The Masks tab: what an appearance marks in this picture, and what that cuts out; of others too, in a zip."""
 
 import shutil
 import tempfile
@@ -13,23 +13,22 @@ from torch import Tensor
 
 from panda_core.factors import Factors
 from panda_core.images import cut_out, mask_image, on_checkerboard, to_pil
-from panda_core.masks import REACH, ConceptMask, otsu_threshold, picture_masks, write_pairs
+from panda_core.masks import REACH, ConceptMask, otsu_threshold, write_pairs
 from panda_core.recipes import Recipe
 from panda_core.regions import Mask
 
 from ..binding import Page
 from ..components.html import hint, pair, sentence
-from ..components.slider import Slider
+from ..components.plain import Slider
 from ..given import clicked
 from ..jpegs import FRAME_SIDE, TILE_SIDE, at_least, jpeg, resized
-from ..pictures import Pictures, origin, seed_tiles, seeds_from
-from ..seeds import open_seed
+from ..pictures import Pictures, origin, seeds_from
 from ..server.kept import Kept
 from ..session import Session
 from ..sharing import Sharing
 
 SIDE = 384  # pixels of this picture
-UNNAMED, OTHERS = 12, 16  # masks offered where none has a name; other pictures
+UNNAMED = 12  # masks offered where none has a name
 MAX_PAIRS, MAX_PIXELS, MAX_ARCHIVES = 256, 2**25, 8  # in a zip, in all its pictures; zips on this machine
 
 
@@ -41,18 +40,15 @@ class MasksTab:
     def lay_out(self, page: Page) -> None:
         hint("Cut something out of the picture: choose what, and move the threshold until the outline fits.")
         page.tiles("Masks of this picture", self.tiles, self.choose, elem_id="masks")
-        shown, words = gr.HTML(elem_id="mask-view"), gr.HTML(elem_id="mask-words")
         offset = Slider(-REACH, REACH, 0, step=0.1, label="Threshold",
                         buttons=[], elem_id="mask-offset", interactive=True)  # fmt: skip
+        shown, words = gr.HTML(elem_id="mask-view"), gr.HTML(elem_id="mask-words")
         with gr.Row(elem_classes="actions"):
             for words_of, kind in (("Cut-out", "cut-out"), ("The rest", "rest"), ("Mask", "mask")):
                 button = gr.Button(f"Download {words_of.lower()}", size="sm", min_width=120, elem_id=f"save-{kind}")
                 page.save(button.click, getattr(self, f"save_{kind.replace('-', '_')}"))
             page.button("Edit what is cut out", self.edit_inside, min_width=120, elem_id="use-mask")
         with page.fold("On other pictures", elem_id="mask-others"):
-            several = gr.Button(f"Try the mask on {OTHERS} other pictures", size="sm", elem_id="try-others")
-            page.job(several.click, self.try_mask)
-            sheet = page.tiles("The mask on other pictures", self.others, open_seed, elem_id="mask-sheet")
             count = Slider(16, MAX_PAIRS, 32, step=16, label="Pictures in a zip, each with its mask", buttons=[],
                            elem_id="pairs", interactive=True)  # fmt: skip
             pack = gr.Button("Make the zip", size="sm", elem_id="pack")
@@ -63,8 +59,7 @@ class MasksTab:
 
         page.follow(shown, self.figures)
         page.follow(words, lambda s: sentence(self.status(s)))
-        page.follow(offset, lambda s: self.mask(s).offset)
-        page.live(offset, self.tick, shown, words, sheet)
+        page.field(offset, lambda s: self.mask(s).offset, self.set_offset, queue=False)
 
     # ---- what is chosen ----
 
@@ -110,11 +105,11 @@ class MasksTab:
 
     def mask(self, session: Session) -> ConceptMask:
         """The one in hand; with other factors it begins anew, as the picture without its background."""
-        kept = session.aside(ConceptMask, self.where(session)[1])
+        kept = session.aside("mask", about=self.where(session)[1])
         return kept or self.offered(session)[0]
 
     def put(self, session: Session, mask: ConceptMask) -> Session:
-        return session.put_aside(mask, self.where(session)[1])
+        return session.put_aside("mask", mask, self.where(session)[1])
 
     def tiles(self, session: Session) -> dict:
         """The value of Tiles: every mask, at the threshold that it begins with, on this picture."""
@@ -135,10 +130,8 @@ class MasksTab:
         mask = clicked(evt, "mask", self.offered(session), self.where(session)[1])
         return mask and self.put(session, mask)
 
-    def tick(self, session: Session, offset: float):
-        """The slider moved: a new mask, and nothing else."""
-        session = self.put(session, replace(self.mask(session), offset=offset))
-        return session, self.figures(session), sentence(self.status(session)), self.others(session)
+    def set_offset(self, session: Session, offset: float) -> Session:
+        return self.put(session, replace(self.mask(session), offset=offset))
 
     # ---- this picture ----
 
@@ -200,31 +193,6 @@ class MasksTab:
         return self.sharing.saved(session.recipe, mask_image(mask.of(self.smooth(session, mask, side))), "-mask")
 
     # ---- other pictures ----
-
-    def others_key(self, session: Session, after: int) -> tuple:
-        recipe = replace(session.recipe, seed=after, source=None)
-        return "others", origin(recipe), recipe.edits, self.where(session), self.mask(session).appearance
-
-    def try_mask(self, session: Session, report) -> int:
-        """Pictures and maps of the seeds after this one, held for `others`; returns this seed."""
-        after, plain = session.recipe.seed, ConceptMask(self.mask(session).appearance)
-        where = session.recipe, *self.where(session), seeds_from(after + 1, OTHERS)
-        made = picture_masks(plain, self.renderer, *where, report)
-        pictures = [(to_pil(resized(image, TILE_SIDE))[0], grid) for _, image, grid in made]
-        self.held.hold(self.others_key(session, after), pictures)
-        return after
-
-    def others(self, session: Session) -> dict:
-        """The value of Tiles: the mask in hand on the other pictures."""
-        after, mask = session.made(self.try_mask), self.mask(session)
-        made = after is not None and self.held.get(self.others_key(session, after))
-        if not made:
-            return {"items": [], "note": "" if after is None else "The edits or the mask have changed; try it again."}
-        images = []
-        for picture, grid in made:
-            above = self.renderer.to_image_size(session.recipe, self.where(session)[0], mask.sign * grid - mask.offset)
-            images.append(jpeg(on_checkerboard(picture, mask.of(above[0]))))
-        return seed_tiles(session, dict(zip(seeds_from(after + 1, OTHERS), images)))
 
     def max_pairs(self, recipe: Recipe) -> int:
         return min(MAX_PAIRS, max(16, MAX_PIXELS // self.renderer.generator(recipe).resolution ** 2))

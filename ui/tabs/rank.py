@@ -14,9 +14,12 @@ from typing import NamedTuple
 
 import gradio as gr
 import numpy as np
+import torch
 from torch import Tensor
 
 from panda_core.fitting import batch_for
+from panda_core.images import overlay_map, to_pil
+from panda_core.method.saliency import saliency
 from panda_core.ops import Edit
 from panda_core.progress import Progress
 from panda_core.ranking import EVERYWHERE, RankingIndex, prune
@@ -24,13 +27,12 @@ from panda_core.regions import Region
 
 from ..binding import Page
 from ..components.html import heading, hint, sentence
-from ..components.slider import Slider
+from ..components.plain import Slider
 from ..given import clicked
-from ..jpegs import jpegs
-from ..pictures import Pictures, seed_tiles
+from ..jpegs import jpeg, jpegs, resized
+from ..pictures import Pictures, origin, seed_tiles
 from ..seeds import open_seed
 from ..session import Session
-from .appearances import Appearances, sheet_of
 
 COUNTS, MAX_PICTURES = [("100", 100), ("1,000", 1000), ("10,000", 10_000)], 10_000
 MAX_TERMS = 8  # of a sum
@@ -38,6 +40,7 @@ ENDS, SHOWN, AXIS = ("most", "least"), 12, 7  # pictures shown at either end, an
 SHARD = 100  # pictures that a cancelled job loses at most
 DISK, INDEXES = 10**9, 200  # bytes and folders that all indexes together may take
 BINS = 40
+APPEARANCES, THUMBNAIL = 24, 96  # shown, and their pixels
 
 
 class Term(NamedTuple):
@@ -80,14 +83,11 @@ class Answer(NamedTuple):
 
 
 class RankTab:
-    def __init__(self, pictures: Pictures, appearances: Appearances):
-        self.pictures, self.renderer, self.appearances = pictures, pictures.renderer, appearances
+    def __init__(self, pictures: Pictures):
+        self.pictures, self.renderer = pictures, pictures.renderer
 
     def lay_out(self, page: Page) -> None:
-        hint(
-            "Which of many pictures have the longest hair, and which the shortest? Click a thing in the picture: what "
-            "varies in it is what they can be ordered by."
-        )
+        hint("Which pictures have the longest hair? Click a thing, choose what varies in it, and order them.")
         page.follow(gr.HTML(), lambda s: heading(self.what_varies(s)))
         page.tiles("What varies", self.variation_tiles, self.choose_variation, elem_id="rank-variations")
         with page.fold("By the papers' appearances, and sums", elem_id="rank-more"):
@@ -118,7 +118,7 @@ class RankTab:
 
     def in_hand(self, session: Session) -> Ranking:
         """What is chosen of these factors; what was chosen of others waits until they are in use again."""
-        return session.aside(Ranking, sheet_of(session)) or Ranking()
+        return session.aside("ranking", Ranking(), sheet_of(session))
 
     def part_of(self, session: Session) -> int:
         """The part that counts: the one chosen; with none, several or a painting the whole picture does."""
@@ -234,8 +234,24 @@ class RankTab:
         return {"items": items, "note": "", "of": f"{sheet_of(session)} {self.region_of(session)}"}
 
     def appearance_tiles(self, session: Session) -> dict:
-        chosen = self.in_hand(session).chosen
-        return self.appearances.tiles(session, chosen.number if chosen and chosen.kind == "appearance" else None)
+        """The strongest, each over the picture without edits."""
+        now, factors = self.in_hand(session).chosen, self.pictures.factors(session)
+        chosen = now.number if now and now.kind == "appearance" else None
+        key = "appearances", origin(session.recipe), session.layer, session.factors_id
+        images = self.pictures.kept.get(key, lambda: self.draw(session))
+        items = [{"image": im, "label": factors.appearance_name(j), "on": j == chosen} for j, im in enumerate(images)]
+        return {"items": items, "note": "", "of": sheet_of(session)}
+
+    @torch.inference_mode()
+    def draw(self, session: Session) -> list[str]:
+        """JPEG thumbnails: the picture in grey, the appearance's place in warm colours, from its threshold upwards."""
+        recipe, factors = session.recipe, self.pictures.factors(session)
+        features = self.renderer.features(recipe, session.layer).features
+        A = factors.appearances[:, :APPEARANCES]
+        maps = torch.stack([saliency(features, a)[0] for a in A.t()]) - (A.t() @ factors.mean)[:, None, None]
+        maps = self.renderer.to_image_size(recipe, session.layer, maps.flatten(1)).cpu()
+        picture = to_pil(resized(self.renderer.base(recipe), THUMBNAIL))[0]
+        return [jpeg(overlay_map(picture, m, float(m.max().clamp_min(1e-6)))) for m in maps]
 
     def show_sum(self, session: Session):
         rows = self.term_words(session)
@@ -246,7 +262,7 @@ class RankTab:
         """What the pictures are, or will be, in order of; and what to do next."""
         terms, now = self.terms_of(session), self.in_hand(session)
         if not terms:
-            return "Choose above what to order the pictures by."
+            return ""
         words = "the sum" if now.terms else f"“{self.term_name(session, terms[0])}”"
         if self.answer(session) is None:
             return f"To order by {words}, {now.count:,} pictures must be looked at first: press “Order them”."
@@ -311,7 +327,7 @@ class RankTab:
     # ---- what is done ----
 
     def keep(self, session: Session, **changes) -> Session:
-        return session.put_aside(replace(self.in_hand(session), **changes), sheet_of(session))
+        return session.put_aside("ranking", replace(self.in_hand(session), **changes), sheet_of(session))
 
     def choose_variation(self, session: Session, evt: gr.EventData) -> Session | None:
         terms = [term for term, _ in self.variations(session)]
@@ -319,7 +335,8 @@ class RankTab:
         return term and self.keep(session, chosen=term)
 
     def choose_appearance(self, session: Session, evt: gr.EventData) -> Session | None:
-        number = self.appearances.clicked(session, evt)
+        count = min(APPEARANCES, self.pictures.factors(session).appearances.shape[1])
+        number = clicked(evt, "appearance", range(count), sheet_of(session))
         return None if number is None else self.keep(session, chosen=Term("appearance", number, self.part_of(session)))
 
     def choose_count(self, session: Session, count: int) -> Session:
@@ -348,3 +365,8 @@ class RankTab:
         session = self.keep(session, terms=(Term("appearance", appearance, part),), count=count)
         self.opened(session)[0].scores(appearance, part)  # what the index does not hold is refused before the work
         return self.build(session, report)
+
+
+def sheet_of(session: Session) -> str:
+    """Which factors these are: a click on tiles of others that are about to go must not choose from the next."""
+    return f"{session.recipe.generator} {session.factors_id}"

@@ -1,6 +1,6 @@
 """The Rewrite tab: what the chosen place shows most of becomes another appearance, there or everywhere (II 5.5)."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import gradio as gr
 import torch
@@ -23,23 +23,16 @@ STRENGTH = 2.0  # of the new for one of the old
 FAINT = 0.25  # of the change of the result that changes most; what shows less is not offered
 
 
-@dataclass(frozen=True)
-class Rewriting:
-    """What this tab keeps: whether the appearance is replaced wherever the picture shows it."""
-
-    everywhere: bool = False
-
-
 class RewriteTab:
     def __init__(self, pictures: Pictures):
         self.pictures, self.renderer = pictures, pictures.renderer
 
     def lay_out(self, page: Page) -> None:
         hint("Click a place: what it shows becomes something else. Click it again to go on from there.")
-        where = gr.Radio([], label="Where", visible=False, interactive=True, elem_id="rewrite-where")
         page.follow(gr.HTML(), lambda s: heading(self.place_words(s)))
         page.tiles("What it becomes", self.tiles, self.choose, elem_id="rewrite-targets")
-        page.field(where, self.show_where, choose_where)
+        where = gr.Radio([], label="Where", visible=False, interactive=True, elem_id="rewrite-where")
+        page.field(where, self.show_where, lambda s, everywhere: s.put_aside("everywhere", everywhere is True))
 
     def place_words(self, session: Session) -> str:
         region = self.where(session)[2]
@@ -52,7 +45,7 @@ class RewriteTab:
         if region is None or region.all:
             return gr.Radio(visible=False)
         return gr.Radio([("Only here", False), ("Everywhere that looks like it", True)],
-                        value=rewriting(session).everywhere, visible=True)  # fmt: skip
+                        value=session.aside("everywhere", False), visible=True)  # fmt: skip
 
     def where(self, session: Session) -> tuple[int, str, Region | None]:
         """(layer, factors id) of the finest grid with parts, where appearances are colours and materials, and the
@@ -98,7 +91,7 @@ class RewriteTab:
         if source is None:
             return []
         layer, factors_id, region = self.where(session)
-        where = layer, factors_id, Region(all=True) if rewriting(session).everywhere else region
+        where = layer, factors_id, Region(all=True) if session.aside("everywhere") else region
         numbers = [k for k in range(min(LEADING, self.factors(session).appearances.shape[1])) if k != source]
         edits = [Edit("rewrite", *where, source=source, target=k, strength=STRENGTH) for k in numbers]
         made = zip(edits, self.pictures.results(session, edits, quick=True))
@@ -126,11 +119,3 @@ class RewriteTab:
             return None
         changed = session.toggle(edit)  # the place stays chosen
         return replace(changed, layer=session.layer, parts=session.parts, where=session.where, mask=session.mask)
-
-
-def rewriting(session: Session) -> Rewriting:
-    return session.aside(Rewriting) or Rewriting()
-
-
-def choose_where(session: Session, everywhere: bool) -> Session:
-    return session.put_aside(Rewriting(everywhere is True))
