@@ -61,8 +61,8 @@ def test_what_a_job_put_aside_is_there_for_the_next_child(report):
     assert report["carried"] == ["kept", "kept"]
 
 
-def test_a_preview_is_drawn_in_a_child_and_is_the_same(report):
-    assert report["preview"] == [True, True]
+def test_a_preview_and_a_move_are_drawn_in_a_child_and_are_the_same(report):
+    assert report["preview"] == report["move"] == [True, True]
 
 
 # ---- what runs in the process of its own ----
@@ -149,11 +149,12 @@ def main() -> None:
 
     import app
     from panda_core.runtime import devices
+    from ui.dragging import Dragging
     from ui.server import gpu
     from ui.server.preview import LinkPreview
     from ui.session import Session, work_name
     from ui.tabs.rank import Term
-    from ui.visit import Visit
+    from ui.visit import Visit, moving
 
     torch.set_num_threads(1)
     named: dict = {}
@@ -240,12 +241,17 @@ def main() -> None:
     before, there = len(PIDS), links.jpeg(link)
     elsewhere, devices.wanted = len(PIDS) > before, False
     previewed = [elsewhere, there == LinkPreview(app.pictures, app.opening).jpeg(link)]
+    frames, before = [], len(PIDS)
+    for devices.wanted in (True, False):
+        visit = Visit(app.opening.start)
+        frames.append(moving(Dragging(app.pictures).move)(visit, SENT | {"at": 1.0}))
+    moved = [len(PIDS) > before, frames[0] == frames[1] and "frame" in frames[0]]
     devices.wanted = True
     done = list(job(base))[-1]
     carried = [app.pictures.kept.get("a job's result"), look(base)]
     assert done == ("", "done")
     said = {"same": same, "refused": sorted(refused), "pids": len(PIDS), "own": own}
-    print(json.dumps(said | {"mistake": mistake, "carried": carried, "preview": previewed}))
+    print(json.dumps(said | {"mistake": mistake, "carried": carried, "preview": previewed, "move": moved}))
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from .session import Session
 from .words import SEEN, strongest
 
 SHRINK, FINEST = 4, 64  # a change is looked for in pictures of a quarter of the size, but of no fewer pixels
+CLEAR = 0.5  # standard deviations from the mean at which a thing is clearly there, or not: what may help is not hidden
 HERE = 0.2  # share of all that a change does that must be at a place for it to be offered there
 
 
@@ -90,7 +91,7 @@ class Changes:
             features = self.renderer.features(session.recipe, edit.layer).features
             return self.renderer.variations(session.recipe, *where).scores(features)[0].tolist()
 
-        return self.pictures.kept.get(key, scores)[edit.variation] * edit.strength > 0
+        return self.pictures.kept.get(key, scores)[edit.variation] * edit.strength > CLEAR * abs(edit.strength)
 
     def toggle(self, session: Session, edit: Edit) -> Session:
         """The session with this edit, in place of an opposite one; without it, if it was there."""
