@@ -173,7 +173,7 @@ def main() -> None:
 
     app.gallery_panel.publish_card(base)
     job, look = gpu.job(keep), gpu.event(lambda session: app.pictures.kept.get("a job's result"))
-    links = LinkPreview(app.pictures, app.opening)
+    links, move = LinkPreview(app.pictures, app.opening), moving(Dragging(app.pictures).move)
     zygote.append(Zygote())
 
     def value(component):
@@ -243,8 +243,7 @@ def main() -> None:
     previewed = [elsewhere, there == LinkPreview(app.pictures, app.opening).jpeg(link)]
     frames, before = [], len(PIDS)
     for devices.wanted in (True, False):
-        visit = Visit(app.opening.start)
-        frames.append(moving(Dragging(app.pictures).move)(visit, SENT | {"at": 1.0}))
+        frames.append(move(Visit(app.opening.start), SENT | {"at": 1.0}))
     moved = [len(PIDS) > before, frames[0] == frames[1] and "frame" in frames[0]]
     devices.wanted = True
     done = list(job(base))[-1]

@@ -20,6 +20,8 @@ def low_rank(M: Tensor, steps: int = 60) -> Tensor:
     """L of min ‖L‖_* + λ‖S‖₁ with M = L + S, λ = 1/√n, by the inexact augmented Lagrangian (Lin et al., 2010)."""
     M = M.double()
     top = torch.linalg.matrix_norm(M, 2)
+    if top == 0:  # the region is all of the picture, and nothing is left for the rest
+        return M
     lam = max(M.shape) ** -0.5
     Y = M / torch.maximum(top, M.abs().max() / lam)
     S, mu, L = torch.zeros_like(M), 1.25 / top, M
@@ -39,7 +41,7 @@ def directions(inside: Tensor, outside: Tensor, kept_out: float, count: int) -> 
     V = torch.linalg.eigh(inside).eigenvectors.flip(1)[:, :count]
     values, B = torch.linalg.eigh(outside)
     values, B = values.flip(0).clamp_min(0), B.flip(1)
-    rank = int((values.cumsum(0) < kept_out * values.sum()).sum()) + 1
+    rank = int((values.cumsum(0) < kept_out * values.sum()).sum()) + int(values.sum() > 0)
     B = B[:, :rank]
     return V - B @ (B.t() @ V)
 
