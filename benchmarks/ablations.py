@@ -19,7 +19,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from benchmarks import released, targets, timing
-from benchmarks.solvers import parts_gradient
+from benchmarks.released import parts_gradient
 from panda_core.fitting import batch_for, feature_source
 from panda_core.images import PALETTE, heat_map, overlay_parts, to_pil
 from panda_core.method.editing import add_appearance

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from benchmarks import targets, timing
-from benchmarks.solvers import parts_gradient
+from benchmarks.released import parts_gradient
 from panda_core.catalogue import Loaded
 from panda_core.fitting import feature_source, fit_layer
 from panda_core.method.refinement import refine_parts

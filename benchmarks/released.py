@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-RATES = tuple(10.0**e for e in range(-8, -2))
+RATES = tuple(10.0**e for e in range(-8, -1))
 
 
 def gradient_parts(Z: Tensor, A: Tensor, P: Tensor) -> Tensor:
@@ -14,6 +14,12 @@ def gradient_parts(Z: Tensor, A: Tensor, P: Tensor) -> Tensor:
     Y = X @ P  # AᵀZP, [N, R_C, R_S]
     KY = K @ Y
     return 2 * (P @ (Y.mT @ KY) + X.mT @ KY @ (P.t() @ P) - 2 * X.mT @ Y).sum(dim=0)
+
+
+def parts_gradient(parts: Tensor, product: Tensor) -> Tensor:
+    """∇f = 2P(PᵀWP) + 2WP(PᵀP) - 4WP, [..., S, R]: II Eq. 11 in the order of Eq. 12, nothing of size S x S."""
+    P, Q = parts, product
+    return 2 * (P @ (P.mT @ Q) + Q @ (P.mT @ P) - 2 * Q)
 
 
 def gradient_appearances(Z: Tensor, A: Tensor, P: Tensor) -> Tensor:

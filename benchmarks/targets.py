@@ -5,17 +5,19 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.tail_families import NETWORKS
 from panda_core.catalogue import Catalogue, Loaded
 from panda_core.checkpoints.load import load_generator
+from panda_core.generators.biggan import BigGAN
 from panda_core.generators.split import weights_hash
 from panda_core.generators.stylegan2 import StyleGAN2
 from panda_core.runtime.allocator import keep_freed_memory
 
-STAND_INS = {  # random weights of these shapes; the seed of the weights is 0
-    "portraits-shape": lambda: StyleGAN2((192, 192, 128, 64, 32, 16), z_dim=64, w_dim=128, mapping_layers=4),
-    **NETWORKS,
+STAND_INS = {  # published networks' shapes with random weights; the seed of the weights is 0
+    "stylegan2-1024": lambda: StyleGAN2([min(2**15 // 2**k, 512) for k in range(2, 11)]),
+    "biggan-deep-128": lambda: BigGAN(BLOCKS),
 }
+BLOCKS = [(False, 16, 16), (True, 16, 16), (False, 16, 16), (True, 16, 8), (False, 8, 8),
+          (True, 8, 4), (False, 4, 4), (True, 4, 2), (False, 2, 2), (True, 2, 1)]  # fmt: skip
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -4,14 +4,15 @@ python -m benchmarks.variations [--threads 2] [--layer 5]
 """
 
 import argparse
+import io
 import time
 from dataclasses import replace
 
 import torch
 
 from benchmarks import timing
-from benchmarks.tail import jpeg
 from panda_core.catalogue import Catalogue
+from panda_core.images import to_pil
 from panda_core.ops import Edit
 from panda_core.recipes import Recipe
 from panda_core.regions import Mask, Region
@@ -19,6 +20,12 @@ from panda_core.rendering import Renderer
 from panda_core.runtime.allocator import keep_freed_memory
 
 NAME = "portraits"
+
+
+def jpeg(images: torch.Tensor) -> bytes:
+    out = io.BytesIO()
+    to_pil(images)[0].save(out, "JPEG", quality=88)
+    return out.getvalue()
 
 
 def main() -> None:

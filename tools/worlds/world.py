@@ -114,7 +114,7 @@ class World:
         f = {k.name: (k.low + (k.high - k.low) * raw[k.name])[:, None, None] for k in self.factors}
         X, Y, scale = axis[None, None, :], axis[None, :, None], 1.0
         if self.camera:
-            X, Y, scale = _through_camera(X, Y, f)
+            X, Y, scale = through_camera(X, Y, f)
         canvas = Canvas(X, Y, raw, f, 0.7 * scale / n, self.parts, self.presence, self.fade, self.shadow)
         self.paint(canvas)
         image, masks = canvas.composite()
@@ -152,7 +152,7 @@ def _directions(key: int, z_dim: int, counts: tuple[int, ...], device: torch.dev
         return torch.from_numpy((q * np.sign(np.diag(r))).T).to(device, dtype)
 
 
-def _through_camera(X: Tensor, Y: Tensor, f: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+def through_camera(X: Tensor, Y: Tensor, f: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
     """Where in the world each pixel looks, [B, n, n] twice, and how large a pixel is there, [B, 1, 1]."""
     X, Y = X - f["pan_x"], Y - f["pan_y"]
     scale = torch.exp(-f["zoom"])
