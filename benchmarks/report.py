@@ -10,6 +10,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from benchmarks import refine_truth, third_party
 from benchmarks.tables import ROOT, Run, methods_for, slug, takes_away
 from tools.truth import Wish
 
@@ -121,11 +122,9 @@ def write(run: Run, wishes: Sequence[Wish], machine: str, home: Path = ROOT / "r
     pictures(page, run, done, cells, names, folder)
     removal(page, run, done, cells)
     reading(page, run, wishes)
-    page.heading("What could not be done")
-    page.text(
-        "A third party's generator: none comes with this repository, and none could be fetched where this "
-        "ran. Refinement on an unaligned twin: there is no trained one yet."
-    )
+    if run.world.name == "portraits":
+        refine_truth.section(page)
+        third_party.section(page)
     page.text(machine)
     page.save(folder, f"PandA: {run.world.name}")
     (folder / "cells.json").write_text(json.dumps(cells) + "\n")
