@@ -16,7 +16,8 @@ from .base import Aim, Candidate, Candidates, Ground, directions_as_candidates
 def directions(inside: Tensor, outside: Tensor) -> Tensor:
     """Generalised eigenvectors of (inside, outside + εI), best quotient first, unit columns of [w_dim, w_dim]."""
     n = len(outside)
-    L = torch.linalg.cholesky(outside + 0.01 * outside.trace() / n * torch.eye(n).to(outside))
+    size = torch.maximum(outside.trace(), 1e-9 * inside.trace())  # the region may be all of the picture
+    L = torch.linalg.cholesky(outside + 0.01 * size / n * torch.eye(n).to(outside))
     half = torch.linalg.solve_triangular(L, inside, upper=False)
     C = torch.linalg.solve_triangular(L, half.t(), upper=False)
     U = torch.linalg.eigh((C + C.t()) / 2).eigenvectors.flip(1)
