@@ -132,7 +132,7 @@ def main() -> None:
     generator, turned, rows, how = Catalogue().generator(aligned.name).generator, aligned.unaligned(), [], ""
     if args.twin.is_file():
         twin, how = load_network(args.twin)
-        how = f" The trained twin: {how}."
+        how = f" The trained twin: {how.rpartition(', ')[0]}."  # its minutes are the clock's, not the processor's
     for layer, R_S in RANKS.items():
         kinds = [("aligned", aligned, generator, heads(generator, layer)),
                  ("through a camera", turned, generator, through(turned, generator, layer))]  # fmt: skip
