@@ -94,20 +94,20 @@ def trials(renderer: Renderer, world: World, n: int) -> Iterator[tuple[str, list
         yield f"no {whole}", [trial(renderer, world, seed, None, parts) for seed in range(n)]
 
 
-def click(session: Session, pictures: Pictures, change: Tensor) -> tuple[Session, int]:
-    """The thing chosen under the point round which most changes, and the part there."""
+def click(session: Session, pictures: Pictures, change: Tensor) -> tuple[Session, tuple[float, float]]:
+    """The thing chosen under the point round which most changes, and that point."""
     heat = F.avg_pool2d(change[None, None], 9, 1, 4)[0, 0]
     row, column = divmod(int(heat.argmax()), heat.shape[1])
     maps = pictures.renderer.part_maps(session.recipe, session.layer, session.factors_id)
     factors = pictures.factors(session)
     part = int(maps[:, row, column].argmax())
-    return session.choose(factors.thing_of(part)), part
+    return session.choose(factors.thing_of(part)), ((column + 0.5) / heat.shape[1], (row + 0.5) / len(heat))
 
 
 def offered(tab: RemoveTab, session: Session, t: Trial) -> dict[str, list[Edit]]:
     """What the tab offers after a click, by kind; and the place painted over."""
-    there, part = click(session, tab.pictures, t.change)
-    ways = tab.ways(there, part)
+    there, at = click(session, tab.pictures, t.change)
+    ways = tab.ways(there, at)
     named = [way for way in ways if tab.pictures.edit_words(there, way).startswith(ABSENT)]
     covered = [way for way in ways if way.op == "remove"]
     nearer = [way for way in ways if way not in named and way not in covered]

@@ -9,7 +9,7 @@ import app
 from panda_core.ops import Edit
 from panda_core.regions import Region
 from ui.session import Session
-from ui.tabs.rewrite import FAINT, LEADING, TARGETS, choose_where
+from ui.tabs.rewrite import FAINT, LEADING, TARGETS
 from ui.words import SEEN
 
 from .page import bare, choose, event, picture, things
@@ -78,15 +78,13 @@ def test_a_named_change_takes_the_thing_away_whatever_its_layer(chosen):
 
 
 def test_of_two_things_in_one_region_the_one_that_was_clicked_goes():
-    """The trees left and right of a house are one thing; their parts are not."""
+    """The trees left and right of a house are one thing."""
     session = app.opening.start("scenes").reset().go_to(13)
     factors = app.pictures.factors(session)
     trees = next(thing for thing in factors.things if "trees" in factors.region_name(thing) and len(thing) > 1)
-    gone = {
-        app.pictures.edit_words(session, remove.ways(app.choosing.choose(session, list(trees)), part)[0])
-        for part in trees
-    }
-    assert gone >= {"no tree on the left", "no tree on the right"}
+    chosen = app.choosing.choose(session, list(trees))
+    gone = [app.pictures.edit_words(session, remove.ways(chosen, at)[0]) for at in ((0.12, 0.45), (0.88, 0.45))]
+    assert gone == ["no tree on the left", "no tree on the right"]
 
 
 def named_end(session: Session, name: str):
@@ -144,7 +142,7 @@ def test_what_is_rewritten_is_the_clicked_thing_on_the_finest_layer(hair):
 
 @pytest.mark.parametrize("everywhere", [False, True])
 def test_targets_are_results_that_can_be_seen_most_first(hair, everywhere):
-    found = [edit for edit, _ in rewrite.targets(choose_where(hair, everywhere))]
+    found = [edit for edit, _ in rewrite.targets(hair.put_aside("everywhere", everywhere))]
     changes = [change for _, change in app.pictures.results(hair, found, quick=True)]
     assert changes == sorted(changes, reverse=True) and changes[-1] >= max(SEEN, FAINT * changes[0])
     assert {(edit.source, edit.region.all) for edit in found} == {(rewrite.source(hair), everywhere)}

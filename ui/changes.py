@@ -1,14 +1,15 @@
 """Named changes ("smile", "no hat") on the picture in hand: which can be seen in it, and at which place."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
 from panda_core.images import difference
 from panda_core.ops import Edit
 from panda_core.popular import Change, popular
-from panda_core.regions import Region
 
 from .pictures import Pictures, origin
 from .session import Session
@@ -16,6 +17,7 @@ from .words import SEEN, strongest
 
 SHRINK, FINEST = 4, 64  # a change is looked for in pictures of a quarter of the size, but of no fewer pixels
 CLEAR = 0.5  # standard deviations from the mean at which a thing is clearly there, or not: what may help is not hidden
+NEAR = 0.06  # of the picture's side: how far round a click counts as clicked
 HERE = 0.2  # share of all that a change does that must be at a place for it to be offered there
 
 
@@ -64,15 +66,15 @@ class Changes:
             made |= dict(zip(group, difference(images[1:], images[:1])))
         return [Shown(change, made[change.edit]) for change in known]
 
-    def here(self, session: Session, part: int | None = None) -> list[Edit]:
-        """The changes that can be seen at the chosen place, or are on there: those first that act most there, or at
-        the part of it that was clicked."""
+    def here(self, session: Session, at: tuple[float, float] | None = None) -> list[Edit]:
+        """The changes that can be seen at the chosen place, or are on there: those first that act most there, or where
+        it was clicked, `at`."""
         region, shown = session.region(), self.shown(session)
         if region is None or not shown:
             return []
         size = shown[0].difference.shape
-        where, clicked = (interpolate(self.pictures.region_map(session, r)[None, None], size, mode="area")[0, 0]
-                          for r in (region, region if part is None else Region((part,))))  # fmt: skip
+        where = interpolate(self.pictures.region_map(session, region)[None, None], size, mode="area")[0, 0]
+        clicked = where if at is None else around(at, size)
         found = [s for s in shown if (s.is_seen or session.has(s.change.edit)) and s.share(where) >= HERE]
         found = [s for s in found if not self.is_there(session, s.change.edit)]
         return [s.change.edit for s in sorted(found, key=lambda s: -s.share(clicked))]
@@ -110,3 +112,9 @@ class Changes:
             pairs.setdefault(frozenset({shown.change.name, shown.change.opposite}), []).append(shown)
         best = [max(pair, key=lambda shown: strongest(shown.difference)) for pair in list(pairs.values())[:count]]
         return [(shown.change, shown.is_seen) for shown in best]
+
+
+def around(at: tuple[float, float], size: Sequence[int]) -> Tensor:
+    """A spot round a point (x, y), as shares of the picture's sides, [h, w] in [0, 1]."""
+    y, x = ((torch.arange(n) + 0.5) / n for n in size)
+    return torch.exp(-((x - at[0]).square() + (y - at[1]).square()[:, None]) / (2 * NEAR**2))

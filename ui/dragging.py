@@ -1,6 +1,5 @@
 """The strength on its way: the slider moves it, or somebody pulls at the picture, and what is pulled follows."""
 
-import math
 from dataclasses import replace
 
 import gradio as gr
@@ -11,7 +10,7 @@ from panda_core.ops import OPS, Edit
 from panda_core.recipes import Recipe
 
 from .edit_list import moved
-from .given import sent
+from .given import point, sent
 from .pictures import Pictures, origin
 from .session import Session
 
@@ -33,7 +32,7 @@ class Dragging:
         edit = session.edit
         if edit is None or edit.op != "vary":
             raise ValueError("Choose a change first; then pull at the picture.")
-        at, to = _point(sent(evt, "from")), _point(sent(evt, "to"))
+        at, to = point(sent(evt, "from")), point(sent(evt, "to"))
         low, high, *_ = OPS["vary"].slider
         began = sent(evt, "strength")
         if type(began) not in (int, float) or not -100 <= began <= 100:
@@ -55,11 +54,3 @@ class Dragging:
     def draw(self, recipe: Recipe, index: int, edit: Edit, strengths: list[float]) -> torch.Tensor:
         edits = [replace(edit, strength=strength) for strength in strengths]
         return self.pictures.renderer.variants(recipe, index, edits, shrink=2)
-
-
-def _point(given) -> tuple[float, float]:
-    """(x, y) as shares of the picture's sides. Raises: ValueError for anything else."""
-    fits = isinstance(given, list) and len(given) == 2 and all(type(c) in (int, float) and -1 <= c <= 2 for c in given)
-    if not fits or not all(map(math.isfinite, given)):
-        raise ValueError(f"The pointer is at {given!r:.40}; it must be two numbers, shares of the picture's sides.")
-    return float(given[0]), float(given[1])

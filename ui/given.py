@@ -1,5 +1,6 @@
 """What a visitor or a program gave, checked: event data of our components, clicks on tiles, numbers."""
 
+import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -68,3 +69,11 @@ def uploaded(path) -> Iterator[Path]:
 def whole(number: float):
     """A JSON number that is whole as an int, anything else as it is, for the validator to refuse."""
     return int(number) if isinstance(number, float) and number.is_integer() else number
+
+
+def point(given) -> tuple[float, float]:
+    """(x, y) as shares of the picture's sides. Raises: ValueError for anything else."""
+    fits = isinstance(given, list) and len(given) == 2 and all(type(c) in (int, float) and -1 <= c <= 2 for c in given)
+    if not fits or not all(map(math.isfinite, given)):
+        raise ValueError(f"The pointer is at {given!r:.40}; it must be two numbers, shares of the picture's sides.")
+    return float(given[0]), float(given[1])

@@ -10,16 +10,16 @@ from panda_core.regions import Mask, parse_region
 from .binding import Page
 from .changes import Changes
 from .components.plain import Picture
-from .given import sent
+from .given import point, sent
 from .session import Session
 
 
 class Choosing:
     """What clicks and strokes on the picture choose. after: tab -> what it does with
-    the choice and the part that was clicked while it is open.
+    the choice, the part that was clicked, and where, while it is open.
     """
 
-    def __init__(self, changes: Changes, after: Mapping[str, Callable[[Session, int], Session]]):
+    def __init__(self, changes: Changes, after: Mapping[str, Callable[..., Session]]):
         self.pictures, self.changes, self.after = changes.pictures, changes, after
 
     def lay_out(self, page: Page, picture: Picture) -> None:
@@ -38,7 +38,9 @@ class Choosing:
             return self.choose(session, sorted(chosen - set(thing) if chosen >= set(thing) else chosen | set(thing)))
         narrow = len(thing) > 1 and session.where == "parts" and session.parts == thing
         chosen = self.choose(session, [part] if narrow else list(thing))
-        return self.after[session.tab](chosen, part) if session.tab in self.after else chosen
+        at = sent(evt, "at")
+        at = None if at is None else point(at)
+        return self.after[session.tab](chosen, part, at) if session.tab in self.after else chosen
 
     def choose(self, session: Session, parts: list[int]) -> Session:
         self.check_parts(session, parts)

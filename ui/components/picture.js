@@ -249,8 +249,8 @@ view.addEventListener('pointerup', e => {
   if (tool === 'pick') choose(e);
 });
 function choose(e) {
-  const part = thingAt(...place(e))[1];
-  if (part >= 0) { if (divided) divide(0); trigger('pick', {part, several: several || e.shiftKey}); }
+  const at = place(e), part = thingAt(...at)[1];
+  if (part >= 0) { if (divided) divide(0); trigger('pick', {part, at, several: several || e.shiftKey}); }
 }
 view.addEventListener('pointercancel', () => { stroke = false; pull = null; });
 view.addEventListener('pointerleave', () => { if (pull && pull.holds) return; pull = null; inside = false; hover = -1; tip.hidden = true; draw(); });

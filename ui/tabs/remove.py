@@ -34,9 +34,9 @@ class RemoveTab:
             return "Nothing is chosen yet"
         return f"Without {region_words(self.pictures.factors(session), region)}"
 
-    def ways(self, session: Session, part: int | None = None) -> list[Edit]:
+    def ways(self, session: Session, at: tuple[float, float] | None = None) -> list[Edit]:
         """Edits that take the chosen region away and can be seen to, the best first: changes named for it ("no hat"),
-        whatever their layer, those first that act most at the part clicked; the picture's background over it;
+        whatever their layer, those first that act most where it was clicked; the picture's background over it;
         variations that bring it nearer to the background."""
         region = session.region()
         if region is None or region.all:
@@ -48,7 +48,7 @@ class RemoveTab:
         except ValueError:  # nothing else in the picture is background
             covers, changes = [], []
         covers = [edit for edit, change in zip(covers, changes) if change >= SEEN]
-        here = self.changes.here(session, part)
+        here = self.changes.here(session, at)
         named = [edit for edit in here if self.pictures.edit_words(session, edit).startswith(ABSENT)]
         nearer = [edit for edit in self.nearer(session, replace(region, refine="none", k=32)) if edit not in named]
         return [*named, *covers, *nearer][:SHOWN]
@@ -123,13 +123,13 @@ class RemoveTab:
         amount = sign * self.renderer.saliency(*where, number)[0]
         return float((amount @ p.to(amount)) / p.sum()) >= sign * self.pictures.factors(session).threshold(number)
 
-    def after_pick(self, session: Session, part: int | None = None) -> Session:
+    def after_pick(self, session: Session, part: int | None = None, at: tuple[float, float] | None = None) -> Session:
         """What was just chosen on this tab goes at once, the best way; of the background only the part clicked, where
         something may stand before it."""
         region = session.region()
         if part is not None and region and len(region.parts) > 1 and self.is_background(session):
             session = session.choose((part,))
-        ways = self.ways(session, part)
+        ways = self.ways(session, at)
         if not ways or any(session.has(way) for way in ways):
             return session
         return self.changes.toggle(session, ways[0])
