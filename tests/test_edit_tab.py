@@ -230,3 +230,12 @@ def test_sixty_four_edits_are_the_most(hand):
 
 def _where(session: Session) -> tuple:
     return session.layer, session.factors_id, session.region()
+
+
+def test_what_a_picture_has_not_is_not_changed(chosen):
+    """On a bare head "hat" is offered, and no colour of hats."""
+    known = {change.name: change for change in tab.changes.known(chosen)}
+    bare = next(c for seed in range(20) if tab.changes.is_there(c := chosen.reset().go_to(seed), known["no hat"].edit))
+    worn = next(c for seed in range(20) if tab.changes.is_there(c := chosen.reset().go_to(seed), known["hat"].edit))
+    assert tab.changes.lacks(bare, known["blue hat"]) and not tab.changes.lacks(bare, known["hat"])
+    assert not tab.changes.lacks(worn, known["blue hat"])

@@ -206,3 +206,12 @@ def test_a_click_on_tiles_that_have_just_gone_is_what_was_seen_on_them(chosen):
     for tab, offered in ((remove, remove.ways(chosen)), (rewrite, [edit for edit, _ in rewrite.targets(chosen)])):
         assert tab.choose(other, event(index=0, of=tab.tiles(chosen)["of"])).edit == offered[0]
         assert tab.choose(other, event(index=0, of="of nobody")) is None
+
+
+def test_of_two_trees_both_can_go():
+    session = app.opening.start("scenes").reset().go_to(13).open_tab("Remove")
+    factors = app.pictures.factors(session)
+    trees = next(thing for thing in factors.things if "trees" in factors.region_name(thing) and len(thing) > 1)
+    for at in ([0.12, 0.45], [0.88, 0.45]):
+        session = app.choosing.pick(session, event(part=trees[0], at=at))
+    assert app.pictures.edits_words(session) == "no tree on the left, no tree on the right"

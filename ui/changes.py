@@ -76,7 +76,7 @@ class Changes:
         where = interpolate(self.pictures.region_map(session, region)[None, None], size, mode="area")[0, 0]
         clicked = where if at is None else around(at, size)
         found = [s for s in shown if (s.is_seen or session.has(s.change.edit)) and s.share(where) >= HERE]
-        found = [s for s in found if not self.is_there(session, s.change.edit)]
+        found = [s for s in found if not self.is_there(session, s.change.edit) and not self.lacks(session, s.change)]
         return [s.change.edit for s in sorted(found, key=lambda s: -s.share(clicked))]
 
     def is_there(self, session: Session, edit: Edit) -> bool:
@@ -95,6 +95,15 @@ class Changes:
 
         return self.pictures.kept.get(key, scores)[edit.variation] * edit.strength > CLEAR * abs(edit.strength)
 
+    def lacks(self, session: Session, change: Change) -> bool:
+        """Whether what this changes ("blue hat") is a thing that the picture has not ("no hat")."""
+        return not session.has(change.edit) and any(
+            thing != change.name and f" {thing} " in f" {change.name} " and self.is_there(session, gone.edit)
+            for gone in self.known(session)
+            for thing in [gone.opposite if gone.name == f"no {gone.opposite}" else None]
+            if thing
+        )
+
     def toggle(self, session: Session, edit: Edit) -> Session:
         """The session with this edit, in place of an opposite one; without it, if it was there."""
         if session.find_like(edit) is None and edit.op == "vary":
@@ -111,7 +120,7 @@ class Changes:
         for shown in self.shown(session):
             pairs.setdefault(frozenset({shown.change.name, shown.change.opposite}), []).append(shown)
         best = [max(pair, key=lambda shown: strongest(shown.difference)) for pair in list(pairs.values())[:count]]
-        return [(shown.change, shown.is_seen) for shown in best]
+        return [(shown.change, shown.is_seen and not self.lacks(session, shown.change)) for shown in best]
 
 
 def around(at: tuple[float, float], size: Sequence[int]) -> Tensor:

@@ -20,7 +20,7 @@ from panda_core.regions import Region
 from panda_core.rendering import NEEDS_FILE, Renderer
 
 from .server.kept import Kept
-from .session import Session
+from .session import SHARED, Session
 
 MAX_PARTS, MAX_SAMPLES = 64, 4096  # of a fit
 MAX_REFIT, REFITS = 60.0, threading.BoundedSemaphore(1)  # seconds of one that a link asks for; how many at once
@@ -158,7 +158,7 @@ class Opening:
         if text is None:
             return self.start()
         try:
-            return self.opened(decode_link(text))
+            return replace(self.opened(decode_link(text)), tag=SHARED)
         except ValueError as error:
             return replace(self.start(), notice=f"The link could not be opened: {error}")
 

@@ -10,6 +10,7 @@ from panda_core.regions import Mask, Region
 
 UNDO_STEPS = 60
 SEEDS_KEPT = 8
+SHARED = "shared"  # the tag of a session that a link opened
 OPEN_FOLDS: frozenset[str] = frozenset()  # accordions that are open when the page is
 WHERE = ("parts", "piece", "painted", "all")  # the chosen parts, the painted piece of them, what is painted, everywhere
 T = TypeVar("T")

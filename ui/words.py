@@ -8,7 +8,7 @@ from panda_core.factors import Factors
 from panda_core.generators.registry import GeneratorSpec
 from panda_core.regions import Region
 
-from .session import Session
+from .session import SHARED, Session
 
 SEEN = 0.02  # mean change in [-1, 1] units below which nothing visible happened
 ABSENT = ("no ", "nothing ")  # how the names begin of changes by which something goes
@@ -40,7 +40,7 @@ def moment_words(session: Session, words: str) -> str:
     if not words:
         return ""
     if before is None:
-        return f"An example: {words}. Click anything to change it."
+        return f"{'Shared with you' if session.tag == SHARED else 'An example'}: {words}. Click anything to change it."
     if before.edits == now.edits and before != now:
         return f"A new picture, and on it {words}; Reset takes that off."
     return ""

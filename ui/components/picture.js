@@ -244,12 +244,13 @@ view.addEventListener('pointerup', e => {
     Promise.resolve(moving).then(() => trigger('pulled', data));
     return;
   }
+  const at = far ? pull.from : place(e);                // who pulls before there is a change has chosen what was pulled
+  if (far && pull.holds) { pull = null; return; }
   pull = null;
-  if (far) return;
-  if (tool === 'pick') choose(e);
+  if (tool === 'pick') choose(e, at);
 });
-function choose(e) {
-  const at = place(e), part = thingAt(...at)[1];
+function choose(e, at) {
+  const part = thingAt(...at)[1];
   if (part >= 0) { if (divided) divide(0); trigger('pick', {part, at, several: several || e.shiftKey}); }
 }
 view.addEventListener('pointercancel', () => { stroke = false; pull = null; });
@@ -283,7 +284,7 @@ wipe.addEventListener('pointermove', e => {
   if (!wipe.hasPointerCapture(e.pointerId) || (grip !== null && Math.abs(e.clientX - grip) < 4)) return;
   grip = first = null; divide(within(place(e)[0]));
 });
-wipe.addEventListener('pointerup', e => { if (grip !== null) { grip = null; choose(e); } });
+wipe.addEventListener('pointerup', e => { if (grip !== null) { grip = null; choose(e, place(e)); } });
 wipe.addEventListener('keydown', e => {
   const step = {ArrowLeft: -0.05, ArrowRight: 0.05}[e.key];
   if (step) { e.preventDefault(); divide(within(divided + step)); }

@@ -50,7 +50,11 @@ class RemoveTab:
         covers = [edit for edit, change in zip(covers, changes) if change >= SEEN]
         here = self.changes.here(session, at)
         named = [edit for edit in here if self.pictures.edit_words(session, edit).startswith(ABSENT)]
-        nearer = [edit for edit in self.nearer(session, replace(region, refine="none", k=32)) if edit not in named]
+        nearer = [
+            edit
+            for edit in self.nearer(session, replace(region, refine="none", k=32))
+            if not self.end_name(session, edit)
+        ]  # with a name it is one of those above, or no removal
         return [*named, *covers, *nearer][:SHOWN]
 
     def nearer(self, session: Session, region: Region) -> list[Edit]:
@@ -109,8 +113,10 @@ class RemoveTab:
         return way and self.apply(session, way)
 
     def apply(self, session: Session, way: Edit) -> Session:
-        """In place of another way that this region went already; a second click brings it back."""
-        there = [i for i in map(session.find_like, self.ways(session)) if i is not None]
+        """In place of another way that this region went already; a second click brings it back. What has a name of its
+        own goes beside the rest: of two trees both."""
+        ways = () if way.op == "vary" and self.end_name(session, way) else self.ways(session)
+        there = [i for i in map(session.find_like, ways) if i is not None]
         if there and not session.has(way):
             return session.put(there[-1], way).take_up(there[-1])
         return self.changes.toggle(session, way)
@@ -130,6 +136,6 @@ class RemoveTab:
         if part is not None and region and len(region.parts) > 1 and self.is_background(session):
             session = session.choose((part,))
         ways = self.ways(session, at)
-        if not ways or any(session.has(way) for way in ways):
+        if not ways or session.has(ways[0]):
             return session
         return self.changes.toggle(session, ways[0])
