@@ -4,9 +4,12 @@ The papers' edit adds one appearance to a part, the same change everywhere in it
 at different positions; the data say how.
 """
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import combinations
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -122,25 +125,22 @@ def place_apart(E: Tensor) -> Tensor:
 
     Args: E: directions, [M, C, n].
     """
-    G = torch.einsum("acs,bcs->sab", E, E)
-    R = torch.eye(len(E), dtype=E.dtype, device=E.device)
-    planes = [(a, b) for b in range(len(E)) for a in range(b)]
+    G = torch.einsum("acs,bcs->abs", E, E).double().cpu().numpy()  # thousands of small steps: numpy's cost least
+    R = np.eye(len(E))
     for _ in range(MAX_SWEEPS):
         turned = False
-        for a, b in planes:
-            d, z = (G[:, a, a] - G[:, b, b]) / 2, G[:, a, b]
+        for a, b in combinations(range(len(E)), 2):
+            d, z = (G[a, a] - G[b, b]) / 2, G[a, b]
             d, z = d - d.mean(), z - z.mean()
-            angle = torch.atan2(2 * (d @ z), d @ d - z @ z) / 4
-            if abs(float(angle)) > 1e-6:
+            angle = math.atan2(2 * (d @ z), d @ d - z @ z) / 4
+            if abs(angle) > 1e-6:
                 turned = True
-                c, s = angle.cos(), angle.sin()
-                plane, J = [a, b], torch.stack([torch.stack([c, -s]), torch.stack([s, c])])
-                R[:, plane] = R[:, plane] @ J
-                G[:, :, plane] = G[:, :, plane] @ J
-                G[:, plane] = J.t() @ G[:, plane]
+                c, s = math.cos(angle), math.sin(angle)
+                for rows in (G, G.swapaxes(0, 1), R.T):
+                    rows[a], rows[b] = c * rows[a] + s * rows[b], c * rows[b] - s * rows[a]
         if not turned:
             break
-    return R
+    return torch.from_numpy(R).to(E)
 
 
 def vary(features: Tensor, direction: Tensor, strength: float | Tensor) -> Tensor:
