@@ -208,10 +208,10 @@ def pictures(page: Page, run: Run, done, cells, names, folder: Path) -> None:
     """Two pictures for a few wishes: as they are, as wanted, and as each method brings them there."""
     page.heading("Seen")
     page.text("From left to right: before, wanted, then " + ", ".join(names) + "; each at its best strength.")
-    step = max(1, len(done) // 6)
-    for wish in done[::step][:6]:
-        held = [run.folder / slug(wish.name) / f"{slug(n)}.jpg" for n in ("before", "wanted", *names)]
-        shown = [Image.open(path) for path in held]
+    held = {w: [run.folder / slug(w.name) / f"{slug(n)}.jpg" for n in ("before", "wanted", *names)] for w in done}
+    seen = [wish for wish in done if all(path.is_file() for path in held[wish])]  # cells may come without pictures
+    for wish in seen[:: max(1, len(seen) // 6)][:6]:
+        shown = [Image.open(path) for path in held[wish]]
         strip = Image.new("RGB", (sum(p.width for p in shown), shown[0].height))
         for i, picture in enumerate(shown):
             strip.paste(picture, (i * shown[0].width, 0))
