@@ -1,5 +1,7 @@
 """What can be read off a picture: its background as a mask, and how much of a factor it shows. Cells of the tables."""
 
+from collections.abc import Callable, Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -16,15 +18,17 @@ CHOSEN_ON, LABELLED = 20_000, 50  # the pictures that appearance, sign and the s
 BATCH = 25
 
 
+def in_batches(seeds: Sequence[int], make: Callable[[Sequence[int]], Tensor]) -> Tensor:
+    return torch.cat([make(seeds[i : i + BATCH]) for i in range(0, len(seeds), BATCH)])
+
+
 def background_truth(world: World, generator: SplitGenerator, seeds: range, size: int) -> Tensor:
     """Exact masks of the background, [N, size, size] booleans."""
-    return torch.cat([world.of_seeds(seeds[i : i + BATCH], generator.z_dim, size, 1).masks[:, 0] > 0.5
-                      for i in range(0, len(seeds), BATCH)])  # fmt: skip
+    return in_batches(seeds, lambda some: world.of_seeds(some, generator.z_dim, size, 1).masks[:, 0] > 0.5)
 
 
 def features_of(generator: SplitGenerator, seeds: range, layer: int) -> Tensor:
-    return torch.cat([generator.head(generator.sample(seeds[i : i + BATCH], 1.0), layer).features
-                      for i in range(0, len(seeds), BATCH)])  # fmt: skip
+    return in_batches(seeds, lambda some: generator.head(generator.sample(some, 1.0), layer).features)
 
 
 def enlarged(maps: Tensor, size: int) -> Tensor:

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks import timing
-from benchmarks.labels import BATCH, CHOSEN_ON, LABELLED, enlarged
+from benchmarks.labels import BATCH, CHOSEN_ON, LABELLED, enlarged, in_batches
 from benchmarks.tables import ROOT, SIDE
 from panda_core.catalogue import Catalogue
 from panda_core.fitting import SAMPLE_SEEDS
@@ -40,10 +40,6 @@ LEAST = 16  # pixels of 64 x 64 that a thing must show
 CELLS = ROOT / "report" / "portraits" / "refinement.json"
 
 Source = Callable[[Sequence[int]], Cut]  # seeds -> their cut at a layer
-
-
-def in_batches(seeds: Sequence[int], make: Callable[[Sequence[int]], Tensor]) -> Tensor:
-    return torch.cat([make(seeds[i : i + BATCH]) for i in range(0, len(seeds), BATCH)])
 
 
 def heads(generator: SplitGenerator, layer: int) -> Source:

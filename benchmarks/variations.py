@@ -4,7 +4,6 @@ python -m benchmarks.variations [--threads 2] [--layer 5]
 """
 
 import argparse
-import io
 import time
 from dataclasses import replace
 
@@ -12,20 +11,14 @@ import torch
 
 from benchmarks import timing
 from panda_core.catalogue import Catalogue
-from panda_core.images import to_pil
 from panda_core.ops import Edit
 from panda_core.recipes import Recipe
 from panda_core.regions import Mask, Region
 from panda_core.rendering import Renderer
 from panda_core.runtime.allocator import keep_freed_memory
+from ui.jpegs import jpegs
 
 NAME = "portraits"
-
-
-def jpeg(images: torch.Tensor) -> bytes:
-    out = io.BytesIO()
-    to_pil(images)[0].save(out, "JPEG", quality=88)
-    return out.getvalue()
 
 
 def main() -> None:
@@ -44,8 +37,8 @@ def main() -> None:
     ends = [replace(edit, variation=m, strength=s) for m in range(6) for s in (-3.0, 3.0)]
     cut, strengths = renderer.prepare(recipe, 0), iter(torch.linspace(-4, 4, 1000).tolist())
 
-    def tick() -> bytes:
-        return jpeg(renderer.finish(cut, replace(recipe, edits=(edit.with_size(next(strengths)),)), 0))
+    def tick() -> list[str]:
+        return jpegs(renderer.finish(cut, replace(recipe, edits=(edit.with_size(next(strengths)),)), 0))
 
     def stored() -> None:
         renderer.direction(recipe, args.layer, factors_id, Region(thing), 0)

@@ -77,11 +77,16 @@ def test_a_named_change_takes_the_thing_away_whatever_its_layer(chosen):
     assert app.pictures.edit_words(chosen, way) == "no glasses" and way.layer != chosen.layer
 
 
-def test_of_two_things_in_one_region_the_one_that_was_clicked_goes():
-    """The trees left and right of a house are one thing."""
+@pytest.fixture
+def two_trees():
+    """A scene with a tree on either side of the house, and the parts of the thing that both are."""
     session = app.opening.start("scenes").reset().go_to(13)
     factors = app.pictures.factors(session)
-    trees = next(thing for thing in factors.things if "trees" in factors.region_name(thing) and len(thing) > 1)
+    return session, next(t for t in factors.things if "trees" in factors.region_name(t) and len(t) > 1)
+
+
+def test_of_two_things_in_one_region_the_one_that_was_clicked_goes(two_trees):
+    session, trees = two_trees
     chosen = app.choosing.choose(session, list(trees))
     gone = [app.pictures.edit_words(session, remove.ways(chosen, at)[0]) for at in ((0.12, 0.45), (0.88, 0.45))]
     assert gone == ["no tree on the left", "no tree on the right"]
@@ -208,10 +213,9 @@ def test_a_click_on_tiles_that_have_just_gone_is_what_was_seen_on_them(chosen):
         assert tab.choose(other, event(index=0, of="of nobody")) is None
 
 
-def test_of_two_trees_both_can_go():
-    session = app.opening.start("scenes").reset().go_to(13).open_tab("Remove")
-    factors = app.pictures.factors(session)
-    trees = next(thing for thing in factors.things if "trees" in factors.region_name(thing) and len(thing) > 1)
+def test_of_two_trees_both_can_go(two_trees):
+    session, trees = two_trees
+    session = session.open_tab("Remove")
     for at in ([0.12, 0.45], [0.88, 0.45]):
         session = app.choosing.pick(session, event(part=trees[0], at=at))
     assert app.pictures.edits_words(session) == "no tree on the left, no tree on the right"

@@ -97,11 +97,9 @@ class Changes:
 
     def lacks(self, session: Session, change: Change) -> bool:
         """Whether what this changes ("blue hat") is a thing that the picture has not ("no hat")."""
+        gone = [c for c in self.known(session) if c.name == f"no {c.opposite}" and c.opposite != change.name]
         return not session.has(change.edit) and any(
-            thing != change.name and f" {thing} " in f" {change.name} " and self.is_there(session, gone.edit)
-            for gone in self.known(session)
-            for thing in [gone.opposite if gone.name == f"no {gone.opposite}" else None]
-            if thing
+            f" {c.opposite} " in f" {change.name} " and self.is_there(session, c.edit) for c in gone
         )
 
     def toggle(self, session: Session, edit: Edit) -> Session:

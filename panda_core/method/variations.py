@@ -201,7 +201,7 @@ def _inside(features: Tensor, cells: Tensor, region: Tensor) -> Tensor:
 def _along(X: Tensor, units: Tensor, deviations: Tensor) -> Tensor:
     """⟨X_i, E_m*⟩ of X [N, C·n]: its coordinates along E_m = deviations ∗ units, [M, C·n], least squares; [N, M]."""
     U = units.to(X)
-    return torch.linalg.solve(U @ U.t(), U @ X.t()).t() / deviations.to(X)
+    return torch.linalg.solve(_gram(U), U @ X.t()).t() / deviations.to(X)
 
 
 def _gram(X: Tensor) -> Tensor:

@@ -52,7 +52,7 @@ class FilmPanel:
                 strength = round(low + (high - low) * i / (STRENGTHS - 1), 3)
                 picture = self.pictures.picture(session.set_strength(strength))
                 frames += to_pil(resized(picture, min(max(picture.shape[-1], 256), FRAME_SIDE)))
-            return animation(frames + frames[-2:0:-1], "WEBP")
+            return animation(frames + frames[-2:0:-1])
 
         self.pictures.kept.get(key, make)
         return key
