@@ -8,14 +8,13 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Self
 
-import safetensors.torch
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from .method.parts import combine_parts, scale_parts
 from .method.variations import SUPPORT, Variations
-from .runtime.atomic_write import atomic_write
+from .runtime.tensor_files import write_tensors
 from .shapes import check_shape
 
 FORMAT = 2  # 2 brought things and variations
@@ -247,13 +246,12 @@ class Factors:
 
     def save(self, path: Path) -> None:
         """Write one safetensors file, whole or not at all."""
-        tensors = {key: getattr(self, name).contiguous() for key, name in _TENSORS.items()}
+        tensors = {key: getattr(self, name) for key, name in _TENSORS.items()}
         for parts, found in self.variations.items():
             for name in _OF_VARIATIONS:
-                tensors[f"variations.{region_key(parts)}.{name}"] = getattr(found, name).contiguous()
+                tensors[f"variations.{region_key(parts)}.{name}"] = getattr(found, name)
         info = json.dumps(asdict(self.info), sort_keys=True, allow_nan=False)
-        with atomic_write(path) as part:
-            safetensors.torch.save_file(tensors, part, {"format": str(FORMAT), "info": info})
+        write_tensors(path, tensors, {"format": str(FORMAT), "info": info})
 
     @classmethod
     def load(cls, path: Path) -> Self:

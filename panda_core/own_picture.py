@@ -7,7 +7,6 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Self
 
-import safetensors.torch
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
@@ -18,7 +17,7 @@ from .method.inversion import Inversion, Space, first_cut
 from .origin import ORIGIN_READERS
 from .reading import Reader, read_number, read_object, read_whole
 from .recipes import Recipe, parse_recipe
-from .runtime.atomic_write import atomic_write
+from .runtime.tensor_files import write_tensors
 
 FORMAT = 1
 MAX_FILE = 64 * 2**20  # bytes
@@ -153,10 +152,9 @@ class OwnPicture:
         """Write one safetensors file, whole or not at all; with a recipe of this picture, its edits too."""
         recipe = self.recipe() if recipe is None else recipe
         self._check_recipe(recipe)
-        tensors = {name: getattr(self, name).contiguous() for name in TENSORS}
+        tensors = {name: getattr(self, name) for name in TENSORS}
         metadata = {"format": f"panda-picture/{FORMAT}", "about": self._about(), "recipe": recipe.to_json()}
-        with atomic_write(path) as part:
-            safetensors.torch.save_file(tensors, part, metadata)
+        write_tensors(path, tensors, metadata)
 
     @classmethod
     def load(cls, path: Path) -> Self:

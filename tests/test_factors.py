@@ -269,3 +269,10 @@ def test_who_saves_the_same_factors_at_once_never_leaves_half_of_them(factors, t
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(save_and_read, range(80)))
     assert [p.name for p in tmp_path.iterdir()] == ["a.safetensors"]
+
+
+def test_the_same_factors_are_the_same_file(factors, tmp_path):
+    paths = [tmp_path / f"{i}.safetensors" for i in range(8)]  # the library alone writes one of two, each as often
+    for path in paths:
+        factors.save(path)
+    assert len({path.read_bytes() for path in paths}) == 1

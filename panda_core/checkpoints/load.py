@@ -14,12 +14,11 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from ..generators.registry import FAMILIES
 from ..generators.split import SplitGenerator, weights_hash
-from ..runtime.atomic_write import atomic_write
+from ..runtime.tensor_files import write_tensors
 from .layouts import LAYOUTS, Converted, read_state
 from .storages import KNOWN, LEGACY_MAGIC, Leaf, read_legacy, read_zip
 from .tables import find_table, load_leaf, load_state
@@ -43,7 +42,7 @@ def save_generator(
         dtype: of the tensors on disk; float16 halves the file and costs 3 to 4 digits.
     Raises: ValueError if a weight does not fit into `dtype`, or a metadata name is taken.
     """
-    tensors = {name: t.detach().to("cpu", dtype).contiguous() for name, t in generator.state_dict().items()}
+    tensors = {name: t.detach().to("cpu", dtype) for name, t in generator.state_dict().items()}
     for name, tensor in tensors.items():
         if not tensor.isfinite().all():
             raise ValueError(f"{name} holds values that {dtype} cannot hold; save in torch.float32.")
@@ -57,8 +56,7 @@ def save_generator(
     }
     if taken := own.keys() & (metadata or {}).keys():
         raise ValueError(f"metadata has {', '.join(sorted(taken))}; these names are set from the generator itself.")
-    with atomic_write(Path(path)) as part:
-        save_file(tensors, part, {**(metadata or {}), **own})
+    write_tensors(Path(path), tensors, {**(metadata or {}), **own})
 
 
 def read_metadata(path: str | Path) -> dict[str, str]:

@@ -13,7 +13,6 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Self
 
-import safetensors.torch
 import torch
 import torch.nn.functional as F
 from safetensors import SafetensorError, safe_open
@@ -21,7 +20,7 @@ from torch import Tensor
 
 from ..generators.split import Cut, Latents, SplitGenerator
 from ..progress import Cancelled, Progress, Report
-from ..runtime.atomic_write import atomic_write
+from ..runtime.tensor_files import write_tensors
 from ..shapes import check_shape
 
 SLOPE = 0.2  # of the leaky ReLU that ends every mapping network
@@ -145,8 +144,7 @@ class Space:
         tensors["thumbnails"] = ((self.thumbnails.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
         tensors |= {f"sigma.{layer}": sigma.half() for layer, sigma in self.sigma.items()}
         about = {"weights": weights, "n_styles": str(self.n_styles), "shrink": str(self.shrink)}
-        with atomic_write(path) as part:
-            safetensors.torch.save_file({name: t.contiguous() for name, t in tensors.items()}, part, about)
+        write_tensors(path, tensors, about)
 
     @classmethod
     def load(cls, path: Path, weights: str) -> Self:
