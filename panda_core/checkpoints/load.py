@@ -20,6 +20,7 @@ from ..generators.registry import FAMILIES
 from ..generators.split import SplitGenerator, weights_hash
 from ..runtime.tensor_files import write_tensors
 from .layouts import LAYOUTS, Converted, read_state
+from .openvino import find_programs, read_openvino
 from .storages import KNOWN, LEGACY_MAGIC, Leaf, read_legacy, read_zip
 from .tables import find_table, load_leaf, load_state
 from .unpickler import WHERE_ELSE, read_pickle
@@ -71,8 +72,9 @@ def read_metadata(path: str | Path) -> dict[str, str]:
 def load_generator(path: str | Path) -> SplitGenerator:
     """The generator in a file, on the CPU, in float32, in evaluation mode, without gradients.
 
-    Reads our safetensors; genforce's, rosinality's and NVIDIA's networks in torch files, pickles and safetensors; and
-    BigGAN-deep with its config.json beside it. What the file is, is told by its content; nothing in it is run.
+    Reads our safetensors; genforce's, rosinality's and NVIDIA's networks in torch files, pickles and safetensors;
+    BigGAN-deep with its config.json beside it; and MobileStyleGAN in a wheel. What the file is, is told by its content;
+    nothing in it is run.
 
     Raises: ValueError, in one sentence, for anything that is not a complete and finite generator; OSError if the file
         cannot be read.
@@ -142,6 +144,9 @@ def read_foreign(path: Path) -> Converted:
                 raise ValueError(sentence)
         file.seek(0)
         if start.startswith(b"PK\x03\x04"):
+            with zipfile.ZipFile(file) as archive:
+                if find_programs(archive.namelist()):
+                    return read_openvino(archive)
             return read_value(read_zip(file, path.stat().st_size), path)
         if start.startswith(b"\x80"):
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .biggan import BigGAN
+from .mobile_stylegan import MobileStyleGAN
 from .pggan import PGGAN
 from .split import SplitGenerator
 from .stylegan1 import StyleGAN1
@@ -17,6 +18,7 @@ FAMILIES: dict[str, type[SplitGenerator]] = {
     "stylegan2": StyleGAN2,
     "stylegan3": StyleGAN3,
     "biggan": BigGAN,
+    "mobile_stylegan": MobileStyleGAN,
 }
 
 PACKAGE = Path(__file__).parents[1]
