@@ -16,6 +16,8 @@ from .ops import Dense, Mapping, truncate
 from .split import Cut, Latents, SplitGenerator, check_resolution, constructor_arguments
 
 A, B = 1 / 4, 3 / 4  # twice the filter (1, 3, 3, 1) / 8 that all resampling has: its gain is 2 along each axis
+TAPS = ((0, A, B), (B, B, A), (A, 0, 0)), ((0, 0, A), (A, B, B), (B, A, 0))  # h in terms of W, for both phases
+MAX_IN_PHASES = 64  # channels up to which memory, not multiplying, takes the time of a convolution on a CPU
 
 
 def upsample_fir(x: Tensor) -> Tensor:
@@ -39,6 +41,17 @@ def blur_fir(x: Tensor) -> Tensor:
     return A * (x[..., :-3] + x[..., 3:]) + B * (x[..., 1:-2] + x[..., 2:-1])
 
 
+def blurred_phases(weight: Tensor) -> Tensor:
+    """Transposed convolution and `blur_fir` as one convolution at the small size, a kernel for each of the four output
+    phases: [Co, Ci, 3, 3] -> [4 Co, Ci, 3, 3]; `pixel_shuffle` puts the phases in place.
+
+    Along an axis both together have six taps, h[u] = Σ_k K[k] W[u - 1 + k] for u from -2 to 3, K = (A, B, B, A): an even
+    pixel sees its three neighbours with h[2], h[0], h[-2], an odd one with h[3], h[1], h[-1].
+    """
+    axis = weight.new_tensor(TAPS)  # [phase, neighbour, 3]
+    return torch.einsum("pia,qjb,ocab->opqcij", axis, axis, weight).reshape(-1, *weight.shape[1:])
+
+
 class ModulatedConv(nn.Module):
     """Style -> scaled convolution -> demodulation -> noise, bias, leaky ReLU (StyleGAN2, Sec. 2.2).
 
@@ -58,19 +71,26 @@ class ModulatedConv(nn.Module):
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
         s = self.affine(w)  # [N or 1, Ci]
-        demodulation = (s.square() @ self.weight.square().sum(dim=(2, 3)).t() + 1e-8).rsqrt()  # [N or 1, Co]
+        # the activation's gain √2 goes into all that comes before it, which costs no pass: [N or 1, Co]
+        demodulation = (s.square() @ self.weight.square().sum(dim=(2, 3)).t() + 1e-8).rsqrt() * math.sqrt(2.0)
+        noise, bias = self.noise * (self.noise_strength * math.sqrt(2.0)), self.bias * math.sqrt(2.0)
         if len(s) == 1 and s.requires_grad == self.weight.requires_grad:  # to s alone it is shorter past the weights
-            x = self._convolve(x, self.weight * s[0, None, :, None, None] * demodulation[0, :, None, None, None])
+            x = self._convolve(x, self.weight * s[0, None, :, None, None] * demodulation[0, :, None, None, None], bias)
+            x = x.add_(noise)
         else:
-            x = self._convolve(x * s[:, :, None, None], self.weight) * demodulation[:, :, None, None]
-        x = x + (self.noise * self.noise_strength + self.bias[:, None, None])
-        x = F.leaky_relu(x, 0.2) * math.sqrt(2.0)
+            x = self._convolve(x * s[:, :, None, None], self.weight)
+            x = torch.addcmul(noise + bias[:, None, None], x, demodulation[:, :, None, None])
+        x = F.leaky_relu(x, 0.2, inplace=True)
         return x if self.clamp is None else x.clamp(-self.clamp, self.clamp)
 
-    def _convolve(self, x: Tensor, weight: Tensor) -> Tensor:
+    def _convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         if not self.upsamples:
-            return F.conv2d(x, weight, padding=1)
-        return blur_fir(F.conv_transpose2d(x, weight.transpose(0, 1), stride=2))
+            return F.conv2d(x, weight, bias, padding=1)
+        if weight.shape[1] <= MAX_IN_PHASES:
+            bias = None if bias is None else bias.repeat_interleave(4)
+            return F.pixel_shuffle(F.conv2d(x, blurred_phases(weight), bias, padding=1), 2)
+        x = blur_fir(F.conv_transpose2d(x, weight.transpose(0, 1), stride=2))
+        return x if bias is None else x.add_(bias[:, None, None])
 
 
 class ToRGB(nn.Module):
