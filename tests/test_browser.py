@@ -129,7 +129,7 @@ def test_brush_clear_and_what_varies_in_a_painted_area(visit):
     expect(place(page, "painted area")).to_have_attribute("aria-pressed", "true")
     page.get_by_role("button", name="See what varies here").click()
     expect(page.get_by_role("button", name="See what varies here")).to_be_hidden(timeout=120_000)
-    page.locator("#ends").get_by_role("button", name="another way").first.click()
+    page.locator("#ends").get_by_role("button", name="variation").first.click()
     expect(rows(page)).to_have_count(3)
     expect(rows(page).nth(2)).to_contain_text("painted area")
     page.get_by_role("button", name="Clear").click()

@@ -79,8 +79,11 @@ class Changes:
         found = [s for s in found if not self.is_there(session, s.change.edit) and not self.lacks(session, s.change)]
         return [s.change.edit for s in sorted(found, key=lambda s: -s.share(clicked))]
 
-    def is_there(self, session: Session, edit: Edit) -> bool:
-        """Whether the picture without edits is at this end already, of a thing that is there or is not ("no hat")."""
+    def is_there(self, session: Session, edit: Edit, clear: float = CLEAR) -> bool:
+        """Whether the picture without edits is at this end already, of a thing that is there or is not ("no hat").
+
+        clear: standard deviations from the mean at which it counts as such.
+        """
         if edit.op != "vary" or session.has(edit):
             return False
         ends = self.pictures.factors(session, edit).ends(edit.region.parts, edit.variation)
@@ -93,13 +96,13 @@ class Changes:
             features = self.renderer.features(session.recipe, edit.layer).features
             return self.renderer.variations(session.recipe, *where).scores(features)[0].tolist()
 
-        return self.pictures.kept.get(key, scores)[edit.variation] * edit.strength > CLEAR * abs(edit.strength)
+        return self.pictures.kept.get(key, scores)[edit.variation] * edit.strength > clear * abs(edit.strength)
 
     def lacks(self, session: Session, change: Change) -> bool:
         """Whether what this changes ("blue hat") is a thing that the picture has not ("no hat")."""
         gone = [c for c in self.known(session) if c.name == f"no {c.opposite}" and c.opposite != change.name]
         return not session.has(change.edit) and any(
-            f" {c.opposite} " in f" {change.name} " and self.is_there(session, c.edit) for c in gone
+            f" {c.opposite} " in f" {change.name} " and self.is_there(session, c.edit, clear=0.0) for c in gone
         )
 
     def toggle(self, session: Session, edit: Edit) -> Session:

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import gradio as gr
 
-from panda_core.ops import OPS
+from panda_core.factors import Ends
+from panda_core.ops import OPS, Edit
 
 from .binding import Page
 from .components.html import heading
@@ -43,10 +44,18 @@ class Edits:
         rows = [self.row(session, i, edit) for i, edit in edits]
         return {"rows": rows, "undo": len(session.past), "redo": len(session.future)}
 
-    def row(self, session: Session, index: int, edit) -> dict:
+    def row(self, session: Session, index: int, edit: Edit) -> dict:
         size = f"{edit.size:.0%}" if edit.share is not None else f"{edit.size:+.1f}"
+        if self.ends(session, edit):  # the title says which way
+            size = f"{abs(edit.size):.1f}"
         title = self.pictures.edit_words(session, edit)
         return {"title": title, "size": size, "on": edit.on, "active": index == session.active}
+
+    def ends(self, session: Session, edit: Edit) -> Ends | None:
+        """What the ends of the edit's slider are called."""
+        if edit.op != "vary":
+            return None
+        return self.pictures.factors(session, edit).ends(edit.region.parts, edit.variation)
 
     def slider(self, session: Session):
         edit = session.edit
@@ -55,7 +64,9 @@ class Edits:
             return gr.Slider(minimum=-4, maximum=4, value=0, interactive=False, label=label)
         low, high, step, _ = OPS[edit.op].slider
         low, high = min(low, edit.size), max(high, edit.size)
-        label = f"Strength: {self.pictures.edit_words(session, edit)}"
+        ends = self.ends(session, edit)
+        words = f"{ends.low} ← → {ends.high}" if ends else self.pictures.edit_words(session, edit)
+        label = f"Strength: {words}"
         return gr.Slider(minimum=low, maximum=high, step=step, value=edit.size, interactive=True, label=label)
 
 

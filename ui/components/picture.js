@@ -2,7 +2,7 @@
 const $ = s => element.querySelector(s), view = $('canvas'), g = view.getContext('2d');
 const tip = $('.tip'), flag = $('.flag'), SIDE = 512, TINT = 256;
 let hint = '', hinted, scene = null, maps = null, frame = null, images = {}, tool = 'pick', several = false, all = false, hover = -1, inside = false;
-let showing = 'image', divided = null, painted = null, stroke = false, last = null, quiet = 0, arrived = 0, first = null;
+let showing = 'image', divided = null, painted = null, stroke = false, last = null, quiet = 0, arrived = 0, settled = 0, first = null;
 
 const load = s => new Promise(r => { const i = new Image(); i.onload = () => r(i); i.onerror = () => r(null); i.src = s; });
 const pressed = (b, on) => b.setAttribute('aria-pressed', on ? 'true' : 'false');
@@ -10,6 +10,7 @@ const pressed = (b, on) => b.setAttribute('aria-pressed', on ? 'true' : 'false')
 async function refresh(v = props.value) {
   const mine = ++arrived;
   if (!v) return;
+  settled += !v.moving;
   const wanted = {};
   if (v.scene) wanted.before = await load(v.scene.before);
   if (v.frame) wanted.image = await load(v.frame.image);
@@ -83,9 +84,12 @@ function tint(numbers, [red, green, blue], fill, line) {  // a region in colour,
   g.drawImage(layer, 0, 0, SIDE, SIDE);
 }
 
+const heat = document.createElement('canvas'); heat.width = heat.height = TINT;
 const HEAT = [[13, 8, 70], [126, 3, 168], [204, 71, 120], [248, 149, 64], [240, 249, 33]];
 function difference() {                                 // how much each place changed, from dark blue to yellow
   const read = image => { lg.drawImage(image, 0, 0, TINT, TINT); return lg.getImageData(0, 0, TINT, TINT); };
+  if (heat.of === images.image && heat.from === images.before) return heat;
+  heat.of = images.image; heat.from = images.before;
   const before = read(images.before).data, shown = read(images.image), out = shown.data;
   const change = Float32Array.from({length: TINT * TINT}, (_, i) => [0, 1, 2].reduce((sum, c) => sum + Math.abs(out[4 * i + c] - before[4 * i + c]), 0) / 382.5);
   const most = Math.max(0.6, change.reduce((a, b) => Math.max(a, b)));
@@ -93,8 +97,8 @@ function difference() {                                 // how much each place c
     const at = (HEAT.length - 1) * x / most, low = Math.min(Math.floor(at), HEAT.length - 2);
     for (let c = 0; c < 3; c++) out[4 * i + c] = HEAT[low][c] + (at - low) * (HEAT[low + 1][c] - HEAT[low][c]);
   });
-  lg.putImageData(shown, 0, 0);
-  return layer;
+  heat.getContext('2d').putImageData(shown, 0, 0);
+  return heat;
 }
 
 function draw() {
@@ -149,7 +153,7 @@ function places() {
   box.replaceChildren(...items.map(item => {
     const b = document.createElement('button');
     b.type = 'button'; b.textContent = item.name; pressed(b, item.on); b.classList.toggle('small', !!item.small);
-    b.addEventListener('click', () => trigger('place', {parts: item.parts, where: item.where}));
+    b.addEventListener('click', () => { passing(); trigger('place', {parts: item.parts, where: item.where}); });
     return b;
   }));
   if (focus >= 0) box.children[Math.min(focus, box.children.length - 1)].focus({preventScroll: true});
@@ -169,24 +173,25 @@ function paint([u, v]) {                                // the cells whose centr
 }
 
 
-// The strength on its way, by the slider or by pulling: one move at a time, and of those that wait the last.
-let moving = null, next = null, sliding = false;
+// The strength on its way, by the slider or by pulling: while one frame is drawn the next is made; of those that wait the last.
+const flights = new Set();
+let next = null, sliding = false, sent = 0, seen = 0;
 function move(data) {
-  next = {...data, at: performance.now()};
-  moving ||= (async () => {
-    while (next) {
-      const known = arrived, sent = next;
-      next = null;
-      const answer = await server.move(sent).catch(() => null);
-      if (!answer?.frame || known !== arrived) continue;  // what is wrong is said once it is let go; or newer is there
-      await refresh({frame: answer.frame, moving: true});
-      if (!pull) continue;
-      const range = document.querySelector('#strength input[type=range]');
-      range.value = answer.strength;
-      sliding = true; range.dispatchEvent(new Event('input', {bubbles: true})); sliding = false;
-    }
-    moving = null;
-  })();
+  next = data;
+  while (next && flights.size < 2) {
+    const flight = fly(next, ++sent).finally(() => { flights.delete(flight); if (next) move(next); });
+    next = null; flights.add(flight);
+  }
+}
+async function fly(data, number) {
+  const known = settled, answer = await server.move({...data, at: performance.now()}).catch(() => null);
+  if (!answer?.frame || known !== settled || number < seen) return;  // what is wrong is said once it is let go; or newer is there
+  seen = number;
+  await refresh({frame: answer.frame, moving: true});
+  if (!pull) return;
+  const range = document.querySelector('#strength input[type=range]');
+  range.value = answer.strength;
+  sliding = true; range.dispatchEvent(new Event('input', {bubbles: true})); sliding = false;
 }
 document.addEventListener('input', e => {
   if (!sliding && e.target.closest('#strength') && e.target.value !== '') move({strength: Number(e.target.value)});
@@ -241,7 +246,7 @@ view.addEventListener('pointerup', e => {
   if (pull && pull.to) {
     const data = pulled();
     pull = next = null; draw();
-    Promise.resolve(moving).then(() => trigger('pulled', data));
+    Promise.all(flights).then(() => trigger('pulled', data));
     return;
   }
   const at = far ? pull.from : place(e);                // who pulls before there is a change has chosen what was pulled
@@ -249,9 +254,10 @@ view.addEventListener('pointerup', e => {
   pull = null;
   if (tool === 'pick') choose(e, at);
 });
+const passing = () => document.querySelectorAll('#ends .tiles, #from-others .tiles, #removals .tiles, #rewrite-targets .tiles, #rank-variations .tiles').forEach(t => t.classList.add('passing'));
 function choose(e, at) {
   const part = thingAt(...at)[1];
-  if (part >= 0) { if (divided) divide(0); trigger('pick', {part, at, several: several || e.shiftKey}); }
+  if (part >= 0) { if (divided) divide(0); passing(); trigger('pick', {part, at, several: several || e.shiftKey}); }
 }
 view.addEventListener('pointercancel', () => { stroke = false; pull = null; });
 view.addEventListener('pointerleave', () => { if (pull && pull.holds) return; pull = null; inside = false; hover = -1; tip.hidden = true; draw(); });

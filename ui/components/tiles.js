@@ -4,6 +4,7 @@ const stop = here => box.querySelectorAll('button').forEach(b => { b.tabIndex = 
 function render() {
   const v = props.value || {items: [], note: ''};
   const focus = [...box.children].indexOf(document.activeElement);
+  box.classList.remove('passing');
   box.replaceChildren(...v.items.map((item, i) => {
     const b = document.createElement('button'), im = document.createElement('img'), name = document.createElement('span');
     b.type = 'button'; b.setAttribute('aria-pressed', item.on ? 'true' : 'false'); b.title = item.off || item.title || item.label;

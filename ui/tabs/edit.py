@@ -14,7 +14,7 @@ from ..components.html import heading
 from ..given import clicked, clicked_edit
 from ..pictures import Pictures, origin, seeds_from
 from ..session import Session
-from ..words import SEEN, region_words
+from ..words import SEEN, region_words, unnamed
 
 TILES, NAMED, ENOUGH, POPULAR = 12, 14, 7, 10
 END = 3.0  # standard deviations of a tile
@@ -96,9 +96,9 @@ class EditTab:
         return found
 
     def end_words(self, session: Session, edit: Edit) -> str:
-        """The name of a change, or that it has none."""
+        """The name of a change, or its number."""
         names = {change.edit: change.name for change in self.changes.known(session)}
-        return names.get(edit, "another way")
+        return names.get(edit) or unnamed(edit)
 
     def ends_tiles(self, session: Session) -> dict:
         edits = self.ends(session)

@@ -87,7 +87,7 @@ class RankTab:
         self.pictures, self.renderer = pictures, pictures.renderer
 
     def lay_out(self, page: Page) -> None:
-        hint("Which pictures have the longest hair? Click a thing, choose what varies in it, and order them.")
+        hint("Which pictures have most of something? Click a thing, choose what varies in it, and order them.")
         page.follow(gr.HTML(), lambda s: heading(self.what_varies(s)))
         page.tiles("What varies", self.variation_tiles, self.choose_variation, elem_id="rank-variations")
         with page.fold("By the papers' appearances, and sums", elem_id="rank-more"):

@@ -13,7 +13,7 @@ from ..components.html import heading, hint
 from ..given import clicked_edit
 from ..pictures import Pictures
 from ..session import Session
-from ..words import ABSENT, SEEN, region_words
+from ..words import ABSENT, SEEN, region_words, unnamed
 
 ENDS, END, LEAVING = 12, 3.0, 0.85  # variations tried, their strength, and the distance to the background that is left
 SHOWN = 8
@@ -95,7 +95,7 @@ class RemoveTab:
     def words(self, session: Session, edit: Edit) -> str:
         if edit.op == "remove":
             return "covered with background"
-        return self.end_name(session, edit) or "gone another way"
+        return self.end_name(session, edit) or unnamed(edit)
 
     def tiles(self, session: Session) -> dict:
         region = session.region()
