@@ -49,8 +49,8 @@ class Sizes:
     select: int = 8
     report: int = 24
     learn: int = 4  # at which methods differentiate the generator
-    masks: int = 200
-    ranked: int = 500
+    masks: int = 1000
+    ranked: int = 1000
     wishes: int | None = None
 
     @property

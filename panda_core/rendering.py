@@ -216,13 +216,13 @@ class Renderer:
 
     @torch.inference_mode()
     def small_pictures(self, recipe: Recipe, seeds: Sequence[int]) -> Tensor:
-        """The pictures of other seeds, without edits, [n, 3, h, w]; large ones at half size, at about half the cost."""
+        """The pictures of other seeds, without edits, [n, 3, h, w]; large ones at half size, or 256 pixels."""
         generator = self.generator(recipe)
-        finish = generator.preview if generator.resolution > SMALL else generator.tail
+        finish = generator.preview if generator.resolution > SMALL else lambda cut, shrink: generator.tail(cut)
 
         def some(first: int, count: int) -> Tensor:
             latents = generator.sample(seeds[first : first + count], recipe.psi, recipe.class_index)
-            return finish(generator.start(latents)).cpu()
+            return finish(generator.start(latents), max(2, generator.resolution // 256)).cpu()
 
         return in_batches(some, len(seeds), self._batch_size(generator))
 

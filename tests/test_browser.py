@@ -220,7 +220,7 @@ def test_keyboard_alone(visit):
     expect(strength(page)).to_be_enabled()
     tab_to("#strength input[type=range]")
     page.keyboard.press("Home")
-    expect(rows(page).nth(2)).to_contain_text("-4.0")
+    expect(rows(page).nth(2)).to_contain_text("4.0")
 
 
 def test_the_focus_is_never_lost(visit):
@@ -248,7 +248,7 @@ def test_of_drags_on_a_slow_line_the_last_one_stays(visit):
     left = strength(page).input_value()
     page.wait_for_timeout(8000)  # whatever is under way has come
     expect(strength(page)).to_have_value(left)
-    expect(rows(page).nth(1)).to_contain_text(f"{float(left):+.1f}")
+    expect(rows(page).nth(1)).to_contain_text(f"{abs(float(left)):.1f}")
     page.wait_for_function("location.search.startsWith('?r=')")
 
 

@@ -14,6 +14,7 @@ from .given import point, sent
 from .pictures import Pictures, origin
 from .session import Session
 
+FOLLOWED = 128  # pixels of the pictures in which a point is followed
 STRENGTHS = torch.linspace(-4, 4, 9)
 
 
@@ -53,4 +54,6 @@ class Dragging:
 
     def draw(self, recipe: Recipe, index: int, edit: Edit, strengths: list[float]) -> torch.Tensor:
         edits = [replace(edit, strength=strength) for strength in strengths]
-        return self.pictures.renderer.variants(recipe, index, edits, shrink=2)
+        renderer = self.pictures.renderer
+        shrink = max(2, renderer.generator(recipe).resolution // FOLLOWED)
+        return renderer.variants(recipe, index, edits, shrink=shrink)

@@ -24,7 +24,7 @@ from .session import Session
 from .words import change_words
 
 REACH = 16
-MAX_WHOLE = 256  # pixels of a picture whose tiles are drawn at full size; of a larger one at half
+MAX_WHOLE = 256  # pixels of the pictures that tiles are cut from
 
 
 class Names(NamedTuple):
@@ -167,9 +167,9 @@ class Pictures:
         return [(tile, change) for tile, (_, change) in zip(tiles, made)]
 
     def variants(self, recipe: Recipe, index: int, edits: Sequence[Edit], quick: bool = False) -> Tensor:
-        """The picture with edit `index` replaced by each of `edits`, [n, 3, h, w]; quick, or if large, at half size."""
-        half = quick or self.renderer.generator(recipe).resolution > MAX_WHOLE
-        return self.renderer.variants(recipe, index, edits, shrink=2 if half else 1)
+        """The picture with edit `index` replaced by each of `edits`, [n, 3, h, w], as large as tiles need; quick: half."""
+        shrink = max(1, self.renderer.generator(recipe).resolution // MAX_WHOLE)
+        return self.renderer.variants(recipe, index, edits, shrink=2 * shrink if quick else shrink)
 
     def region_map(self, session: Session, region: Region) -> Tensor:
         """A region of the session's layer at image size, [h, w] in [0, 1]."""
