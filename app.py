@@ -94,6 +94,7 @@ def left(page: Page) -> None:
     page.on(picture.pulled, dragging.pulled)
     choosing.lay_out(page, picture)
     seeds.lay_out(page)
+    generators_panel.lay_out_beside(page)
     own_picture_panel.lay_out(page)
     with gr.Accordion("Picture settings", open=False, elem_id="settings"):
         seeds.lay_out_settings(page)

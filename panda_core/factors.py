@@ -24,16 +24,17 @@ SIGN_RULE = "the entry of largest magnitude in every column of A is positive"
 
 @dataclass(frozen=True)
 class Ends:
-    """What the two ends of a variation are called; found with labels, unlike the variation.
+    """What the two ends of a variation are called; found with labels or by eye, unlike the variation.
 
     low, high: words for what strengths below and above 0 lead to. correlation: of its scores with the factor that it is
-    named after, |r|. shares: of the wanted change that each end makes up for, measured on exact pictures.
+    named after, |r|. shares: of the wanted change that each end makes up for, measured on exact pictures; None: nobody
+    could measure it, and somebody who looked gave the names.
     """
 
     low: str
     high: str
-    correlation: float
-    shares: tuple[float, float] = (0.0, 0.0)
+    correlation: float = 0.0
+    shares: tuple[float, float] | None = (0.0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -372,8 +373,10 @@ def _read_ends(given) -> Ends | None:
     if given is None:
         return None
     low, high, correlation, shares = (given[key] for key in ("low", "high", "correlation", "shares"))
-    below, above = (min(max(float(x), -1.0), 1.0) for x in shares)
-    return Ends(_clean(low), _clean(high), min(abs(float(correlation)), 1.0), (below, above))
+    if shares is not None:
+        below, above = (min(max(float(x), -1.0), 1.0) for x in shares)
+        shares = below, above
+    return Ends(_clean(low), _clean(high), min(abs(float(correlation)), 1.0), shares)
 
 
 def _clean(name) -> str:

@@ -23,7 +23,8 @@ class Change:
 def popular(catalogue: Catalogue, generator: str) -> tuple[Change, ...]:
     """The ends of named variations that ship with a generator, each name once, by what it makes up for; best first.
 
-    Of one name that several regions or layers have, the one that makes up for most. A generator with the factors of the
+    Of one name that several regions or layers have, the one that makes up for most; of what was named by eye the first
+    region and variation that has it. A generator with the factors of the
     papers' authors has the edits that they published.
     """
     best: dict[str, tuple[float, Change]] = {}
@@ -35,10 +36,11 @@ def popular(catalogue: Catalogue, generator: str) -> tuple[Change, ...]:
                 if ends is None:
                     continue
                 sides = (ends.low, ends.high, -STRENGTH), (ends.high, ends.low, STRENGTH)
-                for (name, opposite, strength), share in zip(sides, ends.shares):
+                note = "found without labels, named " + ("with them" if ends.shares else "by eye")
+                for (name, opposite, strength), share in zip(sides, ends.shares or (SHARE, SHARE)):
                     edit = Edit("vary", layer, factors_id, Region(parts), variation=m, strength=strength)
-                    if share >= max(SHARE, best.get(name, (0.0,))[0]):
-                        best[name] = share, Change(name, edit, opposite, "found without labels, named with them")
+                    if share >= SHARE and share > best.get(name, (0.0,))[0]:
+                        best[name] = share, Change(name, edit, opposite, note)
     found = [change for _, change in sorted(best.values(), key=lambda row: -row[0])]
     return tuple(found) + _authors(catalogue, generator)
 

@@ -36,7 +36,7 @@ def varied(factors):
     Z = feature_source(GENERATOR, 3, 1.0)(0, 24)
     found = {parts: learn_variations(lambda: [Z], combine_parts(factors.parts, parts), 3) for parts in ((0, 2), (1,))}
     found = {parts: dataclasses.replace(v, units=v.units.half()) for parts, v in found.items()}
-    ends = {"0,2": [None, Ends("no hat", "hat", 0.8, (0.9, 0.7)), None]}
+    ends = {"0,2": [None, Ends("no hat", "hat", 0.8, (0.9, 0.7)), Ends("frown", "smile", shares=None)]}
     named = factors.with_info(things=((0, 2), (1, 3)), thing_names={"0,2": "hair"}, ends=ends, background=(2, -1))
     return dataclasses.replace(named, variations=found)
 
@@ -52,6 +52,7 @@ def test_a_file_holds_things_and_what_varies_in_them(varied, tmp_path):
     assert [read.region_name(parts) for parts in ((2, 0), (1,), (1, 3))] == ["hair", "part 1", "part 1, part 3"]
     assert read.around((2,)) == ((2,), (0, 2)) and read.around((0, 2)) == ((0, 2),)
     assert read.ends((2, 0), 1) == Ends("no hat", "hat", 0.8, (0.9, 0.7))
+    assert read.ends((2, 0), 2) == Ends("frown", "smile", shares=None)  # named by eye
     assert read.ends((0, 2), 0) is read.ends((0, 2), 7) is read.ends((1,), 0) is None
     assert read.digest() == varied.digest() != varied.with_info(part_names={0: "hair"}).digest()
 

@@ -6,11 +6,13 @@ import logging
 import gradio as gr
 import pytest
 import torch
+from huggingface_hub import constants
 
 import app
 from panda_core.catalogue import Catalogue
 from panda_core.checkpoints.load import save_generator
 from panda_core.generators.biggan import BigGAN
+from panda_core.generators.mobile_stylegan import MobileStyleGAN
 from panda_core.generators.registry import GENERATORS, LocalFile
 from panda_core.hub.errors import HubError
 from panda_core.progress import Cancelled
@@ -22,6 +24,7 @@ from ui.seeds import Seeds
 from ui.server.events import plainly
 from ui.session import Session
 
+from .openvino import programs, write
 from .page import event, go_on, picture
 
 
@@ -44,6 +47,7 @@ class Elsewhere:
 
 
 def test_one_world_alone_is_no_choice(tmp_path, monkeypatch):
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     gone = dataclasses.replace(GENERATORS["scenes"], sources=(LocalFile(tmp_path / "generator.safetensors"),))
     monkeypatch.setitem(GENERATORS, "scenes", gone)
     assert "scenes" not in [name for _, name in GeneratorsPanel(app.pictures, app.opening).choices()]
@@ -57,12 +61,29 @@ def test_worlds_are_pictures_that_open_at_once(tmp_path):
     assert [(tile["label"], tile["on"]) for tile in tiles["items"]] == [
         ("Portraits, drawn", True),
         ("Scenes, drawn", False),
+        ("Faces, photographic (38 MB)", False),
     ]
     assert all(tile["image"].startswith("data:image/jpeg") for tile in tiles["items"])
     opened = page.panel.open_world(start, event(index=1, of=tiles["of"]))
     assert opened.recipe.generator == "scenes" and opened.undo().recipe == start.recipe
-    assert [tile["on"] for tile in page.panel.world_tiles(opened)["items"]] == [False, True]
+    assert [tile["on"] for tile in page.panel.world_tiles(opened)["items"]] == [False, True, False]
     assert torch.isfinite(page.renderer.image(opened.recipe)).all()
+
+
+def test_a_world_that_is_not_here_is_downloaded_by_its_tile_and_then_one_of_them(tmp_path, monkeypatch):
+    wheel = write(tmp_path / "faces.whl", programs(MobileStyleGAN.tiny(0)))
+    spec = dataclasses.replace(GENERATORS["faces"], sources=(GENERATORS["faces"].sources[0], LocalFile(wheel)))
+    page = Elsewhere(tmp_path / "home")
+    tile = page.panel.world_tiles(page.opening.start("portraits"))["items"][2]
+    assert tile["press"] == "#open-beside" and "38 MB to download" in tile["title"] and "NVIDIA" in tile["title"]
+    monkeypatch.setitem(GENERATORS, "faces", spec)
+    start = page.opening.start("portraits")
+    opened = page.panel.use(start, page.panel.fetch_beside(start, go_on))
+    assert opened.recipe.generator == "faces"
+    assert "press" not in page.panel.world_tiles(opened)["items"][2]
+    monkeypatch.setitem(GENERATORS, "faces", dataclasses.replace(spec, sources=spec.sources[:1]))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    assert len(page.panel.world_tiles(start)["items"]) == 2  # no tile for what cannot be had
 
 
 def test_the_world_in_hand_is_not_opened_anew():

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import threading
 import time
+import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 from urllib.parse import urlsplit
@@ -33,7 +34,7 @@ from panda_core.checkpoints.load import load_generator, save_generator
 from panda_core.factors import Factors
 from panda_core.fitting import fit_id
 from panda_core.generators import registry
-from panda_core.generators.registry import FAMILIES, GENERATORS, HubFile, LocalFile, UrlFile
+from panda_core.generators.registry import FAMILIES, GENERATORS, HubFile, LocalFile, PackageFile, UrlFile
 from panda_core.generators.split import weights_hash
 from panda_core.generators.stylegan2 import StyleGAN2
 from panda_core.generators.stylegan3 import plan_bands
@@ -120,13 +121,64 @@ def test_every_source_of_the_table_gives_a_generator(hub, name, number):
     assert find_local(spec.sources).read_bytes() == data
 
 
+# ---- wheels, by pip
+
+
+@pytest.fixture
+def index(hub, tmp_path, monkeypatch) -> bytes:
+    """A folder where pip finds a package, and nowhere else; the wheel's bytes."""
+    about = "a_wheel-1.0.dist-info"
+    files = {
+        "a_wheel/weights.bin": DATA[:1000],
+        f"{about}/METADATA": b"Metadata-Version: 2.1\nName: a-wheel\nVersion: 1.0\n",
+        f"{about}/WHEEL": b"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{about}/RECORD": b"",
+    }
+    with zipfile.ZipFile(tmp_path / "a_wheel-1.0-py3-none-any.whl", "w") as wheel:
+        for name, data in files.items():
+            wheel.writestr(name, data)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    return (tmp_path / "a_wheel-1.0-py3-none-any.whl").read_bytes()
+
+
+def test_a_wheel_is_fetched_once_and_then_found(index, monkeypatch):
+    source = PackageFile("a-wheel", "1.0", sha256=hashlib.sha256(index).hexdigest())
+    told = []
+    assert download((source,), lambda progress: told.append(progress) is None).read_bytes() == index
+    assert told[0].stage == "downloading"
+    monkeypatch.delenv("PIP_FIND_LINKS")
+    assert download((source,)) == find_local((source,))
+
+
+@pytest.mark.parametrize(
+    ("source", "report", "words"),
+    [
+        (PackageFile("a-wheel", "1.0", sha256="0" * 64), None, "arrived damaged"),
+        (PackageFile("a-wheel", "2.0"), None, "pip cannot fetch a-wheel 2.0"),
+        (PackageFile("a-wheel", "1.0"), lambda _: False, "cancelled"),
+    ],
+)
+def test_what_is_not_the_wheel_wanted_leaves_nothing(hub, index, source, report, words):
+    with pytest.raises((HubError, Cancelled), match=words):
+        download((source,), report)
+    assert find_local((source,)) is None and not leftovers(hub)
+
+
+def test_offline_no_wheel_is_asked_for(index, monkeypatch):
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(HubError) as caught:
+        download((PackageFile("a-wheel", "1.0"),))
+    assert caught.value.kind == "offline"
+
+
 def test_the_table_says_what_it_must():
     assert len({spec.title for spec in GENERATORS.values()}) == len(GENERATORS)
     for name, spec in GENERATORS.items():
         assert name == spec.name
         assert spec.family in FAMILIES
         assert spec.licence
-        assert spec.tried == all(isinstance(source, LocalFile) for source in spec.sources)
+        assert spec.tried == (not any(isinstance(source, HubFile | UrlFile) for source in spec.sources))
         for source in spec.sources:
             if isinstance(source, UrlFile):
                 assert source.url.startswith("https://")
@@ -143,6 +195,9 @@ def published_shapes(spec) -> dict[int, tuple[int, int, int]]:
         blocks = {128: [*deep[:5], *deep[7:12]], 256: deep[:12], 512: deep}[spec.resolution]
         with torch.device("meta"):
             return FAMILIES["biggan"](blocks, width=8).layers
+    if spec.family == "mobile_stylegan":
+        with torch.device("meta"):
+            return FAMILIES[spec.family]((512, 512, 512, 512, 512, 256, 128, 64)).layers
     channels = [512, 512, 512, 512, 256, 128, 64, 32, 16][:steps]
     with torch.device("meta"):
         return FAMILIES[spec.family](channels).layers
@@ -773,7 +828,7 @@ def test_list_says_what_is_here_and_how_large_the_rest_is(hub, capsys):
     assert len(lines) == 1 + len(GENERATORS) and not hub.requests
     assert re.search(r"^portraits +Portraits, drawn +\d+ +\d+ MB +here +MIT$", lines[1])
     assert re.search(r"^scenes +Scenes, drawn +\d+ +\d+ MB +here +MIT$", lines[2])
-    assert re.search(r"^panda-ffhq .* 1024 +381 MB +to download, never tried +NVIDIA-NC$", lines[3])
+    assert re.search(r"^panda-ffhq .* 1024 +381 MB +to download, never tried +NVIDIA-NC$", lines[4])
 
 
 def test_the_command_line_takes_ones_own_generator_and_shows_the_download(hub, capsys):

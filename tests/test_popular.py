@@ -54,6 +54,13 @@ def test_each_name_once_best_first_and_none_that_does_little():
         assert parse_recipe(recipe.to_json()) == recipe
 
 
+def test_names_given_by_eye_are_offered_as_such_the_first_of_each():
+    shelf = Shelf({3: [Ends("frown", "smile", shares=None), Ends("smile", "frown", shares=None)]})
+    found = popular(shelf, "tiny")
+    assert [(c.name, c.edit.variation, c.edit.strength) for c in found] == [("frown", 0, -3.0), ("smile", 0, 3.0)]
+    assert {change.note for change in found} == {"found without labels, named by eye"}
+
+
 def test_the_bundled_generator_has_changes_that_show():
     renderer = Renderer()
     found = {change.name: change.edit for change in popular(renderer.catalogue, "portraits")}

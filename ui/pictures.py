@@ -167,9 +167,9 @@ class Pictures:
         return [(tile, change) for tile, (_, change) in zip(tiles, made)]
 
     def variants(self, recipe: Recipe, index: int, edits: Sequence[Edit], quick: bool = False) -> Tensor:
-        """The picture with edit `index` replaced by each of `edits`, [n, 3, h, w], as large as tiles need; quick: half."""
-        shrink = max(1, self.renderer.generator(recipe).resolution // MAX_WHOLE)
-        return self.renderer.variants(recipe, index, edits, shrink=2 * shrink if quick else shrink)
+        """The picture with edit `index` replaced by each of `edits`, [n, 3, h, w], as tiles need it; quick: at half."""
+        shrink = max(1 + quick, self.renderer.generator(recipe).resolution // MAX_WHOLE)
+        return self.renderer.variants(recipe, index, edits, shrink=shrink)
 
     def region_map(self, session: Session, region: Region) -> Tensor:
         """A region of the session's layer at image size, [h, w] in [0, 1]."""

@@ -66,7 +66,23 @@ class UrlFile:
         return self.url.rpartition("/")[2]
 
 
-Source = LocalFile | HubFile | UrlFile
+@dataclass(frozen=True)
+class PackageFile:
+    """A wheel that pip can find; only the weights in it are read. The fields as in HubFile."""
+
+    package: str
+    version: str
+    mb: int | None = None
+    size: int | None = None
+    sha256: str | None = None
+    beside: tuple[str, ...] = ()
+
+    @property
+    def filename(self) -> str:
+        return f"{self.package.replace('-', '_')}-{self.version}-py3-none-any.whl"
+
+
+Source = LocalFile | HubFile | UrlFile | PackageFile
 
 
 @dataclass(frozen=True)
@@ -119,7 +135,7 @@ class GeneratorSpec:
     @property
     def mb(self) -> int | None:
         """Megabytes to download, as far as known."""
-        return next((source.mb for source in self.sources if isinstance(source, HubFile | UrlFile)), None)
+        return next((source.mb for source in self.sources if not isinstance(source, LocalFile)), None)
 
     @property
     def bundled(self) -> bool:
@@ -141,7 +157,7 @@ def read_table(path: Path) -> dict[str, GeneratorSpec]:
     def source(given: dict) -> Source:
         if "folder" in given:
             return LocalFile(ASSETS / given["folder"] / given["name"])
-        kind = UrlFile if "url" in given else HubFile
+        kind = UrlFile if "url" in given else PackageFile if "package" in given else HubFile
         return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in given.items()})
 
     def pair(layer: int, repo: str, parts: str, appearances: str) -> PublishedPair:

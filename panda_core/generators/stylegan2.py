@@ -45,8 +45,8 @@ def blurred_phases(weight: Tensor) -> Tensor:
     """Transposed convolution and `blur_fir` as one convolution at the small size, a kernel for each of the four output
     phases: [Co, Ci, 3, 3] -> [4 Co, Ci, 3, 3]; `pixel_shuffle` puts the phases in place.
 
-    Along an axis both together have six taps, h[u] = Σ_k K[k] W[u - 1 + k] for u from -2 to 3, K = (A, B, B, A): an even
-    pixel sees its three neighbours with h[2], h[0], h[-2], an odd one with h[3], h[1], h[-1].
+    Along an axis both together have six taps, h[u] = Σ_k K[k] W[u - 1 + k] for u from -2 to 3, K = (A, B, B, A): an
+    even pixel sees its three neighbours with h[2], h[0], h[-2], an odd one with h[3], h[1], h[-1].
     """
     axis = weight.new_tensor(TAPS)  # [phase, neighbour, 3]
     return torch.einsum("pia,qjb,ocab->opqcij", axis, axis, weight).reshape(-1, *weight.shape[1:])

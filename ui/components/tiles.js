@@ -18,6 +18,7 @@ function render() {
     }
     b.addEventListener('click', () => {
       if (item.off && !item.on) return;
+      if (item.press) { document.querySelector(item.press).click(); return; }
       trigger('choose', {index: i, of: v.of, seed: item.seed});
       if (element.closest('#examples, #gallery')) window.scrollTo({top: 0, behavior: 'smooth'});
     });

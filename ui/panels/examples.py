@@ -36,7 +36,7 @@ class ExamplesPanel:
         mine, tab = self.of(session.recipe.generator), session.tab
 
         def of_tab() -> list[Recipe]:
-            every = [recipe for name in GENERATORS for recipe in self.of(name)]
+            every = [recipe for name, spec in GENERATORS.items() if spec.bundled for recipe in self.of(name)]
             return sorted((r for r in every if self.tab(r) == tab), key=self.change, reverse=True)
 
         return (tab in SHOWN and self.pictures.kept.get(("examples", tab), of_tab)) or mine

@@ -22,6 +22,7 @@ from ..pictures import Pictures
 from ..session import Session
 
 MAX_CARD = 2**18  # bytes of a picture that is read
+BESIDE = "faces"  # offered beside those that ship: photographs, which a few megabytes bring
 
 
 class GeneratorsPanel:
@@ -30,6 +31,11 @@ class GeneratorsPanel:
 
     def lay_out_worlds(self, page: Page) -> None:
         page.tiles("What is drawn", self.world_tiles, self.open_world, elem_id="worlds")
+
+    def lay_out_beside(self, page: Page) -> None:
+        """What the tile of a world that is not here yet presses, and its progress."""
+        go = gr.Button("Open this generator", visible="hidden", elem_id="open-beside")
+        page.job(go.click, self.fetch_beside, done=self.use)
 
     def lay_out(self, page: Page) -> None:
         own = self.renderer.catalogue.own
@@ -42,21 +48,26 @@ class GeneratorsPanel:
         page.job(go.click, self.fetch, generator, done=self.use)
         generator.input(self.card, generator, card, show_progress="hidden", api_visibility="private")
 
-    # ---- those that ship: one press, nothing to download ----
+    # ---- those whose parts ship: one press ----
 
     def worlds(self) -> list[str]:
-        """Names of the generators that ship with this page."""
+        """Names of the generators whose factors ship with this page, and whose weights are here."""
         here = self.renderer.catalogue.here()
-        return [name for name, spec in GENERATORS.items() if here[name] and spec.bundled]
+        return [name for name, spec in GENERATORS.items() if here[name] and spec.folder().is_dir()]
 
     def world_tiles(self, session: Session) -> dict:
         """The value of Tiles: the picture that each world opens with; none where there is only one to choose from."""
         names = self.worlds()
         items = [
             {"image": self.draw(name), "label": GENERATORS[name].title, "on": name == session.recipe.generator}
-            for name in names if len(names) > 1
-        ]  # fmt: skip
-        return {"items": items, "note": "", "of": " ".join(names)}
+            for name in names
+        ]
+        spec = GENERATORS[BESIDE]
+        if BESIDE not in names and not is_offline() and (picture := self.shipped(BESIDE)):
+            words = f"{size(spec)} to download. Licence of the weights: {spec.licence}."
+            label = f"{spec.title} ({size(spec)})"
+            items.append({"image": picture, "label": label, "title": words, "on": False, "press": "#open-beside"})
+        return {"items": items if len(items) > 1 else [], "note": "", "of": " ".join(names)}
 
     def open_world(self, session: Session, evt: gr.EventData) -> Session | None:
         names = self.worlds()
@@ -67,9 +78,16 @@ class GeneratorsPanel:
         """The picture that a generator opens with, as a small JPEG."""
 
         def drawn() -> str:
-            return small(self.renderer.image(self.opening.start(name).recipe))[0]
+            return self.shipped(name) or small(self.renderer.image(self.opening.start(name).recipe))[0]
 
         return self.pictures.kept.get(("world", name), drawn)
+
+    def shipped(self, name: str) -> str:
+        """The picture of a generator whose weights do not ship; empty where there is none."""
+        return read_picture(GENERATORS[name].folder() / "card.jpg") if name in GENERATORS else ""
+
+    def fetch_beside(self, session: Session, report) -> str:
+        return self.fetch(session, BESIDE, report)
 
     # ---- all of them ----
 
@@ -94,9 +112,7 @@ class GeneratorsPanel:
         """What a world opens with, or what `fetch` drew for whoever opened a generator; empty where nobody has."""
         if name in self.worlds():
             return self.draw(name)
-        with suppress(OSError), card_file(name).open("rb") as file:
-            return f"data:image/jpeg;base64,{base64.b64encode(file.read(MAX_CARD)).decode()}"
-        return ""
+        return self.shipped(name) or read_picture(card_file(name))
 
     def fetch(self, session: Session, name: str, report) -> str:
         """Download and load a generator, find or learn its first parts, and draw its card; returns its name."""
@@ -110,6 +126,13 @@ class GeneratorsPanel:
 
     def use(self, session: Session, name: str) -> Session:
         return session if session.recipe.generator == name else self.opening.start(name).after(session)
+
+
+def read_picture(path: Path) -> str:
+    """A JPEG as a data URI; empty where it is not there."""
+    with suppress(OSError), path.open("rb") as file:
+        return f"data:image/jpeg;base64,{base64.b64encode(file.read(MAX_CARD)).decode()}"
+    return ""
 
 
 def card_file(name: str) -> Path:
