@@ -117,9 +117,9 @@ def event_bytes(page: Page) -> dict[str, int]:
 def frames(page: Page, where: str, seconds: float, path: Callable[[float], tuple[float, float]]) -> tuple:
     """(pictures drawn, seconds that it took, seconds between them) while the pointer, held down on an element, follows
     path(share of the time) -> (x, y) as shares of its sides."""
-    page.evaluate("""() => { window.drawn = [];
-        new MutationObserver(() => window.drawn.push(performance.now())).observe(
-            document.querySelector('#picture canvas'), {attributes: true, attributeFilter: ['data-frames']}); }""")
+    page.evaluate("""() => { window.drawn = []; window.watching?.disconnect();
+        window.watching = new MutationObserver(() => window.drawn.push(performance.now()));
+        window.watching.observe(document.querySelector('#picture canvas'), {attributeFilter: ['data-frames']}); }""")
     element = page.locator(where)
     element.scroll_into_view_if_needed()
     box = element.bounding_box()
@@ -174,6 +174,9 @@ def main() -> None:
         for words, size in sizes.items():
             print(f"{size / 1e3:8.1f} kB  {words}")
         print(f"{sum(sizes.values()) / 1e3:8.1f} kB  in all, {statistics.mean(sizes.values()) / 1e3:.0f} kB an event")
+        page.locator("#reset").click()  # one change, at the place that is pulled at
+        page.locator("#picture .places button", has_text="all hair").click()
+        page.wait_for_timeout(3000)
         page.locator(EVENTS["what varies there"]).click()
         page.wait_for_timeout(3000)
         print(said("the slider", *frames(page, "#strength input[type=range]", args.seconds, to_and_fro)))

@@ -188,7 +188,7 @@ async function fly(data, number) {
   const known = settled, answer = await server.move({...data, at: performance.now()}).catch(() => null);
   if (!answer?.frame || known !== settled || number < seen) return;  // what is wrong is said once it is let go; or newer is there
   seen = number;
-  await refresh({frame: answer.frame, moving: true});
+  if (answer.frame.image !== frame.image) await refresh({frame: answer.frame, moving: true});
   if (!pull) return;
   const range = document.querySelector('#strength input[type=range]');
   range.value = answer.strength;
