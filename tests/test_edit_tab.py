@@ -239,3 +239,4 @@ def test_what_a_picture_has_not_is_not_changed(chosen):
     worn = next(c for seed in range(20) if tab.changes.is_there(c := chosen.reset().go_to(seed), known["hat"].edit))
     assert tab.changes.lacks(bare, known["blue hat"]) and not tab.changes.lacks(bare, known["hat"])
     assert not tab.changes.lacks(worn, known["blue hat"])
+    assert not any(tab.changes.lacks(chosen.reset().go_to(seed), known["no hat"]) for seed in range(20))

@@ -100,7 +100,8 @@ class Changes:
 
     def lacks(self, session: Session, change: Change) -> bool:
         """Whether what this changes ("blue hat") is a thing that the picture has not ("no hat")."""
-        gone = [c for c in self.known(session) if c.name == f"no {c.opposite}" and c.opposite != change.name]
+        others = [c for c in self.known(session) if change.name not in (c.name, c.opposite)]
+        gone = [c for c in others if c.name == f"no {c.opposite}"]
         return not session.has(change.edit) and any(
             f" {c.opposite} " in f" {change.name} " and self.is_there(session, c.edit, clear=0.0) for c in gone
         )
