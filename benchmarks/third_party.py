@@ -196,8 +196,9 @@ def main() -> None:
         f"ROIR, mean ± deviation over {args.pictures} pictures, M a part of layer {first} itself: lower is more local. "
         "Each where the change inside M is a quarter of the difference to another picture there; in brackets the "
         "share of the pictures where that is reached, if not all, a dash under half. Of each method the candidate that "
-        f"is most local on {SELECT} other pictures, drawn at 64 pixels; reported at 256. Processor seconds; factors of {len(layers)} layers and variations "
-        f"are learned here, and count as learning. {timing.machine(generator.device)}"
+        f"is most local on {SELECT} other pictures, drawn at 64 pixels; reported at {REPORTED}. Processor seconds; "
+        f"factors of {len(layers)} layers and variations are learned here, and count as learning. "
+        f"{timing.machine(generator.device)}"
     )
     with atomic_write(CELLS) as part:
         Path(part).write_text(json.dumps(held) + "\n")
