@@ -7,7 +7,7 @@ import re
 import struct
 import zipfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -144,7 +144,7 @@ def read_foreign(path: Path) -> Converted:
                 raise ValueError(sentence)
         file.seek(0)
         if start.startswith(b"PK\x03\x04"):
-            with zipfile.ZipFile(file) as archive:
+            with suppress(zipfile.BadZipFile), zipfile.ZipFile(file) as archive:  # what is cut short is told of below
                 if find_programs(archive.namelist()):
                     return read_openvino(archive)
             return read_value(read_zip(file, path.stat().st_size), path)
