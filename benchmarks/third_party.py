@@ -27,9 +27,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from PIL import Image
 from torch import Tensor
-from torch.nn.functional import interpolate
 
 from benchmarks import timing
 from benchmarks.labels import enlarged
@@ -40,8 +38,7 @@ from panda_core.factors import Factors
 from panda_core.fitting import fit_layer
 from panda_core.generators.registry import ASSETS
 from panda_core.generators.split import Cut
-from panda_core.images import grid
-from panda_core.method.variations import learn_variations, vary
+from panda_core.method.variations import learn_variations
 from panda_core.runtime.allocator import keep_freed_memory
 from panda_core.runtime.atomic_write import atomic_write
 from panda_core.samples import SampleCache
@@ -128,22 +125,6 @@ def measure(name: str, loaded: Loaded, layers: list[int], parts: int, pictures: 
     return {"rows": rows, "area": {str(k): float(large[k].mean()) for k in regions}}
 
 
-@torch.inference_mode()
-def draw_sheet(name: str, loaded: Loaded, layer: int, parts: int, seeds: range, side: int = 192) -> Image.Image:
-    """For each seed its picture, then both ends, ±3, of the leading variation of every measured part; uncurated."""
-    generator, factors = loaded.generator, learn_factors(name, loaded, layer, {})
-    smallest = factors.scaled_parts.sum(dim=0).argsort().tolist()[:parts]
-    images = []
-    for seed in seeds:
-        cut = generator.head(generator.sample([seed], 0.7), layer)
-        Z = cut.features
-        leading = [factors.variations[(k,)].direction(0) for k in smallest]
-        made = [vary(Z, E, torch.tensor([s])) for E in leading for s in (-3.0, 3.0)]
-        images += [generator.tail(cut.with_features(features)).clamp(-1, 1) for features in (Z, *made)]
-    shown = interpolate(torch.cat(images), (side, side), mode="area")
-    return grid(shown, 1 + 2 * parts)
-
-
 def section(page, path: Path = CELLS) -> None:
     """What was measured, on a page of the report; nothing where it was not."""
     if not path.is_file():
@@ -176,7 +157,6 @@ def main() -> None:
     parser.add_argument("--stand-in", type=Path, nargs="?", const=ASSETS / "scenes" / "generator.safetensors")
     parser.add_argument("--parts", type=int, default=4)
     parser.add_argument("--pictures", type=int, default=16)
-    parser.add_argument("--sheet", type=Path, help="measure nothing; draw what the leading variations do")
     parser.add_argument("--note", default="", help="what the generator is, for the report")
     args = parser.parse_args()
     if args.stand_in:
@@ -185,9 +165,6 @@ def main() -> None:
     catalogue = Catalogue(own=True)
     loaded, first = catalogue.generator(args.name), catalogue.default_layer(args.name)
     layers = [l for l in (first, first - 2, first + 2) if l in loaded.generator.editable_layers]
-    if args.sheet:
-        draw_sheet(args.name, loaded, first, args.parts, range(4)).save(args.sheet, quality=88)
-        return
     held = measure(args.name, loaded, layers, args.parts, args.pictures)
     generator = loaded.generator
     label = Path(args.name).name if Path(args.name).is_file() else args.name  # no folders of this machine

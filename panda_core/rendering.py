@@ -210,7 +210,7 @@ class Renderer:
                 batch.append(features)
             edited = self._edit(cut.with_features(torch.cat(batch)), recipe, rest)
             edited = self._advance(recipe, edited, edited.layer, to_the_end=True)
-            return (generator.tail(edited) if shrink == 1 else generator.preview(edited, shrink)).cpu()
+            return _drawn(generator, edited, shrink)
 
         return in_batches(some, len(edits), self._batch_size(generator))
 
@@ -218,11 +218,11 @@ class Renderer:
     def small_pictures(self, recipe: Recipe, seeds: Sequence[int]) -> Tensor:
         """The pictures of other seeds, without edits, [n, 3, h, w]; large ones at half size, or 256 pixels."""
         generator = self.generator(recipe)
-        finish = generator.preview if generator.resolution > SMALL else lambda cut, shrink: generator.tail(cut)
+        shrink = 1 if generator.resolution <= SMALL else max(2, generator.resolution // 256)
 
         def some(first: int, count: int) -> Tensor:
             latents = generator.sample(seeds[first : first + count], recipe.psi, recipe.class_index)
-            return finish(generator.start(latents), max(2, generator.resolution // 256)).cpu()
+            return _drawn(generator, generator.start(latents), shrink)
 
         return in_batches(some, len(seeds), self._batch_size(generator))
 
@@ -437,6 +437,11 @@ def apply_recipe(recipe: Recipe, catalogue: Catalogue | None = None) -> Tensor:
 
 def _origin(recipe: Recipe) -> tuple:
     return recipe.generator, recipe.weights, recipe.class_index, recipe.seed, recipe.psi, recipe.source
+
+
+def _drawn(generator: SplitGenerator, cut: Cut, shrink: int) -> Tensor:
+    """The pictures of a cut at 1/shrink of their size, on the CPU."""
+    return (generator.tail(cut) if shrink == 1 else generator.preview(cut, shrink)).cpu()
 
 
 def _position(recipe: Recipe, index: int) -> tuple[int, int]:

@@ -84,9 +84,9 @@ class Changes:
 
         clear: standard deviations from the mean at which it counts as such.
         """
-        if edit.op != "vary" or session.has(edit):
+        if session.has(edit):
             return False
-        ends = self.pictures.factors(session, edit).ends(edit.region.parts, edit.variation)
+        ends = self.pictures.ends(session, edit)
         if ends is None or ("no " + ends.high != ends.low and "no " + ends.low != ends.high):
             return False
         where = edit.layer, edit.factors, edit.region
@@ -108,8 +108,8 @@ class Changes:
 
     def toggle(self, session: Session, edit: Edit) -> Session:
         """The session with this edit, in place of an opposite one; without it, if it was there."""
-        if session.find_like(edit) is None and edit.op == "vary":
-            ends = self.pictures.factors(session, edit).ends(edit.region.parts, edit.variation)
+        if session.find_like(edit) is None:
+            ends = self.pictures.ends(session, edit)
             opposite = ends and (ends.high if edit.strength < 0 else ends.low)
             for i, other in enumerate(session.recipe.edits):
                 if opposite == self.pictures.edit_words(session, other):

@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import gradio as gr
 
-from panda_core.factors import Ends
 from panda_core.ops import OPS, Edit
 
 from .binding import Page
@@ -46,16 +45,10 @@ class Edits:
 
     def row(self, session: Session, index: int, edit: Edit) -> dict:
         size = f"{edit.size:.0%}" if edit.share is not None else f"{edit.size:+.1f}"
-        if self.ends(session, edit):  # the title says which way
+        if self.pictures.ends(session, edit):  # the title says which way
             size = f"{abs(edit.size):.1f}"
         title = self.pictures.edit_words(session, edit)
         return {"title": title, "size": size, "on": edit.on, "active": index == session.active}
-
-    def ends(self, session: Session, edit: Edit) -> Ends | None:
-        """What the ends of the edit's slider are called."""
-        if edit.op != "vary":
-            return None
-        return self.pictures.factors(session, edit).ends(edit.region.parts, edit.variation)
 
     def slider(self, session: Session):
         edit = session.edit
@@ -64,7 +57,7 @@ class Edits:
             return gr.Slider(minimum=-4, maximum=4, value=0, interactive=False, label=label)
         low, high, step, _ = OPS[edit.op].slider
         low, high = min(low, edit.size), max(high, edit.size)
-        ends = self.ends(session, edit)
+        ends = self.pictures.ends(session, edit)
         words = f"{ends.low} ← → {ends.high}" if ends else self.pictures.edit_words(session, edit)
         label = f"Strength: {words}"
         return gr.Slider(minimum=low, maximum=high, step=step, value=edit.size, interactive=True, label=label)

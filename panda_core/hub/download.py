@@ -21,7 +21,7 @@ from huggingface_hub import constants
 from huggingface_hub.file_download import http_get
 from huggingface_hub.utils import WeakFileLock, tqdm
 
-from ..generators.registry import HubFile, LocalFile, PackageFile, Source, UrlFile
+from ..generators.registry import HubFile, PackageFile, Remote, Source, UrlFile
 from ..progress import Cancelled, Progress, Report
 from ..runtime.atomic_write import atomic_write
 from .errors import HubError, disk_setting, explain, megabytes, name_of
@@ -45,7 +45,7 @@ def download(sources: Sequence[Source], report: Report | None = None) -> Path:
         return found
     faults: list[HubError] = []
     for source in sources:
-        if not isinstance(source, LocalFile):
+        if isinstance(source, Remote):
             try:
                 return _fetch_all(source, report)
             except HubError as error:
@@ -60,16 +60,16 @@ def download(sources: Sequence[Source], report: Report | None = None) -> Path:
     raise HubError(faults[0].kind, f"None of the {len(faults)} sources could be used: {listed}.")
 
 
-def _fetch_all(source: HubFile | UrlFile | PackageFile, report: Report | None) -> Path:
+def _fetch_all(source: Remote, report: Report | None) -> Path:
     for name in source.beside:  # small ones first: without them the large one is of no use
         if isinstance(source, HubFile):
-            _fetch(HubFile(source.repo, name, None, source.revision, source.repo_type), None)
+            _fetch(HubFile(source.repo, name, source.revision, source.repo_type), None)
         else:
             _fetch(UrlFile(f"{source.url.rpartition('/')[0]}/{name}"), None)
     return _fetch(source, report)
 
 
-def _fetch(source: HubFile | UrlFile | PackageFile, report: Report | None) -> Path:
+def _fetch(source: Remote, report: Report | None) -> Path:
     if isinstance(source, HubFile):
         what = {"repo": source.repo, "file": source.filename, "repo_type": source.repo_type,
                 "revision": source.revision}  # fmt: skip
@@ -182,7 +182,7 @@ def _from_package(source: PackageFile, what: dict, bar: type[tqdm]) -> Path:
     return target
 
 
-def _check_digest(path: Path, source: UrlFile | PackageFile, what: dict) -> None:
+def _check_digest(path: Path, source: Remote, what: dict) -> None:
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     if source.sha256 not in (None, digest):

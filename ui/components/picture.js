@@ -16,7 +16,7 @@ async function refresh(v = props.value) {
   if (v.frame) wanted.image = await load(v.frame.image);
   if (mine < arrived && !v.scene) return;               // a newer frame has come meanwhile
   Object.assign(images, wanted);
-  if (v.scene && scene && v.scene.before !== scene.before) { passing(); document.querySelector('#popular .tiles')?.classList.add('passing'); }  // another picture: its tiles are still to come
+  if (v.scene && scene && v.scene.before !== scene.before) passing('#popular, ');  // another picture: its tiles are still to come
   if (v.scene) { tip.hidden = true; hover = -1; scene = v.scene; maps = Uint8Array.from(atob(scene.maps), c => c.charCodeAt(0)); unpack(); }
   if (v.frame) {
     frame = v.frame;
@@ -255,7 +255,7 @@ view.addEventListener('pointerup', e => {
   pull = null;
   if (tool === 'pick') choose(e, at);
 });
-const passing = () => document.querySelectorAll('#ends .tiles, #from-others .tiles, #removals .tiles, #rewrite-targets .tiles, #rank-variations .tiles').forEach(t => t.classList.add('passing'));
+const passing = (more = '') => document.querySelectorAll(`:is(${more}#ends, #from-others, #removals, #rewrite-targets, #rank-variations) .tiles`).forEach(t => t.classList.add('passing'));
 function choose(e, at) {
   const part = thingAt(...at)[1];
   if (part >= 0) { if (divided) divide(0); passing(); trigger('pick', {part, at, several: several || e.shiftKey}); }

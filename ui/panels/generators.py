@@ -84,7 +84,10 @@ class GeneratorsPanel:
 
     def shipped(self, name: str) -> str:
         """The picture of a generator whose weights do not ship; empty where there is none."""
-        return read_picture(GENERATORS[name].folder() / "card.jpg") if name in GENERATORS else ""
+        if name not in GENERATORS:
+            return ""
+        path = GENERATORS[name].folder() / "card.jpg"  # asked for at every event, so that it is read once
+        return self.pictures.kept.get(("shipped", name), lambda: read_picture(path))
 
     def fetch_beside(self, session: Session, report) -> str:
         return self.fetch(session, BESIDE, report)

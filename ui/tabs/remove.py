@@ -89,7 +89,7 @@ class RemoveTab:
         return sorted((e for e in shown if left(e) <= LEAVING), key=left)
 
     def end_name(self, session: Session, edit: Edit) -> str:
-        ends = self.pictures.factors(session, edit).ends(edit.region.parts, edit.variation)
+        ends = self.pictures.ends(session, edit)
         return "" if ends is None else ends.low if edit.strength < 0 else ends.high
 
     def words(self, session: Session, edit: Edit) -> str:
