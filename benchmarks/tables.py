@@ -290,9 +290,8 @@ def main() -> None:
             run.reading(wishes)
         report.write(run, wishes, machine)
     print(report.write(run, wishes, machine))
-    if world.name == "portraits" and not args.quick:
-        for path in report.READMES:
-            path.write_text(report.between(path.read_text(), report.short_table()))
+    if world.name == "portraits" and not (args.quick or args.so_far):
+        report.README.write_text(report.between(report.README.read_text(), report.short_table()))
 
 
 if __name__ == "__main__":

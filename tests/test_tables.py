@@ -249,10 +249,11 @@ def test_a_second_start_goes_on_and_the_report_says_what_was_measured(tiny_run_p
     assert (folder / "mouth-open.jpg").is_file()
 
 
-def test_the_readmes_tables_are_the_reports():
-    for path in report.READMES:
-        words = path.read_text()
-        assert report.between(words, report.short_table()) == words
+def test_the_readmes_table_is_the_reports():
+    words = report.README.read_text()
+    assert report.between(words, report.short_table()) == words
+    grouped = [factor for factors in report.GROUPS.values() for factor in factors]
+    assert sorted(grouped) == sorted({wish.factor for wish in tables.WISHES["portraits"]})
 
 
 def test_seeds_that_are_chosen_on_are_not_reported():
