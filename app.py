@@ -110,8 +110,7 @@ def right(page: Page) -> None:
             with page.tab(name):
                 tab.lay_out(page)
     with page.beside("Edit", "Remove", "Rewrite"):
-        Edits(pictures).lay_out(page)
-        sharing.lay_out(page)
+        Edits(pictures).lay_out(page, between=sharing.lay_out)
     with page.beside("Edit"):
         edit_tab.lay_out_others(page)
         with page.fold("Explore", elem_id="explore"):

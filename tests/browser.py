@@ -92,9 +92,9 @@ def rows(page):
     return page.locator("#edits li")
 
 
-def serious(page) -> str:
-    """What axe finds serious on the page, as JSON; nothing is an empty text."""
+def serious(page, **only) -> str:
+    """What axe finds serious on the page, by all of its rules or those given, as JSON; nothing is an empty text."""
     page.wait_for_function("document.getAnimations().every(a => a.playState !== 'running')")  # half-faded text is pale
-    found = axe.Axe().run(page).response["violations"]
+    found = axe.Axe().run(page, options=only).response["violations"]
     bad = [[v["id"], [n["html"][:200] for n in v["nodes"]]] for v in found if v["impact"] in ("serious", "critical")]
     return json.dumps(bad, indent=1) if bad else ""

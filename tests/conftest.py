@@ -22,7 +22,7 @@ TEMP = tempfile.TemporaryDirectory(prefix="panda-tests-")
 os.environ["GRADIO_TEMP_DIR"] = TEMP.name  # components read it when app.py is imported, whichever test does so
 
 
-LONGEST = "browser", "zerogpu", "checkpoints", "own_picture_panel", "strangers", "generators"
+LONGEST = "browser", "zerogpu", "checkpoints", "hub", "own_picture_panel", "inversion", "training", "strangers"
 
 
 def pytest_collection_modifyitems(items):

