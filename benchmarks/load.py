@@ -7,8 +7,9 @@ distinct hostile requests, spread over the time: mutated recipes, links' paramet
 Each must be refused at once or answered with the picture of the recipe that it returns; anything else is a fault.
 
 Clients and server share this machine, so the clients do no more than a visitor's would: the pictures are checked once
-all is over (so many of the visitors' and of the strangers', at random: each is drawn again), all clients are connected before the time begins (each reads what it may call, 0.1 s of its processor), and
-no certificates are read for connections that use none (httpx would read them three times an edit).
+all is over (--checked of the visitors' and of the strangers', at random: each is drawn again), all clients are
+connected before the time begins (each reads what it may call, 0.1 s of its processor), and no certificates are read for
+connections that use none (httpx would read them three times an edit).
 """
 
 import argparse

@@ -69,9 +69,6 @@ def ask(index: RankingIndex) -> None:
     def top() -> None:
         index.extremes(index.scores(int(rng.integers(R_C)), 3), 12)
 
-    def histogram() -> None:
-        index.histogram(index.scores(7, 3))
-
     def weighted() -> None:
         index.extremes(index.weighted([(0, 1, 1.0), (5, 2, -0.5), (9, -1, 2.0)]), 12)
 
@@ -79,7 +76,6 @@ def ask(index: RankingIndex) -> None:
         index.scores(j, 3)  # warm: the pages are in memory
     print(f"  {'scores of (j, k)':32} {timing.milliseconds(timing.measure(lambda: index.scores(7, 3)))}")
     print(f"  {'top and bottom 12 of (j, k)':32} {timing.milliseconds(timing.measure(top))}")
-    print(f"  {'histogram of (j, k)':32} {timing.milliseconds(timing.measure(histogram))}")
     print(f"  {'top and bottom 12 of three':32} {timing.milliseconds(timing.measure(weighted))}")
 
 

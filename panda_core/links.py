@@ -32,7 +32,7 @@ def encode_link(recipe: Recipe) -> str:
     Raises: ValueError if factors exist only on this machine, or the recipe is too long for a link.
     """
     if any(e.factors.startswith("local:") for e in recipe.edits):
-        raise ValueError("An edit uses factors that exist only here; download the recipe and its factors instead.")
+        raise ValueError("An edit uses factors that exist only here; send their file and the PNG instead.")
     if recipe.generator.startswith("file:"):
         raise ValueError("The generator is a file that exists only here; links need one that is listed or on the Hub.")
     packer = zlib.compressobj(9, zlib.DEFLATED, -15, zdict=_DICTIONARY_2)

@@ -228,12 +228,6 @@ class RankingIndex:
             total += np.float32(weight) * (score - known.mean()) / max(float(known.std()), 1e-12)
         return total
 
-    def histogram(self, scores: np.ndarray, bins: int = 40) -> tuple[np.ndarray, np.ndarray]:
-        """(counts, edges), [bins] and [bins + 1]: how many pictures score how much, from the least to the most."""
-        if not 1 <= bins <= 1000:
-            raise ValueError(f"bins is {bins}; it must be 1 to 1000.")
-        return np.histogram(scores, bins) if len(scores) else (np.zeros(bins, np.int64), np.linspace(0, 1, bins + 1))
-
     def extremes(self, scores: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
         """Picture numbers of the `count` highest scores, highest first, and of the lowest, lowest first."""
         count, numbers = min(count, len(scores)), self.numbers()

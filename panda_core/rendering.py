@@ -186,28 +186,20 @@ class Renderer:
         return cut
 
     @torch.inference_mode()
-    def variants(self, recipe: Recipe, index: int, edits: Sequence[Edit | tuple[Edit, ...]], shrink: int = 1) -> Tensor:
+    def variants(self, recipe: Recipe, index: int, edits: Sequence[Edit], shrink: int = 1) -> Tensor:
         """The picture with edit `index` replaced by each of `edits`, of the same layer, [n, 3, h, w].
-
-        One of them may be several edits, done one after the other.
 
         They share one head, and one set of styles in the tail: the edits differ in features only. Run in as many
         batches as the memory bound asks for. shrink: 2 or 4 for pictures of 1/shrink of the size, at less cost.
         """
-        choices = [e if isinstance(e, tuple) else (e,) for e in edits]
-        if any(e.layer != recipe.edits[index].layer for choice in choices for e in choice):
+        if any(e.layer != recipe.edits[index].layer for e in edits):
             raise ValueError("Variants of an edit must be at its own layer.")
         cut, generator = self.prepare(recipe, index), self.generator(recipe)
         rest = [i for i in recipe.ordered() if _position(recipe, i) > _position(recipe, index)]
 
         def some(first: int, count: int) -> Tensor:
-            batch = []
-            for choice in choices[first : first + count]:
-                features = cut.features
-                for e in choice:
-                    if e.on:
-                        features = self._apply(features, recipe, e)
-                batch.append(features)
+            chosen = edits[first : first + count]
+            batch = [self._apply(cut.features, recipe, e) if e.on else cut.features for e in chosen]
             edited = self._edit(cut.with_features(torch.cat(batch)), recipe, rest)
             edited = self._advance(recipe, edited, edited.layer, to_the_end=True)
             return _drawn(generator, edited, shrink)

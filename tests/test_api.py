@@ -51,15 +51,6 @@ def test_a_popular_change_goes_by_its_name_and_a_wrong_name_is_answered_with_the
         api.named(plain, "fly away")
 
 
-def test_refine_follows_the_outlines_and_leaves_variations_as_they_are(hand):
-    recipe = hand.recipe.to_json()
-    _, changed = api.refine(recipe, hand.layer, "dense")
-    assert parse_recipe(changed).edits == hand.recipe.edits
-    _, added = api.edit(recipe, 1, 2, 1.0)
-    _, changed = api.refine(added, None, "graph", 8)
-    assert {e.op: e.region.refine for e in parse_recipe(changed).edits} == {"vary": "none", "add": "graph"}
-
-
 @pytest.mark.parametrize("result", ["heat map", "mask", "cut-out", "rest"])
 def test_saliency_has_four_results(plain, result):
     image, _ = api.saliency(plain, 0, 0.0, "more", result)
@@ -75,7 +66,7 @@ def test_what_the_validator_refuses_is_refused(plain, values):
 def test_the_public_endpoints_are_a_decision():
     dependencies = app.demo.get_config_file()["dependencies"]
     public = {d["api_name"] for d in dependencies if d["api_visibility"] == "public"}
-    pictures = {"generate", "named", "edit", "vary", "transfer", "remove", "rewrite", "refine", "saliency"}
+    pictures = {"generate", "named", "edit", "vary", "transfer", "remove", "rewrite", "saliency"}
     assert public == pictures | {"rank", "fit", "invert"}
 
 

@@ -301,10 +301,10 @@ def test_ranking_by_what_varies(visit, empty_home):
     page = visit()
     open_tab(page, "Rank")
     page.locator("#rank-variations button").first.click()
-    page.get_by_role("button", name="Order them").click()
-    expect(page.locator("#rank-most button")).to_have_count(12, timeout=120_000)
+    page.get_by_role("button", name="Rank them").click()
+    expect(page.locator("#rank-axis button").nth(22)).to_be_visible(timeout=120_000)
     expect(page.locator("#rank-axis button[aria-pressed=true]")).to_have_count(1)
-    expect(page.locator("#rank-spread")).to_contain_text("of 100 have less")
+    expect(page.locator("#rank-asked")).to_contain_text("of 100 have less")
 
 
 def test_a_card_is_published_opened_and_taken_back(visit, empty_home):

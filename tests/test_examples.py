@@ -62,17 +62,6 @@ def test_the_examples_that_ship_all_open(name):
     assert len(ExamplesPanel(app.pictures, app.opening).recipes(session)) == len(given) > 0
 
 
-@pytest.mark.parametrize("tab", ["Remove", "Rewrite"])
-def test_the_tab_shows_examples_of_what_it_is_for_from_every_world(tab):
-    session = app.opening.start().open_tab(tab)
-    panel = ExamplesPanel(app.pictures, app.opening)
-    found = panel.recipes(session)
-    assert "scenes" in {recipe.generator for recipe in found} and {panel.tab(recipe) for recipe in found} == {tab}
-    index = [recipe.generator for recipe in found].index("scenes")
-    opened = panel.open(session, event(index=index, of=panel.tiles(session)["of"]))
-    assert opened.recipe == found[index] and opened.tab == tab and opened.undo().recipe == session.recipe
-
-
 def test_a_generator_without_examples_has_none(tmp_path, monkeypatch):
     monkeypatch.setattr(registry, "ASSETS", tmp_path)
     assert ExamplesPanel(app.pictures, app.opening).recipes(edited()) == []

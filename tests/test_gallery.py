@@ -8,9 +8,7 @@ import gradio as gr
 import pytest
 
 import app
-from panda_core.hub.upload import delete_file, keep_folder
 from panda_core.recipes import Recipe
-from tests.hub_server import HubServer
 from ui.panels import gallery
 from ui.panels.gallery import card_in_hand
 from ui.server import gallery_store as core
@@ -211,27 +209,6 @@ def test_off_on_a_space_until_the_owner_turns_it_on(monkeypatch, space, wish, on
     for key, value in (("SPACE_ID", space), ("PANDA_GALLERY", wish)):
         monkeypatch.setenv(key, value) if value else monkeypatch.delenv(key, raising=False)
     assert gallery.enabled() is on
-
-
-def test_a_data_set_keeps_the_gallery_over_a_restart(start, tmp_path, monkeypatch):
-    with HubServer() as server:
-        server.attach(tmp_path, monkeypatch)
-        monkeypatch.setenv("HF_TOKEN", "hf_owner")
-        before = Gallery(tmp_path / "one" / "gallery")
-        scheduler = keep_folder("owner/gallery", before.folder)
-        name = before.publish(seeds(start, 1)[0])
-        scheduler.trigger().result()  # one after the other: its own first turn is over too
-        scheduler.stop()
-        after = Gallery(tmp_path / "two" / "gallery")
-        scheduler = keep_folder("owner/gallery", after.folder)
-        assert after.recipe(name) == before.recipe(name)
-        scheduler.trigger().result()
-        scheduler.stop()
-        delete_file("owner/gallery", f"gallery/{name}.json")
-        delete_file("owner/gallery", f"gallery/{name}.json")  # what is not there (yet) is no mistake
-        third = Gallery(tmp_path / "three" / "gallery")
-        keep_folder("owner/gallery", third.folder).stop()
-        assert third.names() == []
 
 
 def test_the_page_has_the_gallery(start):

@@ -12,7 +12,7 @@ from panda_core.recipes import parse_recipe
 from ui.server.events import BUDGETS
 
 RECIPE = '{"v": 2, "generator": "portraits", "seed": 7}'
-TOOLS = {"generate", "named", "edit", "vary", "transfer", "remove", "saliency", "rewrite", "rank", "fit", "refine",
+TOOLS = {"generate", "named", "edit", "vary", "transfer", "remove", "saliency", "rewrite", "rank", "fit",
          "invert"}  # fmt: skip
 
 

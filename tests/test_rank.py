@@ -13,7 +13,7 @@ from ui.seeds import open_seed
 from ui.server.kept import Kept
 from ui.session import Session
 from ui.tabs import rank
-from ui.tabs.rank import AXIS, SHOWN, Answer, Term
+from ui.tabs.rank import AXIS, EXTREMES, Answer, Term
 
 from .page import choose, event, go_on, things
 
@@ -67,8 +67,8 @@ def amounts(session: Session, appearance: int, part: int) -> np.ndarray:
 
 def check_order(answer: Answer, scores: np.ndarray) -> None:
     tolerance = {"rtol": 0, "atol": 5e-3 * scores.std()}  # stored in half precision: near ones may change places
-    np.testing.assert_allclose(scores[answer.least], np.sort(scores)[:SHOWN], **tolerance)
-    np.testing.assert_allclose(scores[answer.most], np.sort(scores)[::-1][:SHOWN], **tolerance)
+    np.testing.assert_allclose(scores[answer.least], np.sort(scores)[:EXTREMES], **tolerance)
+    np.testing.assert_allclose(scores[answer.most], np.sort(scores)[::-1][:EXTREMES], **tolerance)
 
 
 def test_pictures_are_in_the_order_of_what_varies_in_the_thing(varied):
@@ -103,39 +103,39 @@ def test_the_next_question_needs_no_network(varied, monkeypatch):
 
 def test_a_question_that_nobody_asked_says_what_to_do(varied):
     other = varied.set_psi(0.31)
-    assert tab.answer(other) is None and "Order them" in tab.asked_words(other)
+    assert tab.answer(other) is None and "Rank them" in tab.asked_words(other)
     assert tab.order_button(other).interactive and not tab.order_button(varied).interactive
-    assert tab.histogram(other) == "" and tab.axis(other)["items"] == []
+    assert tab.axis(other)["items"] == [] and tab.axis_words(other) == ""
 
 
 def test_results_come_from_the_disk(varied, monkeypatch):
-    shown = tab.gallery(varied, "most"), tab.histogram(varied), tab.axis(varied)
+    shown = tab.axis(varied), tab.asked_words(varied)
     monkeypatch.setattr(app.pictures, "kept", Kept(8))
-    assert (tab.gallery(varied, "most"), tab.histogram(varied), tab.axis(varied)) == shown
+    assert (tab.axis(varied), tab.asked_words(varied)) == shown
 
 
 def test_the_axis_goes_from_the_least_to_the_most(varied):
     items, answer = tab.axis(varied)["items"], tab.answer(varied)
     seeds = [item["seed"] for item in items]
-    assert AXIS <= len(seeds) <= AXIS + 1 and (seeds[0], seeds[-1]) == (answer.least[0], answer.most[0])
+    assert len(seeds) == min(AXIS, COUNT) and (seeds[0], seeds[-1]) == (answer.least[0], answer.most[0])
     assert (np.diff(answer.scores[seeds]) >= -5e-3 * answer.scores.std()).all()  # stored in half precision
     assert [item["seed"] for item in items if item["on"]] == [varied.recipe.seed]
     outside = varied.go_to(COUNT + 3)  # not among those that are ordered, yet it has its place
     shown = [item["seed"] for item in tab.axis(outside)["items"]]
-    assert len(shown) == AXIS + 1 and COUNT + 3 in shown and "framed" in tab.axis_words(outside)
+    assert len(shown) == COUNT + 1 and COUNT + 3 in shown and "framed" in tab.axis_words(outside)
 
 
 def test_with_nothing_chosen_it_says_why_nothing_can_be_ordered(start):
     assert not tab.order_button(start).interactive and not tab.asked_words(start)
 
 
-def test_the_marker_says_how_many_have_less(varied):
+def test_the_words_say_how_many_have_less(varied):
     top = varied.go_to(tab.answer(varied).most[0])
-    assert "95 of 100 have less" in tab.histogram(top)  # 19 of 20
+    assert "95 of 100 have less" in tab.asked_words(top)  # 19 of 20
 
 
 def test_a_click_opens_a_picture_and_the_edits_stay(varied):
-    tile = tab.gallery(varied, "least")["items"][0]
+    tile = tab.axis(varied)["items"][0]
     opened = open_seed(varied, event(seed=tile["seed"]))
     assert opened.recipe.seed == tile["seed"] and opened.recipe.edits == varied.recipe.edits
 
@@ -166,7 +166,7 @@ def test_an_answer_whose_index_was_dropped_is_asked_for_again(varied):
     elsewhere = tab.choose_count(varied.set_psi(0.5), 5)
     tab.build(elsewhere, go_on)
     shutil.rmtree(tab.answer(elsewhere).folder)
-    assert tab.answer(elsewhere) is None and tab.histogram(elsewhere) == ""
+    assert tab.answer(elsewhere) is None and tab.axis(elsewhere)["items"] == []
 
 
 def test_a_sum_of_appearances(built):

@@ -142,21 +142,6 @@ def test_extremes_are_the_sorted_ends(count, tmp_path):
         assert scores[top].min() >= np.sort(scores)[-n] and scores[low].max() <= np.sort(scores)[n - 1]
 
 
-@pytest.mark.parametrize("bins", [1, 7, 40])
-def test_the_histogram_counts_every_picture_once(bins, tmp_path):
-    pictures = Pictures()
-    index = RankingIndex(tmp_path, pictures.table(), ABOUT)
-    assert index.histogram(index.scores(3, 1), bins)[0].tolist() == [0] * bins
-    index.grow(pictures, 100, batch=50)
-    scores = index.scores(3, 1)
-    counts, edges = index.histogram(scores, bins)
-    assert counts.sum() == 100 and len(counts) == bins and len(edges) == bins + 1
-    assert edges[0] == scores.min() and edges[-1] == scores.max()
-    assert counts[0] == (scores < edges[1]).sum() + (bins == 1 and (scores == edges[1]).sum())
-    with pytest.raises(ValueError, match="1 to 1000"):
-        index.histogram(scores, 0)
-
-
 def test_weights_add_in_standard_deviations(tmp_path):
     pictures = Pictures()
     index = RankingIndex(tmp_path, pictures.table(), ABOUT)

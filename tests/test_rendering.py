@@ -83,14 +83,6 @@ def test_variants_are_the_pictures_one_by_one(renderer, index):
     torch.testing.assert_close(renderer.variants(recipe, index, edits), one_by_one, atol=1e-4, rtol=1e-4)
 
 
-def test_a_variant_may_be_several_edits(renderer):
-    first, second = add_edit(appearance=0), add_edit(appearance=2, region=Region(parts=(2,)))
-    after = add_edit(layer=5)
-    shown = renderer.variants(tiny_recipe(first, after), 0, [first, (first, second), ()])
-    for picture, edits in zip(shown, ([first, after], [first, second, after], [after])):
-        torch.testing.assert_close(picture[None], renderer.image(tiny_recipe(*edits)), rtol=0, atol=1e-4)
-
-
 def test_variants_in_small_batches_are_the_same(catalogue):
     recipe = tiny_recipe(add_edit(3))
     edits = [add_edit(3, s) for s in range(7)]

@@ -1,7 +1,7 @@
 """The README's pictures of the page, from the running app; and all of the page, to be looked at.
 
     python -m tools.screenshots               # assets/screenshots: edit.png, and demo.webp, a moving picture
-    python -m tools.screenshots --all FOLDER  # every tab after what it is for, at 1440, 1366 and 390 pixels, light and dark
+    python -m tools.screenshots --all FOLDER  # every tab after what it is for, at three widths, light and dark
 
 demo.webp: the start page, a thing, a change, a pull at the picture.
 """
@@ -12,6 +12,7 @@ import os
 import shutil
 import socket
 import tempfile
+from itertools import pairwise
 from pathlib import Path
 
 from PIL import Image
@@ -21,7 +22,10 @@ OUT = Path(__file__).parents[1] / "assets" / "screenshots"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 LIMIT = 900_000  # bytes of one file
 OBJECT = "12", (0.08, 0.42)  # a picture with something to remove, and where it is
-THING, CHANGE = (0.5, 0.65), "mouth open"  # what demo.webp shows: where a thing is, and what these factors call a change
+THING, CHANGE = (
+    (0.5, 0.65),
+    "mouth open",
+)  # what demo.webp shows: where a thing is, and what these factors call a change
 PULLED = (0.5, 0.68), (0.5, 0.6), (0.5, 0.69)  # and the way of the pointer that pulls
 SIZES = {"1440": {"viewport": {"width": 1440, "height": 900}}, "1366": {"viewport": {"width": 1366, "height": 768}},
          "390": {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}}  # fmt: skip
@@ -83,8 +87,8 @@ def rewrite(page: Page) -> None:
 
 def rank(page: Page) -> None:
     page.locator("#rank-variations button").first.click()
-    page.get_by_role("button", name="Order them").click()
-    expect(page.locator("#rank-most button")).to_have_count(12, timeout=120_000)
+    page.get_by_role("button", name="Rank them").click()
+    expect(page.locator("#rank-axis button")).not_to_have_count(0, timeout=120_000)
 
 
 class Film:
@@ -145,7 +149,7 @@ def demo(page: Page) -> Film:
     film.press(900, wait=3000)
     film.glide(canvas, *PULLED[0])
     page.mouse.down()
-    for frm, to in zip(PULLED, PULLED[1:]):
+    for frm, to in pairwise(PULLED):
         for i in range(1, 10):
             film.glide(canvas, *(a + (b - a) * i / 9 for a, b in zip(frm, to)), steps=1)
             film.lasts[-1] = 130

@@ -14,7 +14,7 @@ from gradio.utils import get_upload_folder
 from PIL import Image
 
 from panda_core.fitting import fit_id
-from panda_core.images import cut_out, mask_image, overlay_map, overlay_parts, to_pil
+from panda_core.images import cut_out, mask_image, overlay_map, to_pil
 from panda_core.masks import REACH, ConceptMask
 from panda_core.ops import Edit
 from panda_core.popular import popular
@@ -26,12 +26,11 @@ from panda_core.uploads import prepare_picture
 from .given import uploaded, whole
 from .opening import Opening, until
 from .panels.factors import FactorsPanel
-from .panels.gallery import gallery, take_out
+from .panels.gallery import gallery
 from .panels.own_picture import OwnPicturePanel
-from .panels.refine import refined
 from .server import gpu
 from .server.events import BUDGETS, JOBS, asking, counted, plainly
-from .tabs.rank import ENDS, RankTab
+from .tabs.rank import RankTab
 
 MAX_FIT = 120.0  # seconds that a program may ask for
 FIT = {"concurrency_id": "fit", "concurrency_limit": 1}
@@ -48,7 +47,7 @@ class Api:
 
     def lay_out(self) -> None:
         for function in (self.generate, self.named, self.edit, self.vary, self.transfer, self.remove, self.rewrite,
-                         self.refine, self.saliency):  # fmt: skip
+                         self.saliency):  # fmt: skip
             with_picture(function)
         gr.api(plainly(self.fit), api_name="fit", **FIT)
         gr.api(self.rank, api_name="rank", **JOBS)
@@ -118,29 +117,6 @@ class Api:
         numbers = {"source": whole(source), "target": whole(target), "strength": strength}
         return self.answer_with(made, Edit("rewrite", *self.opening.default(made), Region(all=True), **numbers))
 
-    def refine(self, recipe: str, layer: float | None, method: str, k: float = 32) -> tuple[Image.Image, str]:
-        """Parts refined to the picture of a recipe (JSON text): method "none", "dense" or "graph" with k neighbours.
-
-        layer: null for the generator's own choice. Returns the picture tinted with its parts as refined, and the recipe
-        with the edits of this layer that act on parts acting on the refined ones; variations stay as they are.
-        """
-        made = self.read(recipe)
-        known = self.renderer.catalogue.available(made.generator)
-        number = self.opening.default(made)[0] if layer is None else layer
-        if number not in known:
-            raise ValueError(f"layer is {layer!r:.20}; this generator has parts at {', '.join(map(str, known))}.")
-        number, mine = int(number), [e.factors for e in made.edits if e.layer == number]
-        region = refined(method, k)
-        maps = self.renderer.part_maps(made, number, mine[-1] if mine else known[number], method, region.k)
-
-        def follow(edit: Edit) -> Edit:
-            if edit.layer != number or not edit.region.parts or edit.op == "vary":
-                return edit
-            return replace(edit, region=replace(edit.region, refine=method, k=region.k))
-
-        picture = overlay_parts(self.renderer.base(made), maps)
-        return picture, self.renderer.pin(replace(made, edits=tuple(map(follow, made.edits)))).to_json()
-
     def saliency(
         self,
         recipe: str,
@@ -205,7 +181,7 @@ class Api:
     def order_seeds(self, recipe: str, appearance: float, part: float, count: float, report) -> dict:
         session = self.opening.opened(parse_recipe(recipe))
         found = self.ranking.of_numbers(session, whole(appearance), whole(part), whole(count), report)
-        return {end: getattr(found, end) for end in ENDS}
+        return {"most": found.most, "least": found.least}
 
     def invert(self, recipe: str, picture: str, layer: float | None) -> Iterator[tuple]:
         """Find a picture of one's own in the generator of a recipe (JSON text; its class counts, its edits do not).
@@ -232,7 +208,7 @@ class Api:
     def unpublish(self, name: str, token: str) -> str:
         """Take a picture out of the gallery; for the owner, who has set PANDA_OWNER_TOKEN. Returns those that stay."""
         check_owner(token)
-        take_out(name)
+        gallery().delete(name)
         return " ".join(gallery().names())
 
     def reported(self, token: str, keep: str = "") -> dict:

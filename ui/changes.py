@@ -11,7 +11,8 @@ from panda_core.images import difference
 from panda_core.ops import Edit
 from panda_core.popular import Change, popular
 
-from .pictures import Pictures, origin
+from .panel import Panel
+from .pictures import origin
 from .session import Session
 from .words import SEEN, strongest
 
@@ -37,11 +38,8 @@ class Shown:
         return float((self.difference * where).sum() / self.difference.sum().clamp_min(1e-6))
 
 
-class Changes:
+class Changes(Panel):
     """The named changes of each generator."""
-
-    def __init__(self, pictures: Pictures):
-        self.pictures, self.renderer = pictures, pictures.renderer
 
     def known(self, session: Session) -> tuple[Change, ...]:
         """All that have a name, in the order of what they make up for."""

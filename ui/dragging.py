@@ -11,17 +11,15 @@ from panda_core.recipes import Recipe
 
 from .edit_list import moved
 from .given import point, sent
-from .pictures import Pictures, origin
+from .panel import Panel
+from .pictures import origin
 from .session import Session
 
 FOLLOWED = 128  # pixels of the pictures in which a point is followed
 STRENGTHS = torch.linspace(-4, 4, 9)
 
 
-class Dragging:
-    def __init__(self, pictures: Pictures):
-        self.pictures = pictures
-
+class Dragging(Panel):
     def move(self, session: Session, given: dict) -> tuple[Session, dict]:
         """Slider or pointer moved: a new frame, and nothing else; the rest of the page follows once it is let go."""
         evt = gr.EventData(None, given)

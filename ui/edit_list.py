@@ -12,17 +12,14 @@ from .binding import Page
 from .components.html import heading
 from .components.plain import EditList, Slider
 from .given import sent
-from .pictures import Pictures
+from .panel import Panel
 from .session import Session
 
 PAUSE = 1.5  # seconds of rest after which a move of the slider is another step of undo
 
 
-class Edits:
+class Edits(Panel):
     """Strength and list; between them, always in view, what is laid out in lay_out's `between`."""
-
-    def __init__(self, pictures: Pictures):
-        self.pictures = pictures
 
     def lay_out(self, page: Page, between: Callable[[Page], None]) -> None:
         strength = Slider(-4, 4, 0, step=0.1, label="Strength", elem_id="strength", interactive=True, buttons=[])
@@ -43,7 +40,7 @@ class Edits:
         """The value of EditList."""
         edits = enumerate(session.recipe.edits)
         rows = [self.row(session, i, edit) for i, edit in edits]
-        return {"rows": rows, "undo": len(session.past), "redo": len(session.future)}
+        return {"rows": rows}
 
     def row(self, session: Session, index: int, edit: Edit) -> dict:
         size = f"{edit.size:.0%}" if edit.share is not None else f"{edit.size:+.1f}"

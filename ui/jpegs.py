@@ -61,8 +61,7 @@ def crop_box(region: Tensor, side: int) -> tuple[int, int, int]:
     if not len(inside):
         return 0, 0, side
     (top, left), (bottom, right) = inside.amin(dim=0).tolist(), inside.amax(dim=0).tolist()
-    size = min(h, max(bottom - top + 1, right - left + 1) * 1.5, h)
-    size = max(size, 0.5 * h)
+    size = max(0.5 * h, min(h, 1.5 * max(bottom - top + 1, right - left + 1)))
     y = min(max((top + bottom + 1 - size) / 2, 0), h - size)
     x = min(max((left + right + 1 - size) / 2, 0), h - size)
     scale = side / h

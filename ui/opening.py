@@ -46,7 +46,7 @@ class Opening:
         """(layer, factors id) where programs that name none mean to work."""
         found, wished = self.catalogue.available(recipe.generator), self.catalogue.default_layer(recipe.generator)
         if not found:
-            raise ValueError(f"No parts are known for {recipe.generator} yet; learn some first (on the page: Factors).")
+            raise ValueError(f"No parts are known for {recipe.generator} yet; learn some first (on the page: Parts).")
         layer = wished if wished in found else list(found)[-1]
         return layer, found[layer]
 
@@ -192,4 +192,4 @@ def check_factors_id(factors_id: str) -> None:
                 f"this page fits at most {MAX_PARTS} from {MAX_SAMPLES}."
             )
     elif scheme == "local":
-        raise ValueError("The recipe uses its maker's own parts or names; open recipe and factors together (.zip).")
+        raise ValueError("The recipe uses its maker's own parts; open their file first (Parts), then its PNG.")

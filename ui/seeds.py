@@ -7,14 +7,11 @@ import gradio as gr
 from .binding import Page
 from .components.plain import Slider
 from .given import number, sent
-from .pictures import Pictures
+from .panel import Panel
 from .session import Session
 
 
-class Seeds:
-    def __init__(self, pictures: Pictures):
-        self.pictures, self.renderer = pictures, pictures.renderer
-
+class Seeds(Panel):
     def lay_out(self, page: Page) -> None:
         with gr.Row(elem_classes="seeds", equal_height=True):
             dice = gr.Button("New picture", variant="primary", min_width=110, size="md", elem_id="dice")

@@ -1,12 +1,9 @@
 """Taking a picture away and bringing it back: the link, the PNG, Python lines, recipe and factors together."""
 
 import base64
-import io
 import json
 import os
 import tempfile
-import zipfile
-import zlib
 from pathlib import Path
 
 import gradio as gr
@@ -15,16 +12,14 @@ from PIL import Image
 from panda_core.factors import Factors
 from panda_core.images import png_bytes, read_recipe_json, to_pil
 from panda_core.links import encode_link
-from panda_core.recipes import MAX_JSON, Recipe, parse_recipe
+from panda_core.recipes import Recipe, parse_recipe
 
 from .binding import QUIET, Page
 from .jpegs import resized
-from .opening import Opening
-from .pictures import Pictures
+from .panel import Panel
 from .session import Session
 from .visit import reading
 
-MAX_SETS, MAX_BYTES = 8, 64 * 2**20  # of factors in one file, and what they may unpack to
 SIDES = [256, 512, 1024]  # pixels of a download
 SPACE = os.environ.get("SPACE_ID", "")
 INSTALL = f"pip install git+https://huggingface.co/spaces/{SPACE}" if SPACE else "pip install . (in this repository)"
@@ -37,11 +32,8 @@ ADDRESS_JS = """(r) => { const u = new URL(window.location);
 COPY_JS = f"(text) => {{ {COPY.format('text', '#copy-python')} return text; }}"
 
 
-class Sharing:
+class Sharing(Panel):
     """What leaves the page, and comes back."""
-
-    def __init__(self, pictures: Pictures, opening: Opening):
-        self.pictures, self.opening, self.renderer = pictures, opening, pictures.renderer
 
     def lay_out(self, page: Page) -> None:
         with gr.Row(elem_classes="share"):
@@ -53,9 +45,6 @@ class Sharing:
             file = gr.UploadButton(
                 "Open a PNG", file_types=[".png"], type="binary", min_width=90, size="sm", elem_id="open-png"
             )
-        both = gr.Button("Download recipe and factors together", visible=False, size="sm", elem_id="together")
-        page.follow(both, lambda s: gr.Button(visible=bool(own_ids(s))))
-        page.save(both.click, self.together_file)
         given = gr.Textbox(visible="hidden", elem_id="given")
         shown = gr.Textbox(label="Copied (or copy it from here)", visible=False, lines=1, max_lines=12,
                            buttons=["copy"], interactive=False, elem_id="copied")  # fmt: skip
@@ -109,27 +98,14 @@ class Sharing:
         data = png_bytes(image, self.renderer.pin(recipe).to_json())
         return as_file(f"{file_stem(recipe)}{kind}.png", data)
 
-    def together(self, session: Session) -> tuple[str, bytes]:
-        """A zip of recipe.json and the factors that only it has."""
-        recipe, out = self.renderer.pin(session.recipe), io.BytesIO()
-        with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-            archive.writestr("recipe.json", recipe.to_json())
-            for factors_id in own_ids(session):
-                factors = self.renderer.catalogue.factors(recipe.generator, factors_id)
-                archive.writestr(f"factors/{factors.digest()}.safetensors", packed(factors))
-        return f"{file_stem(recipe)}.zip", out.getvalue()
-
-    def together_file(self, session: Session) -> str:
-        return as_file(*self.together(session))
-
     # ---- in ----
 
     def open_file(self, session: Session, data: bytes | None) -> Session:
         """A picture of ours, dropped or chosen: its recipe is opened, and can be undone."""
         if not data or not isinstance(data, bytes):
             raise ValueError("The file is empty; PNG files downloaded here can be opened.")
-        own = session.aside("mine", frozenset())
-        return self.opening.opened(parse_recipe(read_recipe_json(data)), tuple(own)).after(session)
+        own = (*session.aside("mine", frozenset()), *(factors_id for *_, factors_id in session.factors))
+        return self.opening.opened(parse_recipe(read_recipe_json(data)), own).after(session)
 
 
 def file_stem(recipe: Recipe) -> str:
@@ -143,39 +119,7 @@ def as_file(name: str, data: bytes) -> str:
 
 
 def factors_file(factors: Factors) -> tuple[str, bytes]:
-    return f"panda-{factors.info.generator}-{factors.stem()}.safetensors", packed(factors)
-
-
-def packed(factors: Factors) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         factors.save(Path(folder) / "factors.safetensors")
-        return (Path(folder) / "factors.safetensors").read_bytes()
-
-
-def own_ids(session: Session) -> list[str]:
-    """Ids of the factors that the recipe's edits use and that exist only here."""
-    return list(dict.fromkeys(e.factors for e in session.recipe.edits if e.factors.startswith("local:")))
-
-
-def read_together(path: Path, folder: Path) -> tuple[str, list[Factors]]:
-    """The recipe's text, unchecked, and the factors of what `Sharing.together` made; unpacks no more than it may.
-
-    Raises: ValueError if the file is damaged or holds anything else.
-    """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            sizes = {info.filename: info.file_size for info in archive.infolist()}
-            sets = [name for name in sizes if name.startswith("factors/") and name.endswith(".safetensors")]
-            if set(sizes) != {"recipe.json", *sets} or len(sets) > MAX_SETS:
-                raise ValueError(f"{path.name} must hold recipe.json and at most {MAX_SETS} factors files.")
-            if sizes["recipe.json"] > MAX_JSON or sum(sizes.values()) > MAX_BYTES:
-                raise ValueError(f"{path.name} unpacks to more than the {MAX_BYTES >> 20} MB that are accepted.")
-            found = []
-            for name in sets:
-                (folder / "factors.safetensors").write_bytes(archive.read(name))  # never more than the size it states
-                found.append(Factors.load(folder / "factors.safetensors"))
-            return archive.read("recipe.json").decode(), found
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError) as error:
-        raise ValueError(f"{path.name} is not a whole .zip file of recipe and factors.") from error
-    except UnicodeDecodeError as error:
-        raise ValueError(f"The recipe in {path.name} is not UTF-8 text.") from error
+        data = (Path(folder) / "factors.safetensors").read_bytes()
+    return f"panda-{factors.info.generator}-{factors.stem()}.safetensors", data

@@ -48,7 +48,7 @@ def moment_words(session: Session, words: str) -> str:
     if before is None:
         return f"{'Shared with you' if session.tag == SHARED else 'An example'}: {words}. Click anything to change it."
     if before.edits == now.edits and before != now:
-        return f"A new picture, and on it {words}; Reset takes that off."
+        return f"A new picture with your edits ({words}); Reset takes them off."
     return ""
 
 
@@ -65,7 +65,7 @@ def change_words(session: Session, words: str, change: Tensor, region: Tensor) -
         return "All edits are off."
     outside = change[region < 0.1]
     if strongest(change) < 2 * SEEN:
-        return f"{words[0].upper()}{words[1:]}: nothing to see of it yet; move the strength."
+        return f"{words[0].upper()}{words[1:]}: no visible change yet; increase the strength."
     if not len(outside):
         return f"{words[0].upper()}{words[1:]}."
     most, mean = float(outside.max()) / 2, float(outside.mean()) / 2

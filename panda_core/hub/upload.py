@@ -3,12 +3,10 @@
 import re
 import shutil
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import huggingface_hub as client
-from huggingface_hub import errors
 
 from .errors import HubError, address, explained
 from .files import list_files
@@ -17,7 +15,6 @@ ROOT = Path(__file__).parents[2]
 # what a Space needs, and nothing else: no tests, tools or benchmarks, and nothing that merely lies about
 SPACE_FILES = ("app.py", "README.md", "LICENSE", "requirements.txt", "panda_core", "ui", "assets")
 LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__", "*.pyc", "*.part")
-MINUTES = 10  # between two commits of a folder that is kept
 
 
 def check_name(repo: str) -> None:
@@ -71,25 +68,3 @@ def outdated_files(repo: str, folder: Path) -> list[str] | None:
             raise
         return None
     return [name for name in there if name.split("/")[0] in SPACE_FILES and not (folder / name).exists()]
-
-
-def keep_folder(repo: str, folder: Path) -> client.CommitScheduler:
-    """Keep a folder of JSON files in a data set: what is there comes here now, what is added here goes there in turn.
-
-    Raises: HubError.
-    """
-    what = {"repo_type": "dataset", "private": True}
-    with explained(repo=repo, repo_type="dataset", writing=True):
-        client.HfApi().create_repo(repo, exist_ok=True, **what)
-        client.snapshot_download(repo, repo_type="dataset", allow_patterns=f"{folder.name}/*.json",
-                                 local_dir=folder.parent)  # fmt: skip
-        folder.mkdir(parents=True, exist_ok=True)
-        return client.CommitScheduler(repo_id=repo, folder_path=folder, path_in_repo=folder.name, every=MINUTES,
-                                      allow_patterns="*.json", **what)  # fmt: skip
-
-
-def delete_file(repo: str, path: str, repo_type: str = "dataset") -> None:
-    """Take a file out of a repository, if it is there. Raises: HubError."""
-    missing = suppress(errors.RemoteEntryNotFoundError)
-    with explained(repo=repo, file=path, repo_type=repo_type, writing=True), missing:
-        client.HfApi().delete_file(path, repo, repo_type=repo_type)

@@ -22,9 +22,6 @@ class Plain(gr.HTML):
     def __init__(self, value=None, **more):
         super().__init__(value, apply_default_css=False, **more)
 
-    def api_info(self) -> dict:
-        return {"type": "object"}
-
 
 class EditList(Plain):
     """The list of edits. value: {"rows": [{"title", "size", "on", "active"}]}. Event act (action, index)."""
@@ -36,7 +33,7 @@ class EditList(Plain):
 
 class Picture(Plain):
     """The picture that is edited: hover, click, brush, wipe, difference. value: {"scene": …, "frame": …}, either may be
-    missing. Events: pick (part, several), place (parts or where), paint (rle), pulled (from, to, strength).
+    missing. Events: pick (part, at, several), place (parts or where), paint (rle), pulled (from, to, strength).
     """
 
     def __init__(self, value=None, **more):
@@ -44,7 +41,11 @@ class Picture(Plain):
 
 
 class Tiles(Plain):
-    """Picture buttons. value: {"items": [{"image", "label", "on"}], "note", "of"}. Event choose (index, of, seed)."""
+    """Picture buttons. Event choose (index, of, seed).
+
+    value: {"items": [{"image", "label", "on"}], "note", "of"}; of an item also its title, its seed, the picture before,
+    why it is off, and the button that it presses.
+    """
 
     def __init__(self, value=None, *, group: str, **more):
         self.group = group  # gradio reads every argument back when it describes the component to the page

@@ -15,7 +15,8 @@ from ..components.html import figure
 from ..components.plain import Slider
 from ..given import number
 from ..opening import MAX_PARTS, MAX_SAMPLES, fit_layers, until
-from ..pictures import Names, Pictures, origin
+from ..panel import Panel
+from ..pictures import Names, origin
 from ..session import Session
 from ..words import region_words
 from .refine import parts_picture
@@ -23,10 +24,7 @@ from .refine import parts_picture
 SAME = 0.9  # |cos| from which a part that other samples give is the same
 
 
-class FactorsPanel:
-    def __init__(self, pictures: Pictures):
-        self.pictures, self.renderer = pictures, pictures.renderer
-
+class FactorsPanel(Panel):
     def lay_out(self, page: Page) -> None:
         using = gr.Dropdown([], label="Parts in use", interactive=True, elem_id="using")
         page.field(using, lambda s: gr.Dropdown(choices=self.choices(s), value=s.factors_id), self.choose)

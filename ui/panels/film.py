@@ -10,7 +10,7 @@ from panda_core.ops import OPS
 from ..binding import Page
 from ..components.html import figure, heading
 from ..jpegs import FRAME_SIDE, resized
-from ..pictures import Pictures
+from ..panel import Panel
 from ..server.jobs import tell
 from ..session import Session
 from ..sharing import as_file, file_stem
@@ -18,10 +18,7 @@ from ..sharing import as_file, file_stem
 STRENGTHS = 13
 
 
-class FilmPanel:
-    def __init__(self, pictures: Pictures):
-        self.pictures = pictures
-
+class FilmPanel(Panel):
     def lay_out(self, page: Page) -> None:
         gr.HTML(heading("The strength as a film"))
         go = gr.Button("Animate the strength of this edit", size="sm", elem_id="animate")

@@ -6,14 +6,12 @@ from itertools import islice
 import gradio as gr
 
 from panda_core.hub.files import user_folder
-from panda_core.hub.upload import delete_file, keep_folder
 
 from ..binding import Page
 from ..components.html import heading
 from ..given import clicked, sent
 from ..jpegs import small
-from ..opening import Opening
-from ..pictures import Pictures
+from ..panel import Panel
 from ..server.events import asking
 from ..server.gallery_store import Gallery
 from ..server.limits import Budgets, log
@@ -23,16 +21,8 @@ CARDS = 32
 PUBLISHED = Budgets(burst=5.0, refill=1 / 720)  # cards: five an hour for each visitor
 
 
-class GalleryPanel:
-    def __init__(self, pictures: Pictures, opening: Opening):
-        self.pictures, self.renderer, self.opening = pictures, pictures.renderer, opening
-
+class GalleryPanel(Panel):
     def lay_out(self, page: Page) -> None:
-        if repo := os.environ.get("PANDA_GALLERY_DATASET"):
-            try:
-                keep_folder(repo, gallery().folder)
-            except ValueError as error:  # the gallery is this machine's alone then
-                log.warning("%s", error)
         gr.HTML(heading("Gallery"))
         page.tiles("Gallery", self.show_cards, self.open_card, elem_id="gallery")
         with gr.Row(elem_classes="actions"):
@@ -54,7 +44,7 @@ class GalleryPanel:
         return {"items": list(cards.values()), "note": note, "of": " ".join(cards)}
 
     def make_card(self, name: str) -> dict | bool:
-        """A thumbnail and a title ; False for what cannot be drawn here."""
+        """A thumbnail and a title; False for what cannot be drawn here."""
         try:
             recipe = gallery().recipe(name)
             if recipe.generator not in self.opening.offered().values():
@@ -79,7 +69,9 @@ class GalleryPanel:
             raise ValueError("Open a card of the gallery first, then report it.")
         gallery().report(name, asking() or "this machine")
         log.warning("gallery: %s was reported", name)
-        gr.Info("You see it no more. If others report it too, nobody does until the owner decides.", title="Reported")
+        gr.Info(
+            "It is hidden for you, and for all once others report it too, until the owner decides.", title="Reported"
+        )
         return session.put_aside("reported", session.aside("reported", frozenset()) | {name})
 
     def publish_button(self, session: Session):
@@ -89,7 +81,7 @@ class GalleryPanel:
     def publish_card(self, session: Session) -> Session:
         """The picture in hand becomes a card; the card that it is already, by this visit, goes."""
         if own := card_in_hand(session, "published"):
-            take_out(own)
+            gallery().delete(own)
             gr.Info("Your picture is out of the gallery again.", title="Taken out")
             return session.put_aside("published", ("", None))
         if session.recipe.sources():
@@ -118,9 +110,3 @@ def card_in_hand(session: Session, what: str) -> str:
     """The name of the card "opened" or "published" last, if it is the picture in hand as it was; else nothing."""
     name, recipe = session.aside(what, ("", None))
     return name if recipe == session.recipe else ""
-
-
-def take_out(name: str) -> None:
-    gallery().delete(name)
-    if repo := os.environ.get("PANDA_GALLERY_DATASET"):
-        delete_file(repo, f"gallery/{name}.json")

@@ -17,18 +17,14 @@ from ..binding import Page
 from ..components.html import figure
 from ..given import clicked
 from ..jpegs import small
-from ..opening import Opening
-from ..pictures import Pictures
+from ..panel import Panel
 from ..session import Session
 
 MAX_CARD = 2**18  # bytes of a picture that is read
 BESIDE = "faces"  # offered beside those that ship: photographs, which a few megabytes bring
 
 
-class GeneratorsPanel:
-    def __init__(self, pictures: Pictures, opening: Opening):
-        self.pictures, self.opening, self.renderer = pictures, opening, pictures.renderer
-
+class GeneratorsPanel(Panel):
     def lay_out_worlds(self, page: Page) -> None:
         page.tiles("What is drawn", self.world_tiles, self.open_world, elem_id="worlds")
 
@@ -106,7 +102,7 @@ class GeneratorsPanel:
         if not isinstance(name, str) or name not in GENERATORS:
             return "<p>A generator of your own: it is downloaded, and parts are learned for it.</p>"
         spec, picture = GENERATORS[name], self.picture(name)
-        tried = "" if spec.tried else " Nobody of us has downloaded it yet; if it does not load, nothing is lost."
+        tried = "" if spec.tried else " None of us has downloaded it yet; if it does not load, nothing is lost."
         offline = " This page downloads nothing, so there are only those that are here." if is_offline() else ""
         words = f"{spec.family}, {spec.resolution} pixels. Licence of the weights: {escape(spec.licence)}."
         return (figure(picture, spec.title) if picture else "") + f"<p>{words}{tried}{offline}</p>"

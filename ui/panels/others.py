@@ -12,7 +12,8 @@ from panda_core.rendering import Renderer
 from ..binding import Page
 from ..components.html import heading, sentence
 from ..jpegs import small
-from ..pictures import Pictures, seed_tiles, seeds_from
+from ..panel import Panel
+from ..pictures import seed_tiles, seeds_from
 from ..seeds import open_seed
 from ..server.jobs import tell
 from ..session import Session
@@ -21,10 +22,7 @@ from ..words import SEEN
 OTHERS = 16
 
 
-class OthersPanel:
-    def __init__(self, pictures: Pictures):
-        self.pictures, self.renderer = pictures, pictures.renderer
-
+class OthersPanel(Panel):
     def lay_out(self, page: Page) -> None:
         gr.HTML(heading("On sixteen other pictures"))
         go = gr.Button("Try these edits on sixteen other pictures", size="sm", elem_id="try")

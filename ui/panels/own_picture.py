@@ -20,6 +20,7 @@ from ..components.plain import Slider
 from ..given import number, uploaded
 from ..jpegs import large, resized
 from ..opening import Opening
+from ..panel import Panel
 from ..pictures import Pictures, bare
 from ..server import gpu
 from ..server.kept import Kept
@@ -69,9 +70,9 @@ class Brought:
     ticket: str
 
 
-class OwnPicturePanel:
+class OwnPicturePanel(Panel):
     def __init__(self, pictures: Pictures, opening: Opening):
-        self.pictures, self.renderer, self.opening = pictures, pictures.renderer, opening
+        super().__init__(pictures, opening)
         self.spaces, self._enough = Kept(4), set()
 
     def lay_out(self, page: Page) -> None:
@@ -79,8 +80,8 @@ class OwnPicturePanel:
         with page.fold("Your own picture", elem_id="own-picture"):
             hint(PRIVACY)
             hint(LIMITS)
-            given = Upload(sources=["upload", "clipboard", "webcam"], type="filepath", label="Drop, paste or take it",
-                           height=180, buttons=[], elem_id="bring")  # fmt: skip
+            given = Upload(sources=["upload", "clipboard", "webcam"], type="filepath", height=180, buttons=[],
+                           label="Drop, paste or take a photo", elem_id="bring")  # fmt: skip
             page.follow(given, lambda s: None)  # what was brought is in the crop
             page.on(given.input, self.bring, given)
             page.follow(gr.HTML(elem_id="crop"), self.preview)
@@ -145,7 +146,7 @@ class OwnPicturePanel:
             return ""
         picture, usual = self.picture(session), self.usual(session.recipe)
         over = (1 - FAINT) * picture + FAINT * resized(usual, picture.shape[-1])
-        return pair({"What is looked for": large(picture), "Over the usual picture: bring them together": large(over)})
+        return pair({"What is looked for": large(picture), "Over the average picture: line them up": large(over)})
 
     def usual(self, recipe: Recipe) -> Tensor:
         """The mean of some seeds' pictures, [1, 3, h', w']."""

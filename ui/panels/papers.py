@@ -8,17 +8,15 @@ from panda_core.regions import Region
 from ..binding import Page
 from ..components.html import heading
 from ..given import clicked_edit, number
-from ..pictures import Pictures, leading_part
+from ..panel import Panel
+from ..pictures import leading_part
 from ..session import Session
 from ..words import SEEN
 
 TRIED, PAIRS, STRENGTH = 24, 6, 3.0  # appearances suggested for a part that are tried; of them shown; units
 
 
-class PapersPanel:
-    def __init__(self, pictures: Pictures):
-        self.pictures = pictures
-
+class PapersPanel(Panel):
     def lay_out(self, page: Page) -> None:
         gr.HTML(heading("The papers' appearances here, less and more of each"))
         page.tiles("Appearances", self.tiles, self.choose, elem_id="appearances")

@@ -14,16 +14,14 @@ from ..binding import Page
 from ..components.html import figure, heading
 from ..given import whole
 from ..jpegs import jpeg, resized
-from ..pictures import Pictures, origin
+from ..panel import Panel
+from ..pictures import origin
 from ..session import Session
 
 METHODS = [("As learned", "none"), ("Refined", "dense"), ("Refined among neighbours", "graph")]
 
 
-class RefinePanel:
-    def __init__(self, pictures: Pictures):
-        self.pictures, self.renderer = pictures, pictures.renderer
-
+class RefinePanel(Panel):
     def lay_out(self, page: Page) -> None:
         gr.HTML(heading("Parts refined to this picture"))
         method = gr.Radio(METHODS, label="Outline of the parts", value="none", interactive=True, elem_id="method")

@@ -20,7 +20,7 @@ GATE = threading.BoundedSemaphore(4)  # networks that run at once; events outsid
 JOBS = {"concurrency_id": "jobs", "concurrency_limit": 2}  # long work of all visitors and programs together
 FAULT = "Something went wrong on the server, and was noted; the page is as it was."
 # kind of a HubError -> what a visitor reads; its own words, with settings and addresses, are the owner's, in the log
-NO_FILE = "The file cannot be had from here; go on with what is here, or choose another generator."
+NO_FILE = "The file cannot be downloaded from here; go on with what is here, or choose another generator."
 TRANSFERS = {
     "offline": "This page downloads nothing; choose a generator that is here already.",
     "network": "The server that has the file cannot be reached; try again later, or choose a generator that is here.",

@@ -15,7 +15,7 @@ STAGES = {
     "solving": "Finding parts",
     "start": "Looking for something like it",
     "latents": "Finding it",
-    "styles": "Finding it more nearly",
+    "styles": "Refining the match",
     "features": "Adding what is still missing",
     "ranking": "Looking at pictures",
     "downloading": "Downloading",

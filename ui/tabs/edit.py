@@ -12,6 +12,7 @@ from ..binding import Page
 from ..changes import Changes
 from ..components.html import heading
 from ..given import clicked, clicked_edit
+from ..panel import Panel
 from ..pictures import Pictures, origin, seeds_from
 from ..session import Session
 from ..words import SEEN, region_words, unnamed
@@ -21,9 +22,10 @@ END = 3.0  # standard deviations of a tile
 FAINT = 0.25  # of the strongest tile's change; what shows less is not offered
 
 
-class EditTab:
+class EditTab(Panel):
     def __init__(self, pictures: Pictures, changes: Changes):
-        self.pictures, self.renderer, self.changes = pictures, pictures.renderer, changes
+        super().__init__(pictures)
+        self.changes = changes
 
     def lay_out(self, page: Page) -> None:
         head = gr.HTML(elem_id="popular-head")
@@ -103,9 +105,7 @@ class EditTab:
     def ends_tiles(self, session: Session) -> dict:
         edits = self.ends(session)
         if not edits:
-            note = (
-                "" if self.knows(session) else "Nobody has asked what varies just here; it takes seconds to find out."
-            )
+            note = "" if self.knows(session) else "What varies here is not known yet; finding out takes a few seconds."
             return {"items": [], "note": note}
         return self.pictures.edit_tiles(session, edits, lambda edit: self.end_words(session, edit))
 

@@ -22,6 +22,7 @@ from ..components.html import hint, pair, sentence
 from ..components.plain import Slider
 from ..given import clicked
 from ..jpegs import FRAME_SIDE, TILE_SIDE, at_least, jpeg, resized
+from ..panel import Panel
 from ..pictures import Pictures, origin, seeds_from
 from ..server.kept import Kept
 from ..session import Session
@@ -32,10 +33,11 @@ UNNAMED = 12  # masks offered where none has a name
 MAX_PAIRS, MAX_PIXELS, MAX_ARCHIVES = 256, 2**25, 8  # in a zip, in all its pictures; zips on this machine
 
 
-class MasksTab:
+class MasksTab(Panel):
     def __init__(self, pictures: Pictures, sharing: Sharing):
-        self.pictures, self.renderer, self.sharing = pictures, pictures.renderer, sharing
-        self.held = Kept(32)  # pictures and sheets of them, which are larger than what Pictures keeps
+        super().__init__(pictures)
+        self.sharing = sharing
+        self.held = Kept(32)  # pictures, larger than what Pictures keeps
 
     def lay_out(self, page: Page) -> None:
         hint("Cut something out of the picture: choose what, and move the threshold until the outline fits.")

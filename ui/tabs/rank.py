@@ -8,7 +8,6 @@ who looks at the same generator through the same factors; what it can answer nee
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,16 +29,16 @@ from ..components.html import heading, hint, sentence
 from ..components.plain import Slider
 from ..given import clicked
 from ..jpegs import jpeg, jpegs, resized
-from ..pictures import Pictures, origin, seed_tiles
+from ..panel import Panel
+from ..pictures import origin, seed_tiles
 from ..seeds import open_seed
 from ..session import Session
 
 COUNTS, MAX_PICTURES = [("100", 100), ("1,000", 1000), ("10,000", 10_000)], 10_000
-MAX_TERMS = 8  # of a sum
-ENDS, SHOWN, AXIS = ("most", "least"), 12, 7  # pictures shown at either end, and along the axis
+MAX_TERMS, MAX_VARIATIONS = 8, 12  # of a sum; offered of a thing
+EXTREMES, AXIS = 12, 23  # pictures named at either end, and shown along the axis
 SHARD = 100  # pictures that a cancelled job loses at most
 DISK, INDEXES = 10**9, 200  # bytes and folders that all indexes together may take
-BINS = 40
 APPEARANCES, THUMBNAIL = 24, 96  # shown, and their pixels
 
 
@@ -82,12 +81,9 @@ class Answer(NamedTuple):
     folder: Path
 
 
-class RankTab:
-    def __init__(self, pictures: Pictures):
-        self.pictures, self.renderer = pictures, pictures.renderer
-
+class RankTab(Panel):
     def lay_out(self, page: Page) -> None:
-        hint("Which pictures have most of something? Click a thing, choose what varies in it, and order them.")
+        hint("Which pictures have the most of something? Click a thing, choose what varies in it, and rank them.")
         page.follow(gr.HTML(), lambda s: heading(self.what_varies(s)))
         page.tiles("What varies", self.variation_tiles, self.choose_variation, elem_id="rank-variations")
         with page.fold("By the papers' appearances, and sums", elem_id="rank-more"):
@@ -103,14 +99,10 @@ class RankTab:
         page.follow(gr.HTML(elem_id="rank-asked"), lambda s: sentence(self.asked_words(s)))
         with gr.Row(equal_height=True):
             count = gr.Radio(COUNTS, label="How many pictures", value=100, interactive=True, scale=2, min_width=280)
-            order = gr.Button("Order them", variant="primary", min_width=120, elem_id="rank-order")
+            order = gr.Button("Rank them", variant="primary", min_width=120, elem_id="rank-order")
         page.job(order.click, self.build, done=lambda session, _: session)
         page.follow(gr.HTML(), self.axis_words)
         page.tiles("From the least to the most", self.axis, open_seed, elem_id="rank-axis")
-        page.follow(gr.HTML(elem_id="rank-spread"), self.histogram)
-        for end in ENDS:
-            page.follow(gr.HTML(), partial(self.end_words, end=end))
-            page.tiles(f"The {end}", partial(self.gallery, end=end), open_seed, elem_id=f"rank-{end}")
         page.field(count, lambda s: self.in_hand(s).count, self.choose_count)
         page.follow(order, self.order_button)
 
@@ -164,7 +156,7 @@ class RankTab:
         if found is None and terms and (index := self.opened(session)[0]).holds(count):
             os.utime(index.folder)  # what was used last is dropped last
             scores = index.weighted([term[1:] for term in terms], count)
-            most, least = index.extremes(scores, SHOWN)
+            most, least = index.extremes(scores, EXTREMES)
             found = Answer(most.tolist(), least.tolist(), scores, index.folder)
             self.pictures.kept.hold(("ranking", asked), found)
         return found
@@ -186,9 +178,7 @@ class RankTab:
 
     def order_button(self, session: Session):
         done = self.answer(session) is not None
-        return gr.Button(
-            "They are in order" if done else "Order them", interactive=bool(self.terms_of(session)) and not done
-        )
+        return gr.Button("Ranked" if done else "Rank them", interactive=bool(self.terms_of(session)) and not done)
 
     def what_varies(self, session: Session) -> str:
         number = self.region_of(session)
@@ -217,7 +207,7 @@ class RankTab:
             return []
         factors, parts = self.pictures.factors(session), self.regions(session)[number]
         where = session.layer, session.factors_id, Region(parts)
-        numbers = range(min(len(factors.variations[parts]), SHOWN))
+        numbers = range(min(len(factors.variations[parts]), MAX_VARIATIONS))
         named = [m for m in numbers if factors.ends(parts, m)]
         edit = Edit("vary", *where, strength=3.0)
         return [(Term("variation", m, number), replace(edit, variation=m)) for m in named or numbers]
@@ -265,8 +255,9 @@ class RankTab:
             return ""
         words = "the sum" if now.terms else f"“{self.term_name(session, terms[0])}”"
         if self.answer(session) is None:
-            return f"To order by {words}, {now.count:,} pictures must be looked at first: press “Order them”."
-        return f"They are in the order of {words}; choose something else to order them anew."
+            return f"To rank by {words}, {now.count:,} pictures must be looked at first: press “Rank them”."
+        less = 100 * np.mean(self.answer(session).scores < self.score(session))
+        return f"They are in the order of {words}; {less:.0f} of 100 have less than this picture without its edits."
 
     def axis_words(self, session: Session) -> str:
         words = "From the least to the most" + ("" if session.recipe.source else "; this picture is framed")
@@ -292,37 +283,6 @@ class RankTab:
     def small(self, session: Session, what: str, seeds: list[int]) -> list[str]:
         key = "ranked", what, self.question(session)
         return self.pictures.kept.get(key, lambda: jpegs(self.renderer.small_pictures(session.recipe, seeds)))
-
-    def histogram(self, session: Session) -> str:
-        """HTML: how the pictures are spread from the least to the most, and where this one stands."""
-        found, count = self.answer(session), self.in_hand(session).count
-        if found is None:
-            return ""
-        mine = self.score(session)
-        counts, edges = self.opened(session)[0].histogram(found.scores, BINS)
-        tops = 100 - 100 * counts / counts.max()
-        bars = "".join(
-            f'<rect x="{i}" y="{top:.0f}" width=".8" height="{100 - top:.0f}"/>' for i, top in enumerate(tops)
-        )
-        at = 100 * np.clip((mine - edges[0]) / (edges[-1] - edges[0]), 0, 1)
-        words = f"This picture, without its edits: {100 * np.mean(found.scores < mine):.0f} of 100 have less."
-        return (
-            f'{sentence(words)}<div class="spread"><svg role="img" viewBox="0 0 {BINS} 100" preserveAspectRatio="none" '
-            f'aria-label="How {count:,} pictures are spread, from the least to the most. {words}">{bars}</svg>'
-            f'<i style="left:{at:.1f}%"></i></div>'
-            f'<p class="ends"><span>Less</span><span>{count:,} pictures</span><span>More</span></p>'
-        )
-
-    def end_words(self, session: Session, end: str) -> str:
-        return heading(f"The {end}") if self.answer(session) else ""
-
-    def gallery(self, session: Session, end: str) -> dict:
-        """The pictures at one end, without edits."""
-        found = self.answer(session)
-        if found is None:
-            return seed_tiles(session, {})
-        seeds = getattr(found, end)
-        return seed_tiles(session, dict(zip(seeds, self.small(session, end, seeds))))
 
     # ---- what is done ----
 

@@ -11,6 +11,7 @@ from ..binding import Page
 from ..changes import Changes
 from ..components.html import heading, hint
 from ..given import clicked_edit
+from ..panel import Panel
 from ..pictures import Pictures
 from ..session import Session
 from ..words import ABSENT, SEEN, region_words, unnamed
@@ -19,9 +20,10 @@ ENDS, END, LEAVING = 12, 3.0, 0.85  # variations tried, their strength, and the 
 SHOWN = 8
 
 
-class RemoveTab:
+class RemoveTab(Panel):
     def __init__(self, pictures: Pictures, changes: Changes):
-        self.pictures, self.changes, self.renderer = pictures, changes, pictures.renderer
+        super().__init__(pictures)
+        self.changes = changes
 
     def lay_out(self, page: Page) -> None:
         hint("Click what should go. If it reaches further, press “Several” and click more, or paint over all of it.")
@@ -100,7 +102,7 @@ class RemoveTab:
     def tiles(self, session: Session) -> dict:
         region = session.region()
         if region is not None and region.all:
-            return {"items": [], "note": "Everything cannot go: choose a thing, a part, or paint."}
+            return {"items": [], "note": "You cannot remove everything; choose a thing or a part, or paint."}
         ways = self.ways(session)
         if not ways:
             note = "" if region is None else "Nothing here takes it away; choose more of it, or paint over all of it."

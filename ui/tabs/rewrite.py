@@ -14,7 +14,7 @@ from panda_core.regions import Region
 from ..binding import Page
 from ..components.html import heading, hint
 from ..given import clicked_edit
-from ..pictures import Pictures
+from ..panel import Panel
 from ..session import Session
 from ..words import SEEN, region_words
 
@@ -23,10 +23,7 @@ STRENGTH = 2.0  # of the new for one of the old
 FAINT = 0.25  # of the change of the result that changes most; what shows less is not offered
 
 
-class RewriteTab:
-    def __init__(self, pictures: Pictures):
-        self.pictures, self.renderer = pictures, pictures.renderer
-
+class RewriteTab(Panel):
     def lay_out(self, page: Page) -> None:
         hint("Click a place: what it shows becomes something else. Click it again to go on from there.")
         page.follow(gr.HTML(), lambda s: heading(self.place_words(s)))
@@ -106,7 +103,7 @@ class RewriteTab:
     def tiles(self, session: Session) -> dict:
         found = self.targets(session)
         if not found:
-            lost = "Nothing that can be seen becomes of it; choose another place."
+            lost = "Nothing here would change visibly; choose another place."
             return {"items": [], "note": "" if session.region() is None else lost}
         shown = self.pictures.edit_tiles(session, found, lambda edit: self.words(session, edit))
         for item in shown["items"]:
