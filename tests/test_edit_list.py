@@ -120,7 +120,7 @@ def test_the_words_say_what_changed_and_how_much_the_rest_did(hand):
     said = app.pictures.frame(hand)["words"]
     name = app.pictures.edit_words(hand, hand.edit)
     assert said.lower().startswith(name.lower()) and "%" in said
-    assert "nothing to see" in app.pictures.frame(tick(hand, 0.0)[0])["words"]
+    assert "no visible change" in app.pictures.frame(tick(hand, 0.0)[0])["words"]
     assert "as generated" in app.pictures.frame(hand.reset())["words"]
     assert "edits are off" in app.pictures.frame(act(hand, event(action="switch", index=0)))["words"]
 
