@@ -269,16 +269,13 @@ class Session:
         return self._travel(self.future[0], past=(*self.past, self.recipe), future=self.future[1:])
 
     def _travel(self, recipe: Recipe, **steps: tuple[Recipe, ...]) -> Self:
-        """To a recipe of the past or the future; the edit that differs comes into hand."""
+        """To a recipe of the past or the future; the edit that differs comes into hand. Where one has just gone the
+        chosen place stays."""
         there = replace(self, recipe=recipe, tag="", active=None, **steps)
         if there.layer not in there.layers:  # another generator's
             there = there.choose_layer(max(there.layers))
-        count = len(recipe.edits)
-        if not count:
-            return there
-        changed = [i for i in range(count) if recipe.edits[i] not in self.recipe.edits]
-        fallback = self.active if self.active is not None and self.active < count else count - 1
-        return there.take_up(changed[-1] if changed else fallback)
+        changed = [i for i, edit in enumerate(recipe.edits) if edit not in self.recipe.edits]
+        return there.take_up(changed[-1]) if changed else there.find_edit()
 
     def check_index(self, index: int) -> int:
         if type(index) is not int or not 0 <= index < len(self.recipe.edits):

@@ -115,7 +115,7 @@ function draw() {
   flag.textContent = hint || (showing === 'before' ? 'Before' : 'Changes');
   if (!scene || showing !== 'image') return;
   const painting = tool !== 'pick', chosen = scene.chosen.length && scene.where !== 'painted' && scene.where !== 'all';
-  if (all && !painting) scene.things.forEach((thing, i) => tint(thing.parts, scene.colours[i], 0.45, 0.6));
+  if (all && !painting) { scene.things.forEach((thing, i) => tint(thing.parts, scene.colours[i], 0.45, 0.6)); scene.things.forEach(name); }
   if (!quiet && !painting && !divided && chosen) tint(scene.chosen, colourOf(scene.chosen), 0, 0.75);
   if (painted && (painting || (!quiet && scene.where !== 'parts' && scene.where !== 'all'))) tint([-1], [255, 190, 40], painting && inside ? 0.45 : 0, 0.9);
   if (tool === 'pick' && inside && !pull && hover >= 0 && !all) {
@@ -132,6 +132,16 @@ function draw() {
       g.beginPath(); g.arc(p, q, 5, 0, 7); g.stroke();
     }
   }
+}
+function name(thing) {                                  // written where most of it is
+  let most = 0, at = [0.5, 0.5];
+  for (let y = 1; y < 32; y++) for (let x = 1; x < 32; x++) {
+    const u = x / 32, v = y / 32, near = thing.parts.reduce((sum, k) => sum + value(k, u, v), 0) * Math.min(u, v, 1 - u, 1 - v, 0.15);
+    if (near > most) { most = near; at = [u * SIDE, v * SIDE]; }
+  }
+  g.font = '600 17px sans-serif'; g.textAlign = 'center'; g.lineWidth = 4; g.lineJoin = 'round'; g.strokeStyle = '#0f172acc'; g.fillStyle = '#fff';
+  const half = g.measureText(thing.name).width / 2 + 6, x = Math.min(Math.max(at[0], half), SIDE - half);
+  g.strokeText(thing.name, x, at[1] + 6); g.fillText(thing.name, x, at[1] + 6);
 }
 const colourOf = parts => scene.colours[Math.max(0, scene.things.findIndex(thing => thing.parts.includes(parts[0])))];
 
@@ -284,7 +294,14 @@ function divide(at) {
   pressed($('.divide'), at > 0); draw();
 }
 const within = x => Math.min(Math.max(x, 0.02), 0.98);
-$('.divide').addEventListener('click', () => { first = null; if (showing !== 'image') show('image'); divide(divided ? 0 : 0.5); });
+let held = 0;                                           // the button, held down: all of the picture as it was before
+const hold = on => { clearTimeout(held); if (!on) { if (showing === 'before') { show('image'); held = -1; } return; } held = setTimeout(() => show('before'), 350); };
+$('.divide').addEventListener('pointerdown', () => hold(true));
+for (const kind of ['pointerup', 'pointerleave', 'pointercancel']) $('.divide').addEventListener(kind, () => hold(false));
+$('.divide').addEventListener('click', () => {
+  if (held < 0) { held = 0; return; }
+  first = null; if (showing !== 'image') show('image'); divide(divided ? 0 : 0.5);
+});
 let grip = null;                                        // where the line was taken; a click on it is one on the picture
 wipe.addEventListener('pointerdown', e => { e.preventDefault(); wipe.setPointerCapture(e.pointerId); wipe.focus({preventScroll: true}); grip = e.clientX; });
 wipe.addEventListener('pointermove', e => {
