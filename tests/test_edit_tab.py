@@ -168,13 +168,22 @@ def test_another_twelve_are_other_seeds(chosen):
 
 def test_popular_changes_are_toggled_and_opposites_exclude_each_other(chosen):
     changes = tab.popular(chosen)
-    names = [change.name for change, _, _ in changes]
-    assert len(names) == len(set(names)) and not {change.opposite for change, _, _ in changes} & set(names)
-    index = next(i for i, (_, _, off) in enumerate(changes) if not off)
+    names = [change.name for change, _ in changes]
+    assert len(names) == len(set(names)) and not {change.opposite for change, _ in changes} & set(names)
+    index = next(i for i, (_, seen) in enumerate(changes) if seen)
     on = tab.choose_popular(chosen, event(index=index, of="portraits"))
     assert on.edit == changes[index][0].edit
     assert tab.popular_tiles(on)["items"][index]["on"]
     assert tab.choose_popular(on, event(index=index, of="portraits")).recipe == chosen.recipe
+
+
+def test_popular_changes_show_what_a_click_makes_of_the_edited_picture(chosen):
+    first, second, *_ = (i for i, (_, seen) in enumerate(tab.popular(chosen)) if seen)
+    on = tab.choose_popular(chosen, event(index=first, of="portraits"))
+    tiles = [tile["image"] for tile in tab.popular_tiles(on)["items"]]
+    both = tab.choose_popular(on, event(index=second, of="portraits"))
+    after = [tile["image"] for tile in tab.popular_tiles(both)["items"]]
+    assert tiles[second] == after[second] and tiles[first] != after[first]
 
 
 def test_popular_changes_that_cannot_be_seen_say_so(chosen, monkeypatch):

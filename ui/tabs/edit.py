@@ -140,26 +140,23 @@ class EditTab(Panel):
 
     # ---- popular changes ----
 
-    def popular(self, session: Session) -> list[tuple[Change, str, str]]:
-        """(change, thumbnail of the picture with it alone, why it cannot be chosen here; empty where it can)."""
+    def popular(self, session: Session) -> list[tuple[Change, bool]]:
+        """The changes of the strip, and whether each can be seen in this picture."""
         bare = replace(session.recipe, edits=())
-        return self.pictures.kept.get(("popular", origin(bare)), lambda: self.draw(session))
-
-    def draw(self, session: Session) -> list[tuple[Change, str, str]]:
-        pairs = self.changes.pairs(session, POPULAR)
-        plain = replace(session, recipe=replace(session.recipe, edits=()), active=None)
-        made = self.pictures.results(plain, [change.edit for change, _ in pairs], quick=True, region=Region(all=True))
-        return [(change, tile, "" if seen else "not seen here") for (change, seen), (tile, _) in zip(pairs, made)]
+        return self.pictures.kept.get(("popular", origin(bare)), lambda: self.changes.pairs(session, POPULAR))
 
     def popular_tiles(self, session: Session) -> dict:
+        found = self.popular(session)
+        made = self.pictures.results(session, [c.edit for c, _ in found], quick=True, region=Region(all=True))
         items = [
-            {"image": image, "label": change.name, "title": change.note, "on": session.has(change.edit), "off": off}
-            for change, image, off in self.popular(session)
+            {"image": image, "label": change.name, "title": change.note, "on": session.has(change.edit)}
+            | ({} if seen else {"off": "not seen here"})
+            for (change, seen), (image, _) in zip(found, made)
         ]
         return {"items": items, "note": "", "of": session.recipe.generator}
 
     def choose_popular(self, session: Session, evt: gr.EventData) -> Session | None:
-        changes = [change for change, _, _ in self.popular(session)]
+        changes = [change for change, _ in self.popular(session)]
         change = clicked(evt, "popular change", changes, session.recipe.generator)
         return change and self.changes.toggle(session, change.edit)
 
