@@ -13,7 +13,7 @@ from panda_core.images import to_pil
 from ui import edit_list
 from ui.dragging import Dragging
 from ui.edit_list import Edits, act
-from ui.jpegs import SMOOTH_SIDE
+from ui.jpegs import SMOOTH_SIDE, resized
 from ui.seeds import go_to_seed, open_seed
 from ui.session import Session
 
@@ -26,6 +26,10 @@ dragging = Dragging(app.pictures)
 def tick(session: Session, strength: float) -> tuple[Session, dict]:
     """The slider moved."""
     return dragging.move(session, {"strength": strength})
+
+
+def pixels(data: str) -> Image.Image:
+    return Image.open(io.BytesIO(base64.b64decode(data.split(",")[1])))
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +46,16 @@ def test_a_drag_of_the_slider_is_one_step_of_undo(hand):
     back = session.undo()
     assert back.recipe == hand.recipe
     assert back.redo().recipe == session.recipe
+
+
+def test_a_large_picture_moves_in_a_quarter_of_its_size_and_comes_whole_once_it_rests(hand, monkeypatch):
+    monkeypatch.setattr("ui.pictures.MAX_WHOLE", 64)
+    session, update = tick(hand, 1.7)
+    quick, whole = (np.asarray(pixels(f["image"]), np.float32) for f in (update["frame"], app.pictures.frame(session)))
+    drawn = app.renderer.variants(session.recipe, session.active, [session.edit], shrink=4)
+    rough = to_pil(resized(drawn, SMOOTH_SIDE))[0]
+    assert np.abs(quick - np.asarray(rough)).mean() < 2 < np.abs(quick - whole).mean()
+    assert {**update["frame"], "image": "", "words": ""} == {**app.pictures.frame(session), "image": "", "words": ""}
 
 
 def test_a_rest_between_two_moves_makes_two_steps(hand, monkeypatch):
@@ -62,7 +76,7 @@ def test_a_move_that_changes_nothing_does_not_swallow_a_step(hand):
 
 def test_a_tick_shows_the_picture_of_the_new_recipe(hand):
     session, update = tick(hand, -1.5)
-    image = Image.open(io.BytesIO(base64.b64decode(update["frame"]["image"].split(",")[1])))
+    image = pixels(update["frame"]["image"])
     assert image.size == (SMOOTH_SIDE, SMOOTH_SIDE)
     made = np.asarray(to_pil(picture(session))[0], np.float32)
     assert np.abs(np.asarray(image, np.float32) - made).mean() < 3  # JPEG

@@ -16,7 +16,7 @@ from .pictures import origin
 from .session import Session
 from .words import SEEN, strongest
 
-SHRINK, FINEST = 4, 64  # a change is looked for in pictures of a quarter of the size, but of no fewer pixels
+SHRINK, FINEST, LARGEST = 4, 64, 128  # a change is looked for in pictures of a quarter of the size, of so many pixels
 CLEAR = 0.5  # standard deviations from the mean at which a thing is clearly there, or not: what may help is not hidden
 NEAR = 0.06  # of the picture's side: how far round a click counts as clicked
 HERE = 0.2  # share of all that a change does that must be at a place for it to be offered there
@@ -56,7 +56,8 @@ class Changes(Panel):
 
     def _draw(self, session: Session) -> list[Shown]:
         bare, known, made = replace(session.recipe, edits=()), self.known(session), {}
-        shrink = min(SHRINK, max(1, self.renderer.generator(bare).resolution // FINEST))
+        side = self.renderer.generator(bare).resolution
+        shrink = max(min(SHRINK, max(1, side // FINEST)), side // LARGEST)
         for layer in dict.fromkeys(change.edit.layer for change in known):
             group = [change.edit for change in known if change.edit.layer == layer]
             trials, one = [replace(group[0], on=False), *group], replace(bare, edits=(group[0],))

@@ -24,7 +24,7 @@ class Dragging(Panel):
         """Slider or pointer moved: a new frame, and nothing else; the rest of the page follows once it is let go."""
         evt = gr.EventData(None, given)
         session = self.pulled(session, evt) if "to" in given else moved(session, sent(evt, "strength"))
-        return session, {"frame": self.pictures.frame(session), "strength": session.edit.size}
+        return session, {"frame": self.pictures.frame(session, moving=True), "strength": session.edit.size}
 
     def pulled(self, session: Session, evt: gr.EventData) -> Session:
         """The session with the strength that a drag asks for; all of a drag is one step of undo."""

@@ -87,19 +87,26 @@ class Pictures:
             "where": session.where,
         }
 
-    def frame(self, session: Session) -> dict:
-        """The edited picture, and in words what changed and how much. The only part that a slider's tick makes."""
-        words = self.edits_words(session)  # in the key: a visitor's own names are for nobody else
-        key = "frame", origin(session.recipe), session.recipe.edits, session.active, words, bare(session)
-        return self.kept.get(key, lambda: self._frame(session, words))
+    def frame(self, session: Session, moving: bool = False) -> dict:
+        """The edited picture, and in words what changed and how much. The only part that a slider's tick makes.
 
-    def _frame(self, session: Session, words: str) -> dict:
-        recipe, image = session.recipe, self.picture(session)
-        change = difference(image, self.before(session))[0]
+        moving: large pictures in a quarter of the size, while the strength is on its way.
+        """
+        moving = moving and self.shrink(session.recipe) > 1 and (not session.recipe.source or bare(session))
+        words = self.edits_words(session)  # in the key: a visitor's own names are for nobody else
+        key = "frame", moving, origin(session.recipe), session.recipe.edits, session.active, words, bare(session)
+        return self.kept.get(key, lambda: self._frame(session, words, moving))
+
+    def _frame(self, session: Session, words: str, moving: bool) -> dict:
+        recipe = session.recipe
+        image = self.variants(recipe, session.active, [session.edit]) if moving else self.picture(session)
+        before = self.before(session)
+        change = difference(image, resized(before, image.shape[-1]) if moving else before)[0]
+        region = interpolate(self.changed_region(recipe)[None, None], change.shape, mode="area")[0, 0]
         pulls = session.edit is not None and session.edit.op == "vary" and session.edit.on
         return {
             "image": large(image),
-            "words": change_words(session, words, change, self.changed_region(recipe)),
+            "words": change_words(session, words, change, region),
             "alt": f"{which(recipe)}; {words or 'no edits'}.",
             "edited": bool(recipe.ordered()),
             "pull": session.edit.strength if pulls else None,  # what a drag on the picture moves, and where it can
@@ -172,8 +179,11 @@ class Pictures:
 
     def variants(self, recipe: Recipe, index: int, edits: Sequence[Edit], quick: bool = False) -> Tensor:
         """The picture with edit `index` replaced by each of `edits`, [n, 3, h, w], as tiles need it; quick: at half."""
-        shrink = max(1 + quick, self.renderer.generator(recipe).resolution // MAX_WHOLE)
-        return self.renderer.variants(recipe, index, edits, shrink=shrink)
+        return self.renderer.variants(recipe, index, edits, shrink=(1 + quick) * self.shrink(recipe))
+
+    def shrink(self, recipe: Recipe) -> int:
+        """How many times smaller tiles are drawn than the picture."""
+        return max(1, self.renderer.generator(recipe).resolution // MAX_WHOLE)
 
     def region_map(self, session: Session, region: Region) -> Tensor:
         """A region of the session's layer at image size, [h, w] in [0, 1]."""
