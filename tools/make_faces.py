@@ -1,4 +1,5 @@
-"""Parts, appearances and variations of the published faces, so that the page need not learn them: assets/faces/.
+"""Parts, appearances and variations of the published faces, and what a search for somebody's own picture must know of
+their generator, so that the page need not learn them: assets/faces/.
 
 sheet.jpg: what the named changes do to the first seeds, uncurated.
 
@@ -19,6 +20,7 @@ from panda_core.factors import Ends
 from panda_core.fitting import fit_layer
 from panda_core.generators import registry
 from panda_core.images import to_pil
+from panda_core.method.inversion import Space
 from panda_core.method.parts import combine_parts
 from panda_core.method.variations import learn_variations
 from panda_core.popular import popular
@@ -54,6 +56,7 @@ def main() -> None:
     names = tomllib.loads((folder / "names.toml").read_text("utf-8"))
     catalogue = Catalogue()
     loaded = catalogue.generator(NAME, lambda progress: True)
+    Space.measure(loaded.generator).save(folder / "space.safetensors", loaded.weights)
     factors = fit_layer(NAME, loaded, LAYER, R_C, R_S, psi=0.8)
     factors = turned_to_background(loaded.generator, factors)
     samples = SampleCache(count=1024).of(loaded, factors.info)

@@ -48,7 +48,7 @@ PRIVACY = (
 )
 LIMITS = (
     "What can be drawn is what the generator knows. The portraits that come with this page are drawn figures, and so "
-    "is what they make of you; for photographs, open a generator of faces under Picture settings."
+    "is what they make of you; for photographs, open the photographic faces first, at the top of the page."
 )
 
 
