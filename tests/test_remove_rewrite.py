@@ -92,6 +92,19 @@ def test_of_two_things_in_one_region_the_one_that_was_clicked_goes(two_trees):
     assert gone == ["no tree on the left", "no tree on the right"]
 
 
+def test_a_change_with_another_name_counts_where_the_place_clicked_becomes_background():
+    session, tree = app.opening.start("portraits").reset().go_to(12).open_tab("Remove"), (0.08, 0.42)
+    chosen = app.choosing.pick(session, event(part=2, at=list(tree)))
+    assert [app.pictures.edit_words(chosen, edit) for edit in chosen.recipe.edits] == ["object on the right"]
+    side = picture(chosen).shape[-1]
+    y, x = round(tree[1] * side), round(tree[0] * side)
+    before, after = (picture(s)[0, :, y - 8 : y + 8, x - 8 : x + 8] for s in (session, chosen))
+    bare_wall = picture(session)[0, :, y - 8 : y + 8, side - x - 8 : side - x + 8]  # as far on the other side
+    assert (after - bare_wall).abs().mean() < 0.3 * (before - bare_wall).abs().mean()
+    shown = app.remove_tab.tiles(chosen)["items"]
+    assert shown[0]["on"] and shown[0]["label"] == "object on the right"
+
+
 def named_end(session: Session, name: str):
     """An edit of the session's layer by its name, and a session with its region chosen."""
     factors = app.pictures.factors(session)

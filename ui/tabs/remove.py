@@ -1,5 +1,6 @@
 """The Remove tab: what is chosen goes, and the ways it can go are results to choose from (I 4.1.1, and ours)."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import gradio as gr
@@ -8,7 +9,7 @@ from panda_core.ops import Edit
 from panda_core.regions import Region
 
 from ..binding import Page
-from ..changes import Changes
+from ..changes import Changes, around
 from ..components.html import heading, hint
 from ..given import clicked_edit
 from ..panel import Panel
@@ -16,7 +17,11 @@ from ..pictures import Pictures
 from ..session import Session
 from ..words import ABSENT, SEEN, region_words, unnamed
 
-ENDS, END, LEAVING = 12, 3.0, 0.85  # variations tried, their strength, and the distance to the background that is left
+ENDS, END, LEAVING = (
+    12,
+    3.0,
+    0.8,
+)  # variations tried, their strength, and the distance to the background that may be left
 SHOWN = 8
 
 
@@ -38,9 +43,9 @@ class RemoveTab(Panel):
 
     def ways(self, session: Session, at: tuple[float, float] | None = None) -> list[Edit]:
         """Edits that take the chosen region away and can be seen to, the best first: changes named for it ("no hat"),
-        whatever their layer, those first that act most where it was clicked; the picture's background over it;
-        variations that bring it nearer to the background."""
-        region = session.region()
+        whatever their layer, those first that act most where it was clicked; other changes after which it is nearer to
+        the background there; the picture's background over it; ends without a name that bring it nearer."""
+        region, at = session.region(), at or session.aside("clicked", about=place_of(session))
         if region is None or region.all:
             return []
         where = session.layer, session.factors_id, region
@@ -52,43 +57,42 @@ class RemoveTab(Panel):
         covers = [edit for edit, change in zip(covers, changes) if change >= SEEN]
         here = self.changes.here(session, at)
         named = [edit for edit in here if self.pictures.edit_words(session, edit).startswith(ABSENT)]
-        nearer = [
-            edit
-            for edit in self.nearer(session, replace(region, refine="none", k=32))
-            if not self.end_name(session, edit)
-        ]  # with a name it is one of those above, or no removal
-        return [*named, *covers, *nearer][:SHOWN]
+        others = [edit for edit in here if edit not in named and edit.layer <= session.layer]
+        return [*named, *self.nearer(session, others, at), *covers, *self.unnamed(session, region, at)][:SHOWN]
 
-    def nearer(self, session: Session, region: Region) -> list[Edit]:
-        """Ends of the region's variations after which less of it is there.
-
-        By ‖m(Z + sE) - b‖ / ‖m(Z) - b‖, m the mean of a region's features and b that of the picture's
-        background: our own measure, an order rather than a proof.
-        """
-        where = session.layer, session.factors_id, region
+    def unnamed(self, session: Session, region: Region, at: tuple[float, float] | None) -> list[Edit]:
+        """Ends of the region's variations that nobody has named, after which less of it is there."""
+        where = session.layer, session.factors_id, replace(region, refine="none", k=32)
         if not self.renderer.knows_variations(session.recipe, *where):
             return []
-        found = self.renderer.variations(session.recipe, *where)
-        edits = [
-            Edit("vary", *where, variation=m, strength=s) for m in range(min(ENDS, len(found))) for s in (-END, END)
-        ]
-        shown = [
-            e for e, (_, change) in zip(edits, self.pictures.results(session, edits, quick=True)) if change >= SEEN
-        ]
-        Z = self.renderer.features(session.recipe, session.layer).features.flatten(2)[0]  # [C, S]
-        p = self.renderer.region(session.recipe, session.layer, region, session.factors_id).to(Z)
+        count = min(ENDS, len(self.renderer.variations(session.recipe, *where)))
+        edits = [Edit("vary", *where, variation=m, strength=s) for m in range(count) for s in (-END, END)]
+        free = [edit for edit in edits if self.pictures.ends(session, edit) is None]
+        results = self.pictures.results(session, free, quick=True)
+        return self.nearer(session, [edit for edit, (_, change) in zip(free, results) if change >= SEEN], at)
+
+    def nearer(self, session: Session, edits: Sequence[Edit], at: tuple[float, float] | None) -> list[Edit]:
+        """Those edits after which less of the chosen region is there, by ‖m(Z') - b(Z')‖ / ‖m(Z) - b(Z)‖: m is the mean
+        of its features, round the point that was clicked if it was, and b that of the picture's background. Our own
+        measure, an order rather than a proof."""
+        if not edits:
+            return []
+        where = session.recipe, session.layer
+        p = self.renderer.region(*where, session.region(), session.factors_id)
         try:
-            cells = self.renderer.background_cells(session.recipe, session.layer, session.factors_id, p)
+            cells = self.renderer.background_cells(*where, session.factors_id, p)
         except ValueError:
             return []
-        background, mean = Z[:, cells].mean(dim=1), (Z @ p) / p.sum()
+        if at is not None:
+            p = p * around(at, self.renderer.generator(session.recipe).layers[session.layer][1:]).flatten().to(p)
 
-        def left(edit: Edit) -> float:
-            E = found.direction(edit.variation).to(Z)
-            after = mean + edit.strength * (E @ p) / p.sum()
-            return float((after - background).norm() / (mean - background).norm().clamp_min(1e-6))
+        def away(edits: tuple[Edit, ...]) -> float:
+            Z = self.renderer.edited_features(replace(session.recipe, edits=edits), session.layer).features
+            Z = Z.flatten(2)[0]  # [C, S]
+            return float(((Z @ p.to(Z)) / p.sum().to(Z) - Z[:, cells].mean(dim=1)).norm())
 
-        return sorted((e for e in shown if left(e) <= LEAVING), key=left)
+        left = {edit: away((edit,)) / max(away(()), 1e-6) for edit in edits}
+        return sorted((edit for edit in edits if left[edit] <= LEAVING), key=left.__getitem__)
 
     def end_name(self, session: Session, edit: Edit) -> str:
         ends = self.pictures.ends(session, edit)
@@ -137,7 +141,14 @@ class RemoveTab(Panel):
         region = session.region()
         if part is not None and region and len(region.parts) > 1 and self.is_background(session):
             session = session.choose((part,))
-        ways = self.ways(session, at)
+        if at is not None:
+            session = session.put_aside("clicked", at, place_of(session))
+        ways = self.ways(session)
         if not ways or session.has(ways[0]):
             return session
         return self.changes.toggle(session, ways[0])
+
+
+def place_of(session: Session) -> str:
+    """Which place is chosen."""
+    return f"{session.recipe.generator} {session.layer} {session.parts}"
