@@ -4,6 +4,7 @@ from ui.server import gpu  # first: on ZeroGPU before torch
 
 # isort: split
 import html
+import itertools
 import logging
 import os
 
@@ -33,7 +34,7 @@ from ui.panels.others import OthersPanel
 from ui.panels.own_picture import OwnPicturePanel
 from ui.panels.papers import PapersPanel
 from ui.panels.refine import RefinePanel
-from ui.pictures import Pictures
+from ui.pictures import Pictures, of_picture, of_place
 from ui.region import Choosing
 from ui.seeds import Seeds
 from ui.server.events import BUDGETS
@@ -86,7 +87,9 @@ def left(page: Page) -> None:
     """The picture, which one it is, and how it is made."""
     dragging = Dragging(pictures)
     picture = Picture(elem_id="picture", server_functions=[page.answering("move", dragging.move)])
-    page.follow(picture, lambda s: {"scene": pictures.scene(s), "frame": pictures.frame(s)})
+    turns = itertools.count()  # so that every event says what is shown now
+    page.follow(picture, lambda s: {"scene": pictures.scene(s), "frame": pictures.frame(s),
+                                    "shown": [of_picture(s), of_place(s), next(turns)]})  # fmt: skip
     page.follow(
         gr.HTML(elem_id="words"),
         lambda s: sentence(moment_words(s, pictures.edits_words(s)) or pictures.frame(s)["words"]),

@@ -88,10 +88,15 @@ class Page:
         """`component` shows value(session) after every change; later: in a second step, once the picture is there."""
         (self._later if later else self._now).append(Follower(component, value, self._tabs, self._fold))
 
-    def tiles(self, group: str, value: Callable[[Session], dict], choose: Callable, later=True, **more) -> Tiles:
-        """Picture buttons that show value(session); with a click on one the session becomes choose(session, event)."""
-        tiles = Tiles(group=group, **more)
-        self.follow(tiles, value, later)
+    def tiles(self, group: str, value: Callable[[Session], dict], choose: Callable, later=True,
+              about: Callable[[Session], str] | None = None, **more) -> Tiles:  # fmt: skip
+        """Picture buttons that show value(session); with a click on one the session becomes choose(session, event).
+
+        about(session): what they are about, a place or a picture (pictures.of_place, of_picture): while the page shows
+        another they fade, and cannot be pressed.
+        """
+        tiles = Tiles(group=group, elem_classes=["about"] if about else [], **more)
+        self.follow(tiles, (lambda s: value(s) | {"about": about(s)}) if about else value, later)
         self.on(tiles.choose, choose)
         return tiles
 

@@ -33,6 +33,10 @@ class Shown:
     def is_seen(self) -> bool:
         return strongest(self.difference) >= 2 * SEEN
 
+    def amount(self, where: Tensor) -> float:
+        """Mean change in a region, [h, w] in [0, 1]."""
+        return float((self.difference * where).sum() / where.sum())
+
     def share(self, where: Tensor) -> float:
         """How much of what it does lies in a region, [h, w] in [0, 1]."""
         return float((self.difference * where).sum() / self.difference.sum().clamp_min(1e-6))
@@ -74,6 +78,8 @@ class Changes(Panel):
         size = shown[0].difference.shape
         where = interpolate(self.pictures.region_map(session, region)[None, None], size, mode="area")[0, 0]
         clicked = where if at is None else around(at, size)
+        if at is not None:  # what can be seen elsewhere only is not what was meant
+            shown = [s for s in shown if s.amount(clicked) >= SEEN]
         found = [s for s in shown if (s.is_seen or session.has(s.change.edit)) and s.share(where) >= HERE]
         found = [s for s in found if not self.is_there(session, s.change.edit) and not self.lacks(session, s.change)]
         return [s.change.edit for s in sorted(found, key=lambda s: -s.share(clicked))]

@@ -250,6 +250,17 @@ def origin(recipe: Recipe) -> tuple:
     return recipe.generator, recipe.class_index, recipe.seed, recipe.psi, recipe.source
 
 
+def of_picture(session: Session) -> str:
+    """Which picture is shown, edits apart."""
+    return sha256(repr(origin(session.recipe)).encode()).hexdigest()[:8]
+
+
+def of_place(session: Session) -> str:
+    """Which place of it is chosen."""
+    where = origin(session.recipe), session.layer, session.factors_id, session.region()
+    return sha256(repr(where).encode()).hexdigest()[:8]
+
+
 def bare(session: Session) -> bool:
     """Whether an own picture is shown as the generator draws it."""
     return session.aside("as drawn", False)

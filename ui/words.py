@@ -46,7 +46,7 @@ def moment_words(session: Session, words: str) -> str:
     if not words:
         return ""
     if before is None:
-        return f"{'Shared with you' if session.tag == SHARED else 'An example'}: {words}. Click anything to change it."
+        return f"{'From the link' if session.tag == SHARED else 'An example'}: {words}. Click anything to change it."
     if before.edits == now.edits and before != now:
         return f"A new picture with your edits ({words}); Reset takes them off."
     return ""

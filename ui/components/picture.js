@@ -11,12 +11,12 @@ async function refresh(v = props.value) {
   const mine = ++arrived;
   if (!v) return;
   settled += !v.moving;
+  if (v.shown) tell(v.shown);
   const wanted = {};
   if (v.scene) wanted.before = await load(v.scene.before);
   if (v.frame) wanted.image = await load(v.frame.image);
   if (mine < arrived && !v.scene) return;               // a newer frame has come meanwhile
   Object.assign(images, wanted);
-  if (v.scene && scene && v.scene.before !== scene.before) passing('#popular, ');  // another picture: its tiles are still to come
   if (v.scene) { tip.hidden = true; hover = -1; scene = v.scene; maps = Uint8Array.from(atob(scene.maps), c => c.charCodeAt(0)); unpack(); }
   if (v.frame) {
     frame = v.frame;
@@ -252,7 +252,7 @@ view.addEventListener('pointerdown', e => {
 });
 view.addEventListener('pointerup', e => {
   if (!scene || e.button) return;
-  if (stroke) { stroke = false; trigger('paint', {rle: pack()}); return; }
+  if (stroke) { stroke = false; passing(); trigger('paint', {rle: pack()}); return; }
   const far = pull && Math.hypot(e.clientX - pull.x, e.clientY - pull.y) >= 6;
   if (pull && pull.to) {
     const data = pulled();
@@ -265,7 +265,16 @@ view.addEventListener('pointerup', e => {
   pull = null;
   if (tool === 'pick') choose(e, at);
 });
-const passing = (more = '') => document.querySelectorAll(`:is(${more}#ends, #from-others, #removals, #rewrite-targets, #rank-variations) .tiles`).forEach(t => t.classList.add('passing'));
+// Tiles say what they are about: a picture, or a place in it. What is about another fades until its own have come.
+function tell(shown) {
+  window.shown = shown;
+  document.querySelectorAll('.tiles[data-about]').forEach(t => t.classList.toggle('passing', !shown.includes(t.dataset.about)));
+}
+function passing() {                                    // another place is on its way
+  const before = window.shown || [], now = before.slice(0, 1);
+  tell(now);
+  setTimeout(() => { if (window.shown === now) tell(before); }, 20000);  // or it was refused
+}
 function choose(e, at) {
   const part = thingAt(...at)[1];
   if (part >= 0) { if (divided) divide(0); passing(); trigger('pick', {part, at, several: several || e.shiftKey}); }

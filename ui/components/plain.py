@@ -32,8 +32,10 @@ class EditList(Plain):
 
 
 class Picture(Plain):
-    """The picture that is edited: hover, click, brush, wipe, difference. value: {"scene": …, "frame": …}, either may be
-    missing. Events: pick (part, at, several), place (parts or where), paint (rle), pulled (from, to, strength).
+    """The picture that is edited: hover, click, brush, wipe, difference.
+
+    value: {"scene": …, "frame": …, "shown": [picture, place]}, each may be missing. Events: pick (part, at, several),
+    place (parts or where), paint (rle), pulled (from, to, strength).
     """
 
     def __init__(self, value=None, **more):
@@ -43,8 +45,8 @@ class Picture(Plain):
 class Tiles(Plain):
     """Picture buttons. Event choose (index, of, seed).
 
-    value: {"items": [{"image", "label", "on"}], "note", "of"}; of an item also its title, its seed, the picture before,
-    why it is off, and the button that it presses.
+    value: {"items": [{"image", "label", "on"}], "note", "of"}, and what they are about; of an item also its title, its
+    seed, the picture before, why it is off, and the button that it presses.
     """
 
     def __init__(self, value=None, *, group: str, **more):

@@ -4,7 +4,9 @@ const stop = here => box.querySelectorAll('button').forEach(b => { b.tabIndex = 
 function render() {
   const v = props.value || {items: [], note: ''};
   const focus = [...box.children].indexOf(document.activeElement);
-  box.classList.remove('passing');
+  box.classList.toggle('waiting', !props.value);
+  if (v.about) box.dataset.about = v.about;
+  box.classList.toggle('passing', !!v.about && !!window.shown && !window.shown.includes(v.about));
   box.replaceChildren(...v.items.map((item, i) => {
     const b = document.createElement('button'), im = document.createElement('img'), name = document.createElement('span');
     b.type = 'button'; b.setAttribute('aria-pressed', item.on ? 'true' : 'false'); b.title = item.off || item.title || item.label;
@@ -17,7 +19,7 @@ function render() {
       }
     }
     b.addEventListener('click', () => {
-      if (item.off && !item.on) return;
+      if ((item.off && !item.on) || box.classList.contains('passing')) return;
       if (item.press) { document.querySelector(item.press).click(); return; }
       trigger('choose', {index: i, of: v.of, seed: item.seed});
       if (element.closest('#examples, #gallery')) window.scrollTo({top: 0, behavior: 'smooth'});

@@ -41,6 +41,7 @@ LIKENESS = (  # from so many dB on -> how like the picture the generator's is
     (26.0, "closely"),
     (-100.0, "roughly, and so it will draw what you change"),
 )
+STRANGE = 15.0  # dB by latents alone: what is further away is no picture of this kind
 PRIVACY = (
     "Your picture stays in this server's memory for this visit, and at most an hour after you close the page. Nobody "
     "else can open it: it is never in the gallery and never in a link. To keep it, download it as .panda, which opens "
@@ -249,6 +250,8 @@ class OwnPicturePanel(Panel):
         if own is None:
             return ""
         reached = max(own.psnr.values())
+        if own.psnr.get("styles", reached) < STRANGE:
+            return "<p>The generator knows nothing like this picture: edits of it will look out of place.</p>"
         words = next(words for least, words in LIKENESS if reached >= least)
         return (
             f"<p>The generator draws it {words} ({reached:.0f} dB). Where no edit changes anything, you see your own "

@@ -9,7 +9,7 @@ from ..binding import Page
 from ..components.html import heading
 from ..given import clicked_edit, number
 from ..panel import Panel
-from ..pictures import leading_part
+from ..pictures import leading_part, of_place
 from ..session import Session
 from ..words import SEEN
 
@@ -19,7 +19,7 @@ TRIED, PAIRS, STRENGTH = 24, 6, 3.0  # appearances suggested for a part that are
 class PapersPanel(Panel):
     def lay_out(self, page: Page) -> None:
         gr.HTML(heading("The papers' appearances here, less and more of each"))
-        page.tiles("Appearances", self.tiles, self.choose, elem_id="appearances")
+        page.tiles("Appearances", self.tiles, self.choose, about=of_place, elem_id="appearances")
         chosen = gr.Number(label="By number", precision=0, elem_id="appearance", interactive=True)
         page.follow(chosen, lambda s: s.edit.appearance if s.edit and s.edit.op == "add" else None)
         page.on(chosen.submit, self.choose_number, chosen)

@@ -13,7 +13,7 @@ from ..changes import Changes
 from ..components.html import heading
 from ..given import clicked, clicked_edit
 from ..panel import Panel
-from ..pictures import Pictures, origin, seeds_from
+from ..pictures import Pictures, of_picture, of_place, origin, seeds_from
 from ..session import Session
 from ..words import SEEN, region_words, unnamed
 
@@ -30,9 +30,9 @@ class EditTab(Panel):
     def lay_out(self, page: Page) -> None:
         head = gr.HTML(elem_id="popular-head")
         page.follow(head, lambda s: heading("Popular changes" if self.changes.known(s) else ""))
-        page.tiles("Popular changes", self.popular_tiles, self.choose_popular, elem_id="popular")
+        page.tiles("Popular changes", self.popular_tiles, self.choose_popular, about=of_picture, elem_id="popular")
         page.follow(gr.HTML(), lambda s: heading(self.place_words(s)))
-        page.tiles("What can change here", self.ends_tiles, self.choose_end, elem_id="ends")
+        page.tiles("What can change here", self.ends_tiles, self.choose_end, about=of_place, elem_id="ends")
         learn = gr.Button("See what varies here", size="sm", visible=False, elem_id="learn-variations")
         page.follow(learn, lambda s: gr.Button(visible=not self.knows(s)))
         page.job(learn.click, self.learn, done=lambda session, _: session)
@@ -42,7 +42,7 @@ class EditTab(Panel):
         with gr.Row(elem_classes="list-head", equal_height=True):
             page.follow(gr.HTML(), lambda s: heading(self.others_words(s)))
             page.button("Another twelve", another_twelve, min_width=110, scale=0, elem_id="another-twelve")
-        page.tiles("From other pictures", self.other_tiles, self.choose_other, elem_id="from-others")
+        page.tiles("From other pictures", self.other_tiles, self.choose_other, about=of_place, elem_id="from-others")
 
     # ---- what varies here ----
 

@@ -23,7 +23,7 @@ from ..components.plain import Slider
 from ..given import clicked
 from ..jpegs import FRAME_SIDE, TILE_SIDE, at_least, jpeg, resized
 from ..panel import Panel
-from ..pictures import Pictures, origin, seeds_from
+from ..pictures import Pictures, of_picture, origin, seeds_from
 from ..server.kept import Kept
 from ..session import Session
 from ..sharing import Sharing
@@ -41,7 +41,7 @@ class MasksTab(Panel):
 
     def lay_out(self, page: Page) -> None:
         hint("Cut something out of the picture: choose what, and move the threshold until the outline fits.")
-        page.tiles("Masks of this picture", self.tiles, self.choose, elem_id="masks")
+        page.tiles("Masks of this picture", self.tiles, self.choose, about=of_picture, elem_id="masks")
         offset = Slider(-REACH, REACH, 0, step=0.1, label="Threshold",
                         buttons=[], elem_id="mask-offset", interactive=True)  # fmt: skip
         shown, words = gr.HTML(elem_id="mask-view"), gr.HTML(elem_id="mask-words")

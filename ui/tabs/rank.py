@@ -30,7 +30,7 @@ from ..components.plain import Slider
 from ..given import clicked
 from ..jpegs import jpeg, jpegs, resized
 from ..panel import Panel
-from ..pictures import origin, seed_tiles
+from ..pictures import of_place, origin, seed_tiles
 from ..seeds import open_seed
 from ..session import Session
 
@@ -85,7 +85,9 @@ class RankTab(Panel):
     def lay_out(self, page: Page) -> None:
         hint("Which pictures have the most of something? Click a thing, choose what varies in it, and rank them.")
         page.follow(gr.HTML(), lambda s: heading(self.what_varies(s)))
-        page.tiles("What varies", self.variation_tiles, self.choose_variation, elem_id="rank-variations")
+        page.tiles(
+            "What varies", self.variation_tiles, self.choose_variation, about=of_place, elem_id="rank-variations"
+        )
         with page.fold("By the papers' appearances, and sums", elem_id="rank-more"):
             page.follow(gr.HTML(), lambda s: heading(f"An appearance {self.place_words(s, self.part_of(s))}"))
             page.tiles("Appearances", self.appearance_tiles, self.choose_appearance, elem_id="rank-appearances")
@@ -209,6 +211,7 @@ class RankTab(Panel):
         where = session.layer, session.factors_id, Region(parts)
         numbers = range(min(len(factors.variations[parts]), MAX_VARIATIONS))
         named = [m for m in numbers if factors.ends(parts, m)]
+        named.sort(key=lambda m: "skin" in factors.ends(parts, m).high)  # people are not ranked by that first
         edit = Edit("vary", *where, strength=3.0)
         return [(Term("variation", m, number), replace(edit, variation=m)) for m in named or numbers]
 

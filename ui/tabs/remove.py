@@ -13,7 +13,7 @@ from ..changes import Changes, around
 from ..components.html import heading, hint
 from ..given import clicked_edit
 from ..panel import Panel
-from ..pictures import Pictures
+from ..pictures import Pictures, of_place
 from ..session import Session
 from ..words import ABSENT, SEEN, region_words, unnamed
 
@@ -33,7 +33,7 @@ class RemoveTab(Panel):
     def lay_out(self, page: Page) -> None:
         hint("Click what should go. If it reaches further, press “Several” and click more, or paint over all of it.")
         page.follow(gr.HTML(), lambda s: heading(self.place_words(s)))
-        page.tiles("Without it", self.tiles, self.choose, elem_id="removals")
+        page.tiles("Without it", self.tiles, self.choose, about=of_place, elem_id="removals")
 
     def place_words(self, session: Session) -> str:
         region = session.region()

@@ -15,6 +15,7 @@ from ..binding import Page
 from ..components.html import heading, hint
 from ..given import clicked_edit
 from ..panel import Panel
+from ..pictures import of_place
 from ..session import Session
 from ..words import SEEN, region_words
 
@@ -27,7 +28,7 @@ class RewriteTab(Panel):
     def lay_out(self, page: Page) -> None:
         hint("Click a place: what it shows becomes something else. Click it again to go on from there.")
         page.follow(gr.HTML(), lambda s: heading(self.place_words(s)))
-        page.tiles("What it becomes", self.tiles, self.choose, elem_id="rewrite-targets")
+        page.tiles("What it becomes", self.tiles, self.choose, about=of_place, elem_id="rewrite-targets")
         where = gr.Radio([], label="Where", visible=False, interactive=True, elem_id="rewrite-where")
         page.field(where, self.show_where, lambda s, everywhere: s.put_aside("everywhere", everywhere is True))
 
