@@ -147,11 +147,17 @@ class Factors:
         return (thing, *sorted(larger, key=len))
 
     def region_name(self, parts: Sequence[int]) -> str:
-        """What a part, or several, are called."""
+        """What a part, or several, are called: things by their names, then parts."""
         if len(parts) == 1:
             return self.part_name(parts[0])
-        named = self.info.thing_names.get(region_key(parts))
-        return named or ", ".join(dict.fromkeys(self.part_name(k) for k in sorted(parts)))
+        if named := self.info.thing_names.get(region_key(parts)):
+            return named
+        left, names = set(parts), []
+        for thing in self.things:  # several things by their own names
+            if len(thing) < len(parts) and left.issuperset(thing):
+                names.append(self.region_name(thing))
+                left.difference_update(thing)
+        return ", ".join(dict.fromkeys([*names, *(self.part_name(k) for k in sorted(left))]))
 
     def ends(self, parts: Sequence[int], variation: int) -> Ends | None:
         """What the ends of a variation of these parts are called; None: nobody has named them."""

@@ -98,3 +98,12 @@ def test_a_mistake_is_one_sentence(hand, kind):
     with pytest.raises(ValueError) as caught:
         MISTAKES[kind](hand)
     assert 10 < len(str(caught.value)) < 300 and "\n" not in str(caught.value)
+
+
+def test_several_things_are_called_by_their_names():
+    factors = app.pictures.factors(app.opening.start())
+    first, second = [thing for thing in factors.things if len(thing) > 1][:2]
+    both = sorted({*first, *second})
+    assert factors.region_name(both) == ", ".join(map(factors.region_name, (first, second)))
+    part = factors.region_name([*first, second[0]])
+    assert part == f"{factors.region_name(first)}, {factors.part_name(second[0])}"
