@@ -4,7 +4,6 @@ from ui.server import gpu  # first: on ZeroGPU before torch
 
 # isort: split
 import html
-import itertools
 import logging
 import os
 
@@ -87,9 +86,8 @@ def left(page: Page) -> None:
     """The picture, which one it is, and how it is made."""
     dragging = Dragging(pictures)
     picture = Picture(elem_id="picture", server_functions=[page.answering("move", dragging.move)])
-    turns = itertools.count()  # so that every event says what is shown now
     page.follow(picture, lambda s: {"scene": pictures.scene(s), "frame": pictures.frame(s),
-                                    "shown": [of_picture(s), of_place(s), next(turns)]})  # fmt: skip
+                                    "shown": [of_picture(s), of_place(s)]})  # fmt: skip
     page.follow(
         gr.HTML(elem_id="words"),
         lambda s: sentence(moment_words(s, pictures.edits_words(s)) or pictures.frame(s)["words"]),

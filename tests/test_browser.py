@@ -109,6 +109,25 @@ def test_a_second_click_narrows_to_the_part_and_shift_adds_a_thing(visit):
     expect(page.get_by_role("button", name="Parts", exact=True)).to_have_attribute("aria-pressed", "true")
 
 
+def test_tiles_of_another_place_cannot_be_pressed_and_those_of_the_same_come_back(visit):
+    page, tiles, faded = visit(), "#ends .tiles", re.compile("passing")
+    passed = """() => new MutationObserver((_, me) => {
+        const t = document.querySelector('#ends .tiles');
+        if (t.classList.contains('passing')) { window.faded = getComputedStyle(t).pointerEvents; me.disconnect(); }
+    }).observe(document.body, {subtree: true, attributes: true})"""
+    page.evaluate(passed)
+    name = click_thing(page)
+    expect(place(page, name)).to_have_attribute("aria-pressed", "true")
+    expect(page.locator(tiles)).not_to_have_class(faded)
+    assert page.evaluate("window.faded") == "none"
+    about = page.locator(tiles).get_attribute("data-about")
+    assert about in page.evaluate("window.shown")
+    for _ in range(3):  # the same place again: no other tiles come
+        place(page, name).click()
+        expect(page.locator(tiles)).not_to_have_class(faded)
+    assert page.locator(tiles).get_attribute("data-about") == about
+
+
 def test_of_quick_clicks_on_popular_changes_none_is_lost(visit):
     page = visit()
     free = "#popular button:not([aria-disabled]):not([aria-pressed=true])"

@@ -1,13 +1,11 @@
-"""Parts refined to the picture: the panel and its endpoint, called directly."""
+"""Parts refined to the picture: the panel, called directly."""
 
 import gradio as gr
-import numpy as np
 import pytest
 import torch
 
 import app
 from panda_core.ops import Edit
-from panda_core.recipes import parse_recipe
 from panda_core.regions import Region
 from ui.panels.refine import RefinePanel, set_refine
 from ui.server.events import plainly
@@ -48,18 +46,3 @@ def test_a_wrong_method_or_number_is_a_sentence(hand, method, k):
     with pytest.raises(gr.Error) as caught:
         plainly(set_refine)(hand, method, k)
     assert 10 < len(caught.value.message) < 300
-
-
-def test_the_endpoint_refines_the_edits_of_a_layer(hand):
-    image, recipe = app.api.refine(hand.recipe.to_json(), float(hand.layer), "dense")
-    assert image.size == (256, 256)
-    assert [edit.region.refine for edit in parse_recipe(recipe).edits] == ["dense"]
-    plain, same = app.api.refine(recipe, float(hand.layer), "none")
-    assert parse_recipe(same) == app.renderer.pin(hand.recipe)
-    assert not np.array_equal(np.asarray(plain), np.asarray(image))
-
-
-@pytest.mark.parametrize(("layer", "method", "k"), [(4, "dense", 32), (5, "graph", 0)])
-def test_the_endpoint_refuses_what_there_is_not(hand, layer, method, k):
-    with pytest.raises(ValueError):
-        app.api.refine(hand.recipe.to_json(), layer, method, k)

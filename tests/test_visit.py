@@ -61,7 +61,7 @@ def test_a_move_is_answered_unless_it_was_overtaken_and_what_it_showed_is_sent_a
     visit.news([picture], [{"scene": 1, "frame": 2}])
     assert handler(visit, {"seed": 7, "at": 20.0}) == {"frame": 7} and visit.session.recipe.seed == 7
     assert handler(visit, {"seed": 8, "at": 10.0}) is None and visit.session.recipe.seed == 7
-    assert visit.news([picture], [{"scene": 1, "frame": 2}]) == [{"frame": 2}]  # not the scene
+    assert visit.news([picture], [{"scene": 1, "frame": 2}]) == [{"frame": 2, "shown": [2]}]  # not the scene
 
 
 @pytest.mark.parametrize("wrong", [None, 3, {}, {"at": "x"}, {"at": None, "seed": 3}, {"at": math.nan, "seed": 3}])
@@ -91,14 +91,15 @@ def test_only_what_differs_from_what_was_sent_is_sent(visit):
     shown = [words, button, field, picture]
 
     def values(text, on, scene):
-        return [text, gr.Button(interactive=on), 3, {"scene": scene, "frame": [1, 2]}]
+        return [text, gr.Button(interactive=on), 3, {"scene": scene, "frame": [1, 2], "shown": ["here"]}]
 
     first = visit.news(shown, values("a", True, "s"))
     assert first[0] == "a" and first[1].constructor_args == {"interactive": True} and first[3]["scene"] == "s"
     again = visit.news(shown, values("a", True, "s"))
-    assert again == [gr.skip(), gr.skip(), 3, gr.skip()]  # what is in a field only the visitor knows
+    assert again[:3] == [gr.skip(), gr.skip(), 3]  # what is in a field only the visitor knows
+    assert again[3] == {"shown": ["here", 2]}  # never the answer before once more, which browsers do not hear
     some = visit.news(shown, values("b", True, "t"))
-    assert some == ["b", gr.skip(), 3, {"scene": "t"}]
+    assert some == ["b", gr.skip(), 3, {"scene": "t", "shown": ["here", 3]}]
     assert visit.news([words], [gr.skip()]) == [gr.skip()]
     visit.forget([words])
     assert visit.news(shown, values("b", True, "t"))[0] == "b"

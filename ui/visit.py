@@ -35,6 +35,7 @@ class Visit:
         self._session: Session | None = None
         self.lock = threading.Lock()
         self._sent: dict[tuple, str] = {}  # (component, key) -> digest of what it was sent last
+        self._turn = 0
         self._in_hand: set[str] = set()  # long work, by name
         self._moved: dict[str, float] = {}  # slider -> when it was moved last, by the browser's clock
 
@@ -88,7 +89,9 @@ class Visit:
         if not isinstance(component, OUTPUT_ONLY) or value == gr.skip():
             return value
         if isinstance(component, Picture):
-            return {key: item for key, item in value.items() if self._is_news((component, key), item)} or gr.skip()
+            self._turn += 1  # every event says what is shown now, also to a browser that had the same answer before
+            news = {key: item for key, item in value.items() if self._is_news((component, key), item)}
+            return news | {"shown": [*value.get("shown", []), self._turn]}
         return value if self._is_news((component, None), value) else gr.skip()
 
     def _is_news(self, key: tuple, value: Any) -> bool:
