@@ -61,7 +61,7 @@ class Changes(Panel):
     def _draw(self, session: Session) -> list[Shown]:
         bare, known, made = replace(session.recipe, edits=()), self.known(session), {}
         side = self.renderer.generator(bare).resolution
-        shrink = max(min(SHRINK, max(1, side // FINEST)), side // LARGEST)
+        shrink = max(1, min(SHRINK, side // FINEST), side // LARGEST)
         for layer in dict.fromkeys(change.edit.layer for change in known):
             group = [change.edit for change in known if change.edit.layer == layer]
             trials, one = [replace(group[0], on=False), *group], replace(bare, edits=(group[0],))
@@ -77,8 +77,9 @@ class Changes(Panel):
             return []
         size = shown[0].difference.shape
         where = interpolate(self.pictures.region_map(session, region)[None, None], size, mode="area")[0, 0]
-        clicked = where if at is None else around(at, size)
+        clicked = where
         if at is not None:  # what can be seen elsewhere only is not what was meant
+            clicked = around(at, size)
             shown = [s for s in shown if s.amount(clicked) >= SEEN]
         found = [s for s in shown if (s.is_seen or session.has(s.change.edit)) and s.share(where) >= HERE]
         found = [s for s in found if not self.is_there(session, s.change.edit) and not self.lacks(session, s.change)]

@@ -52,6 +52,5 @@ class Dragging(Panel):
 
     def draw(self, recipe: Recipe, index: int, edit: Edit, strengths: list[float]) -> torch.Tensor:
         edits = [replace(edit, strength=strength) for strength in strengths]
-        renderer = self.pictures.renderer
-        shrink = max(2, renderer.generator(recipe).resolution // FOLLOWED)
-        return renderer.variants(recipe, index, edits, shrink=shrink)
+        shrink = max(2, self.renderer.generator(recipe).resolution // FOLLOWED)
+        return self.renderer.variants(recipe, index, edits, shrink=shrink)

@@ -99,14 +99,16 @@ class Pictures:
 
     def _frame(self, session: Session, words: str, moving: bool) -> dict:
         recipe = session.recipe
-        image = self.variants(recipe, session.active, [session.edit]) if moving else self.picture(session)
-        before = self.before(session)
-        change = difference(image, resized(before, image.shape[-1]) if moving else before)[0]
-        region = interpolate(self.changed_region(recipe)[None, None], change.shape, mode="area")[0, 0]
+        if moving:  # what is said of it follows once the strength rests
+            image, said = self.variants(recipe, session.active, [session.edit]), ""
+        else:
+            image = self.picture(session)
+            change = difference(image, self.before(session))[0]
+            said = change_words(session, words, change, self.changed_region(recipe))
         pulls = session.edit is not None and session.edit.op == "vary" and session.edit.on
         return {
             "image": large(image),
-            "words": change_words(session, words, change, region),
+            "words": said,
             "alt": f"{which(recipe)}; {words or 'no edits'}.",
             "edited": bool(recipe.ordered()),
             "pull": session.edit.strength if pulls else None,  # what a drag on the picture moves, and where it can

@@ -1,4 +1,4 @@
-"""Taking a picture away and bringing it back: the link, the PNG, Python lines, recipe and factors together."""
+"""Taking a picture away and bringing it back: the link, the PNG, Python lines, files of factors."""
 
 import base64
 import json

@@ -304,9 +304,11 @@ function divide(at) {
 }
 const within = x => Math.min(Math.max(x, 0.02), 0.98);
 let held = 0;                                           // the button, held down: all of the picture as it was before
-const hold = on => { clearTimeout(held); if (!on) { if (showing === 'before') { show('image'); held = -1; } return; } held = setTimeout(() => show('before'), 350); };
-$('.divide').addEventListener('pointerdown', () => hold(true));
-for (const kind of ['pointerup', 'pointerleave', 'pointercancel']) $('.divide').addEventListener(kind, () => hold(false));
+$('.divide').addEventListener('pointerdown', () => { held = setTimeout(() => show('before'), 350); });
+for (const kind of ['pointerup', 'pointerleave', 'pointercancel']) $('.divide').addEventListener(kind, () => {
+  clearTimeout(held);
+  if (showing === 'before') { show('image'); held = kind === 'pointerup' ? -1 : 0; }  // the click that follows is none
+});
 $('.divide').addEventListener('click', () => {
   if (held < 0) { held = 0; return; }
   first = null; if (showing !== 'image') show('image'); divide(divided ? 0 : 0.5);

@@ -7,7 +7,7 @@ from torch import Tensor
 from panda_core.images import overlay_parts
 from panda_core.method.parts import scale_parts
 from panda_core.recipes import Recipe
-from panda_core.regions import Region, parse_region
+from panda_core.regions import parse_region
 from panda_core.rendering import Renderer
 
 from ..binding import Page
@@ -47,13 +47,9 @@ class RefinePanel(Panel):
 
 
 def set_refine(session: Session, method: str, k: float = 32) -> Session:
-    region = refined(method, k)
+    """How the parts are refined, checked as the recipe's validator does."""
+    region = parse_region({"parts": [0], "refine": method} | ({"k": whole(k)} if method == "graph" else {}))
     return session.set_refine(region.refine, region.k)
-
-
-def refined(method: str, k: float) -> Region:
-    """How the parts of a region are refined, checked as the recipe's validator does."""
-    return parse_region({"parts": [0], "refine": method} | ({"k": whole(k)} if method == "graph" else {}))
 
 
 def parts_picture(renderer: Renderer, recipe: Recipe, layer: int, parts: Tensor, side: int = 224) -> str:

@@ -45,7 +45,7 @@ class RemoveTab(Panel):
         """Edits that take the chosen region away and can be seen to, the best first: changes named for it ("no hat"),
         whatever their layer, those first that act most where it was clicked; other changes after which it is nearer to
         the background there; the picture's background over it; ends without a name that bring it nearer."""
-        region, at = session.region(), at or session.aside("clicked", about=place_of(session))
+        region, at = session.region(), at or self.clicked(session)
         if region is None or region.all:
             return []
         where = session.layer, session.factors_id, region
@@ -75,24 +75,33 @@ class RemoveTab(Panel):
         """Those edits after which less of the chosen region is there, by ‖m(Z') - b(Z')‖ / ‖m(Z) - b(Z)‖: m is the mean
         of its features, round the point that was clicked if it was, and b that of the picture's background. Our own
         measure, an order rather than a proof."""
-        if not edits:
-            return []
+        key = "nearer", of_place(session), at, tuple(edits)
+        left = self.pictures.kept.get(key, lambda: self.left(session, edits, at))
+        return sorted((edit for edit in edits if left.get(edit, 1.0) <= LEAVING), key=left.__getitem__)
+
+    def left(self, session: Session, edits: Sequence[Edit], at: tuple[float, float] | None) -> dict[Edit, float]:
+        """`nearer`'s ratio after each edit alone; nothing where no other place is background."""
         where = session.recipe, session.layer
         p = self.renderer.region(*where, session.region(), session.factors_id)
         try:
             cells = self.renderer.background_cells(*where, session.factors_id, p)
         except ValueError:
-            return []
+            return {}
         if at is not None:
             p = p * around(at, self.renderer.generator(session.recipe).layers[session.layer][1:]).flatten().to(p)
 
-        def away(edits: tuple[Edit, ...]) -> float:
+        def away(*edits: Edit) -> float:
             Z = self.renderer.edited_features(replace(session.recipe, edits=edits), session.layer).features
             Z = Z.flatten(2)[0]  # [C, S]
             return float(((Z @ p.to(Z)) / p.sum().to(Z) - Z[:, cells].mean(dim=1)).norm())
 
-        left = {edit: away((edit,)) / max(away(()), 1e-6) for edit in edits}
-        return sorted((edit for edit in edits if left[edit] <= LEAVING), key=left.__getitem__)
+        before = max(away(), 1e-6)
+        return {edit: away(edit) / before for edit in edits}
+
+    def clicked(self, session: Session) -> tuple[float, float] | None:
+        """Where the chosen place was clicked, if it was."""
+        place, at = session.aside("clicked", ("", None))
+        return at if place == of_place(session) else None
 
     def end_name(self, session: Session, edit: Edit) -> str:
         ends = self.pictures.ends(session, edit)
@@ -142,13 +151,8 @@ class RemoveTab(Panel):
         if part is not None and region and len(region.parts) > 1 and self.is_background(session):
             session = session.choose((part,))
         if at is not None:
-            session = session.put_aside("clicked", at, place_of(session))
+            session = session.put_aside("clicked", (of_place(session), at))
         ways = self.ways(session)
         if not ways or session.has(ways[0]):
             return session
         return self.changes.toggle(session, ways[0])
-
-
-def place_of(session: Session) -> str:
-    """Which place is chosen."""
-    return f"{session.recipe.generator} {session.layer} {session.parts}"
