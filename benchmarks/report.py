@@ -78,7 +78,7 @@ def bold(words: str) -> str:
     return f"<strong>{words[2:-2]}</strong>" if words.startswith("**") else words
 
 
-def write(run: Run, wishes: Sequence[Wish], machine: str, home: Path = ROOT / "report") -> Path:
+def write(run: Run, wishes: Sequence[Wish], machine: str, home: Path) -> Path:
     """The report of every cell that is finished; the folder it is in."""
     folder, page, sizes = home / run.world.name, Page(), run.sizes
     folder.mkdir(parents=True, exist_ok=True)
@@ -90,10 +90,8 @@ def write(run: Run, wishes: Sequence[Wish], machine: str, home: Path = ROOT / "r
         f"Made by `python -m benchmarks.tables --world {run.world.name}{' --quick' * (sizes.wishes is not None)}`. A "
         "wish changes one factor of the drawn world; the picture wanted is what the generator draws for that latent. "
         f"One rule chooses every method's edit on {sizes.select} pictures; it is reported on {sizes.report} others, at "
-        f"{run.side} pixels. So few because {len(names)} methods and {len(wishes)} "
-        f"wishes are {len(names) * len(wishes)} cells of some 500 pictures each, on two busy cores: differences of a "
-        "few hundredths say nothing. M is where a wanted picture differs from the one there is. Directions are found "
-        "without labels; where a wish changes pictures, and which direction serves it, every method is told alike by "
+        f"{run.side} pixels, in half precision. M is where a wanted picture differs from the one there is. Directions "
+        "are found without labels; where a wish changes pictures, and which direction serves it, every method is told alike by "
         "exact pictures. In this world a factor is a linear direction of the latent z, which helps methods that edit w."
     )
     missing = [wish.name for wish in wishes if wish not in done]

@@ -1,20 +1,23 @@
 """The papers' tables, on exact truth: eleven methods, the same seeds, the same automatic choice, in one report.
 
-python -m benchmarks.tables [--world portraits] [--quick]      writes benchmarks/report/<world>/
+python -m benchmarks.tables [--world portraits]      writes benchmarks/report/<world>/
+python -m benchmarks.tables --quick                  fewer pictures and wishes: runs/report/<world>/
 
 A wish is one factor of a drawn world at another value; what the generator draws for that latent is the picture wanted.
 Every method learns once (benchmarks/methods/) and names candidates for a wish. One rule chooses, on SELECT pictures:
-the candidates whose change, on two of them, points most nearly to the wanted one are tried at four strengths on all;
-the best of them is reported on other pictures, in the direction chosen. Each finished cell (method x wish) is a JSON
-file under runs/tables/<world>/, so that a second start goes on where the first was stopped.
+the candidates whose change, on some of them, points most nearly to the wanted one are tried at four strengths on more;
+the best of them gets its strength on all, and is reported on other pictures, in the direction chosen. Each finished
+cell (method x wish) is a JSON file under runs/tables/<world>/, so that a second start goes on where the first was
+stopped.
 """
 
 import argparse
 import copy
 import json
 import re
+import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
@@ -25,7 +28,7 @@ from torch import Tensor
 from benchmarks import labels, timing
 from benchmarks.evaluation import ssim_map
 from benchmarks.methods import METHODS, Aim, Candidate, Candidates, Ground, removal
-from benchmarks.methods.base import changed, joined
+from benchmarks.methods.base import changed
 from benchmarks.truth import WISHES
 from panda_core.catalogue import Catalogue
 from panda_core.generators.split import Cut, SplitGenerator, weights_hash
@@ -33,21 +36,24 @@ from panda_core.images import grid
 from panda_core.runtime.allocator import keep_freed_memory
 from panda_core.runtime.atomic_write import atomic_write
 from tools.distances import sliced_wasserstein
-from tools.truth import Task, Wish, made_up_for, make_task
+from tools.truth import Task, Wish, joined, made_up_for, make_task
 from tools.worlds import WORLDS, World
 
 CHOSEN_ON = 20_000  # the first seed that edits are chosen on, away from those reported, which begin at 0
 SIDE = 64  # pixels of the pictures that are compared
-KEPT = 3  # candidates that are tried on all selection pictures
+SCREENED = 4  # selection pictures on which all candidates are tried
+KEPT = 3  # candidates that are tried at four strengths
+NARROWED = 48  # selection pictures on which they are; only the best of them goes on to the rest
+BATCH = 24  # pictures drawn at once
 ROOT = Path(__file__).parent
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """How many pictures: on two busy cores a figure costs its pictures; all tables state these."""
+    """How many pictures; all tables state these."""
 
-    select: int = 8
-    report: int = 24
+    select: int = 200
+    report: int = 1000
     learn: int = 4  # at which methods differentiate the generator
     masks: int = 1000
     ranked: int = 1000
@@ -58,11 +64,11 @@ class Sizes:
         return f"{self.select}-{self.report}-{self.learn}-{self.masks}-{self.ranked}"
 
 
-FULL, QUICK = Sizes(), Sizes(select=4, report=8, learn=1, masks=40, ranked=200, wishes=5)
+FULL, QUICK = Sizes(), Sizes(select=8, report=24, learn=1, masks=40, ranked=200, wishes=5)
 
 
 def half(generator: SplitGenerator) -> Callable[[Cut, int], Tensor]:
-    """preview in bfloat16, which is enough to choose by and half the time; the report is drawn in float32."""
+    """preview in bfloat16, half the time or less."""
     fast = copy.deepcopy(generator).to(torch.bfloat16)
 
     def draw(cut: Cut, shrink: int) -> Tensor:
@@ -70,6 +76,31 @@ def half(generator: SplitGenerator) -> Callable[[Cut, int], Tensor]:
         return fast.preview(replace(cut, features=cut.features.to(torch.bfloat16), carry=carry), shrink).float()
 
     return draw
+
+
+def compiled(draw: Callable[[Cut, int], Tensor]) -> Callable[[Cut, int], Tensor]:
+    """The same, compiled where there is a C++ compiler (another half), for batches of one size: the last is filled."""
+    if shutil.which("c++"):
+        torch._dynamo.config.recompile_limit = 64  # each layer is another program
+        draw = torch.compile(draw, dynamic=False)
+
+    def in_batches(cut: Cut, shrink: int) -> Tensor:
+        n = len(cut.features)
+        whole = Cut(cut.features, cut.layer, {key: x.expand(n, *x.shape[1:]) for key, x in cut.carry.items()})
+        rows = torch.arange(-(-n // BATCH) * BATCH) % n
+        return torch.cat([draw(whole[some], shrink).clone() for some in rows.split(BATCH)])[:n]
+
+    return in_batches
+
+
+def edited(
+    draw: Callable[[Cut, int], Tensor], task: Task, c: Candidate, strengths: Tensor, pictures: range
+) -> Iterator[tuple[int, Tensor]]:
+    """The pictures of these rows of a task, each with its versions at all strengths, [n, 3, h, w] in [-1, 1]."""
+    for some in torch.tensor(pictures).split(max(1, BATCH // len(strengths))):
+        rows = some.tolist()
+        made = draw(joined([c.edit(task.cuts[c.layer][i : i + 1], strengths) for i in rows]), task.shrink)
+        yield from zip(rows, made.clamp(-1, 1).split(len(strengths)))
 
 
 def alignment(change: Tensor, wanted: Tensor) -> Tensor:
@@ -84,32 +115,37 @@ def choose(draw: Callable[[Cut, int], Tensor], task: Task, candidates: list[Cand
     scores = torch.zeros(len(candidates), 2)
     for layer, group in groupby(sorted(range(len(candidates)), key=lambda n: candidates[n].layer),
                                 key=lambda n: candidates[n].layer):  # fmt: skip
-        for some in torch.tensor(list(group)).split(4):
+        for some in torch.tensor(list(group)).split(BATCH // 2):
             numbers = some.tolist()
-            for i in range(min(2, len(task.seeds))):
+            for i in range(min(SCREENED, len(task.seeds))):
                 cut = task.cuts[layer][i : i + 1]
                 edits = [candidates[n].edit(cut, torch.tensor([-0.5, 0.5]) * candidates[n].reach) for n in numbers]
                 made = draw(joined(edits), task.shrink).clamp(-1, 1)
                 found = alignment(made - task.before[i], task.wanted[i] - task.before[i])
                 scores[numbers] += found.reshape(-1, 2)
     order = scores.flatten().argsort(descending=True)[:KEPT].tolist()
-    best, chosen = -torch.inf, None
+    first, rest = range(min(NARROWED, len(task.seeds))), range(min(NARROWED, len(task.seeds)), len(task.seeds))
+    tried = []
     for place in order:
         c, sign = candidates[place // 2], 2 * (place % 2) - 1
         strengths = sign * c.reach * torch.tensor([0.15, 0.35, 0.65, 1.0])
-        rows = []
-        for i in range(len(task.seeds)):
-            made = draw(c.edit(task.cuts[c.layer][i : i + 1], strengths), task.shrink).clamp(-1, 1)
-            rows.append((made - task.wanted[i]).square().flatten(1).sum(dim=1))
-        found = torch.stack(rows)
-        if (share := made_up_for(task, found)) > best:
-            best, chosen = share, (c, float(strengths[found.sum(dim=0).argmin()]))
-    return chosen
+        found = distances(draw, task, c, strengths, first)
+        tried.append((float(found.amin(dim=1).sum()), len(tried), c, strengths, found))
+    _, _, c, strengths, found = min(tried)
+    if rest:
+        found = torch.cat([found, distances(draw, task, c, strengths, rest)])
+    return c, float(strengths[found.sum(dim=0).argmin()])
+
+
+def distances(draw, task: Task, c: Candidate, strengths: Tensor, pictures: range) -> Tensor:
+    """‖X_s - X*‖² of these pictures at all strengths, [N, n]."""
+    made = edited(draw, task, c, strengths, pictures)
+    return torch.stack([(X - task.wanted[i]).square().flatten(1).sum(dim=1) for i, X in made])
 
 
 @torch.inference_mode()
-def measure(generator: SplitGenerator, task: Task, c: Candidate, strength: float) -> tuple[dict, Tensor]:
-    """Every measure of one chosen edit on the report's pictures, and two of them edited, [2, 3, 2h, 2w].
+def measure(draw: Callable[[Cut, int], Tensor], task: Task, c: Candidate, strength: float) -> tuple[dict, Tensor]:
+    """Every measure of one chosen edit on the report's pictures, and the best strengths of the first two, [2].
 
     Made up for: the best of the strengths for each picture. At equal effect, where the change inside M is half of the
     wanted one: ROIR between two strengths, SSIM outside M and sliced Wasserstein to the wanted pictures at the nearest.
@@ -118,11 +154,9 @@ def measure(generator: SplitGenerator, task: Task, c: Candidate, strength: float
     """
     most = 2 * max(c.reach, abs(strength)) * (1 if strength > 0 else -1)
     strengths = torch.tensor([0.25 * strength, 0.5 * strength, 0.75 * strength, strength, 1.5 * strength, most])
-    masks, errors, ratios, alike, equal, left, gained, shown = changed(task), [], [], [], [], [], [], []
-    for i in range(len(task.seeds)):
-        cut, before, wanted, M = task.cuts[c.layer][i : i + 1], task.before[i], task.wanted[i], masks[i]
-        edited = c.edit(cut, strengths)
-        made = generator.preview(edited, task.shrink).clamp(-1, 1)
+    masks, errors, ratios, alike, equal, left, gained = changed(task), [], [], [], [], [], []
+    for i, made in edited(draw, task, c, strengths, range(len(task.seeds))):
+        before, wanted, M = task.before[i], task.wanted[i], masks[i]
         errors.append((made - wanted).square().flatten(1).sum(dim=1))
         change = (made - before).square().sum(dim=1)
         inside, outside = ((weight * change).sum(dim=(1, 2)).sqrt() for weight in (M, 1 - M))
@@ -137,11 +171,9 @@ def measure(generator: SplitGenerator, task: Task, c: Candidate, strength: float
         )
         left.append(float(((moved < full / 2) * M).sum() / M.sum().clamp_min(1)))
         gained.append(float(((away < full / 2) * M).sum() / M.sum().clamp_min(1)))
-        if i < 2:
-            number = int(errors[-1].argmin())
-            shown.append(generator.preview(c.edit(cut, strengths[number : number + 1]), max(1, task.shrink // 2)))
     found, R = torch.stack(errors), torch.tensor(ratios)
     reached = R[R.isfinite()]
+    patches = max(1, 4096 // len(task.seeds))
     return {
         "which": c.words,
         "share": made_up_for(task, found),
@@ -149,10 +181,10 @@ def measure(generator: SplitGenerator, task: Task, c: Candidate, strength: float
         "roir_sd": float(reached.std()) if len(reached) > 1 else None,
         "reached": len(reached) / len(R),
         "ssim": sum(alike) / len(alike),
-        "wasserstein": sum(d := sliced_wasserstein(torch.stack(equal), task.wanted)) / len(d),
+        "wasserstein": sum(d := sliced_wasserstein(torch.stack(equal), task.wanted, per_image=patches)) / len(d),
         "left": sum(left) / len(left),
         "gained": sum(gained) / len(gained),
-    }, torch.cat(shown)
+    }, strengths[found[:2].argmin(dim=1)]
 
 
 def ratio_at(goal: Tensor, inside: Tensor, outside: Tensor) -> float:
@@ -203,7 +235,7 @@ class Run:
         self.side = min(SIDE, generator.resolution)
         self.shrink = generator.resolution // self.side
         self.layers = [l for l in generator.layers if l < max(generator.layers) - 2 * (self.shrink.bit_length() - 1)]
-        self.draw = half(generator)
+        self.draw = compiled(half(generator))
         self._learned: dict[str, Candidates] = {}
 
     def ground(self) -> Ground:
@@ -239,8 +271,10 @@ class Run:
         began = time.process_time()
         candidates = list(learned(aim))
         seconds = time.process_time() - began
-        measured, pictures = measure(self.generator, shown, *choose(self.draw, aim.task, candidates))
-        save(folder / f"{slug(name)}.jpg", pictures)
+        c, strength = choose(self.draw, aim.task, candidates)
+        measured, strengths = measure(self.draw, shown, c, strength)
+        seen = [c.edit(shown.cuts[c.layer][i : i + 1], s[None]) for i, s in enumerate(strengths)]
+        save(folder / f"{slug(name)}.jpg", self.generator.preview(joined(seen), max(1, shown.shrink // 2)))
         print(f"{folder.name:18} {name:16} {measured['share']:6.2f}  {measured['which']}", flush=True)
         return measured | {"candidates": len(candidates), "seconds": seconds}
 
@@ -279,7 +313,7 @@ def main() -> None:
     loaded = catalogue.generator(world.name)
     factors = {layer: catalogue.factors(world.name, name) for layer, name in catalogue.bundled(world.name).items()}
     run = Run(world, loaded.generator, factors, sizes, Path("runs/tables"))
-    wishes = WISHES[world.name]
+    wishes, home = WISHES[world.name], Path("runs" if args.quick else ROOT) / "report"
     wishes = wishes[:: max(1, len(wishes) // sizes.wishes)] if sizes.wishes else wishes
     machine = timing.machine(loaded.generator.device)
     for number, wish in enumerate(in_turn(world, wishes)):
@@ -288,8 +322,8 @@ def main() -> None:
         run.wish(wish)
         if number == 2:  # early, so that a report made on the way has them
             run.reading(wishes)
-        report.write(run, wishes, machine)
-    print(report.write(run, wishes, machine))
+        report.write(run, wishes, machine, home)
+    print(report.write(run, wishes, machine, home))
     if world.name == "portraits" and not (args.quick or args.so_far):
         report.README.write_text(report.between(report.README.read_text(), report.short_table()))
 

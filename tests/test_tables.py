@@ -11,12 +11,12 @@ from benchmarks import report, tables
 from benchmarks.evaluation import ssim_map
 from benchmarks.labels import logistic, spearman
 from benchmarks.methods import Candidate, Ground, ganspace, lelsd, lowrankgan, resefa, sae, sefa, stylespace, variations
-from benchmarks.methods.base import along_each_style, along_styles, in_deviations, joined
+from benchmarks.methods.base import along_each_style, along_styles, in_deviations
 from panda_core.catalogue import Loaded
 from panda_core.fitting import fit_layer
 from panda_core.generators.split import Latents, weights_hash
 from panda_core.generators.stylegan2 import StyleGAN2
-from tools.truth import Task, Wish, seeds_for
+from tools.truth import Task, Wish, joined, seeds_for
 from tools.worlds import WORLDS
 
 
@@ -145,7 +145,7 @@ def test_the_planted_direction_is_chosen_and_measured_as_perfect(ground):
     candidates = [Candidate(f"{n}", 0, along_styles(v, 0, None), 2 / 0.65) for n, v in enumerate(V.t())]
     c, strength = tables.choose(generator.preview, task, candidates)
     assert (c.words, round(strength, 4)) == ("4", -2.0)
-    measured, _ = tables.measure(generator, task, c, strength)
+    measured, _ = tables.measure(generator.preview, task, c, strength)
     assert measured["share"] > 0.999
     assert measured["gained"] == 1.0
     assert measured["left"] == 0.0

@@ -4,7 +4,7 @@ Made up for, over pictures: 1 - Σ min_s ‖X_s - X*‖² / Σ ‖X - X*‖², X
 that one factor changed, and X_s the edited pictures, one strength each (docs/method.md, "Locality and truth").
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import count, islice
 
@@ -68,6 +68,18 @@ def seeds_for(world: World, wish: Wish, z_dim: int, first: int, n: int) -> list[
     return list(islice(filter(fits, count(first)), n))
 
 
+def joined(cuts: Sequence[Cut]) -> Cut:
+    """Cuts at one layer side by side, to be drawn at once. What all share stays shared."""
+    carry = {}
+    for key in cuts[0].carry:
+        held = [cut.carry[key] for cut in cuts]
+        shared = all(len(x) == 1 for x in held) and all(torch.equal(held[0], x) for x in held)
+        carry[key] = held[0] if shared else torch.cat(
+            [x.expand(len(cut.features), *x.shape[1:]) for x, cut in zip(held, cuts)]
+        )  # fmt: skip
+    return Cut(torch.cat([cut.features for cut in cuts]), cuts[0].layer, carry)
+
+
 @dataclass(frozen=True)
 class Task:
     """A wish on some pictures: their cuts by layer, the pictures and what they should become, 1/shrink as large."""
@@ -86,12 +98,17 @@ def make_task(
     """The wish on the first n seeds from `first` up that it would change, at ψ = 1, compared at `size` pixels."""
     shrink = generator.resolution // size
     seeds = seeds_for(world, wish, generator.z_dim, first, n)
-    latents = generator.sample(seeds, 1.0)
-    cuts, cut = {}, generator.start(latents)
-    for layer in sorted(layers):
-        cuts[layer] = cut = generator.advance(cut, layer)
-    wanted = generator.preview(generator.start(Latents(changed_latents(world, latents.z, wish), 1.0)), shrink)
-    return Task(seeds, cuts, generator.preview(cut, shrink).clamp(-1, 1), wanted.clamp(-1, 1), shrink)
+    cuts, before, wanted = {layer: [] for layer in sorted(layers)}, [], []
+    for i in range(0, n, 50):
+        latents = generator.sample(seeds[i : i + 50], 1.0)
+        cut = generator.start(latents)
+        for layer, held in cuts.items():
+            held.append(cut := generator.advance(cut, layer))
+        before.append(generator.preview(cut, shrink))
+        changed = Latents(changed_latents(world, latents.z, wish), 1.0)
+        wanted.append(generator.preview(generator.start(changed), shrink))
+    before, wanted = (torch.cat(pictures).clamp(-1, 1) for pictures in (before, wanted))
+    return Task(seeds, {layer: joined(held) for layer, held in cuts.items()}, before, wanted, shrink)
 
 
 @torch.inference_mode()

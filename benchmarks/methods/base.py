@@ -147,18 +147,6 @@ def directions_as_candidates(ground: Ground, V: Tensor, words: str, unit=in_quar
             yield Candidate(name, first, along_styles(unit(v, ground.w), first, last))
 
 
-def joined(cuts: list[Cut]) -> Cut:
-    """Edits of one picture side by side, to be drawn at once; cuts at one layer. What all share stays shared."""
-    carry = {}
-    for key in cuts[0].carry:
-        held = [cut.carry[key] for cut in cuts]
-        shared = all(len(x) == 1 for x in held) and all(torch.equal(held[0], x) for x in held)
-        carry[key] = held[0] if shared else torch.cat(
-            [x.expand(len(cut.features), *x.shape[1:]) for x, cut in zip(held, cuts)]
-        )  # fmt: skip
-    return Cut(torch.cat([cut.features for cut in cuts]), cuts[0].layer, carry)
-
-
 def by_overlap(factors: Factors, regions: list[tuple[int, ...]], differs: Tensor) -> list[tuple[int, ...]]:
     """Regions of parts, those first that cover best what differs, [h, w]; as a share of their own size's root."""
     shape = factors.info.height, factors.info.width
