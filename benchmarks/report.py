@@ -91,8 +91,9 @@ def write(run: Run, wishes: Sequence[Wish], machine: str, home: Path) -> Path:
         "wish changes one factor of the drawn world; the picture wanted is what the generator draws for that latent. "
         f"One rule chooses every method's edit on {sizes.select} pictures; it is reported on {sizes.report} others, at "
         f"{run.side} pixels, in half precision. M is where a wanted picture differs from the one there is. Directions "
-        "are found without labels; where a wish changes pictures, and which direction serves it, every method is told alike by "
-        "exact pictures. In this world a factor is a linear direction of the latent z, which helps methods that edit w."
+        "are found without labels; where a wish changes pictures, and which direction serves it, every method is told "
+        "alike by exact pictures. In this world a factor is a linear direction of the latent z, which helps methods "
+        "that edit w."
     )
     missing = [wish.name for wish in wishes if wish not in done]
     if missing:
