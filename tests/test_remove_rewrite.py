@@ -102,7 +102,7 @@ def test_a_change_with_another_name_counts_where_the_place_clicked_becomes_backg
     bare_wall = picture(session)[0, :, y - 8 : y + 8, side - x - 8 : side - x + 8]  # as far on the other side
     assert (after - bare_wall).abs().mean() < 0.3 * (before - bare_wall).abs().mean()
     shown = app.remove_tab.tiles(chosen)["items"]
-    assert shown[0]["on"] and shown[0]["label"] == "object on the right"
+    assert shown[0]["on"] and shown[0]["label"] == "varied until it goes"
 
 
 def named_end(session: Session, name: str):

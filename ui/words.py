@@ -6,7 +6,6 @@ from torch import Tensor
 
 from panda_core.factors import Factors
 from panda_core.generators.registry import GeneratorSpec
-from panda_core.ops import Edit
 from panda_core.regions import Region
 
 from .session import SHARED, Session
@@ -28,11 +27,6 @@ def region_words(factors: Factors, region: Region) -> str:
         return "the painted area"
     names = factors.region_name(region.parts)
     return f"the painted piece of {names}" if region.keep is not None else names
-
-
-def unnamed(edit: Edit) -> str:
-    """An end of a variation that nobody has named, by the number that programs use."""
-    return f"variation {edit.variation} {'−' if edit.strength < 0 else '+'}"
 
 
 def made_by(spec: GeneratorSpec) -> str:

@@ -2,7 +2,7 @@
 const $ = s => element.querySelector(s), view = $('canvas'), g = view.getContext('2d');
 const tip = $('.tip'), flag = $('.flag'), SIDE = 512, TINT = 256;
 let hint = '', hinted, scene = null, maps = null, frame = null, images = {}, tool = 'pick', several = false, all = false, hover = -1, inside = false;
-let showing = 'image', divided = null, painted = null, stroke = false, last = null, quiet = 0, arrived = 0, settled = 0, first = null;
+let showing = 'image', divided = null, painted = null, stroke = false, last = null, quiet = 0, arrived = 0, settled = 0, first = null, taught = false;
 
 const load = s => new Promise(r => { const i = new Image(); i.onload = () => r(i); i.onerror = () => r(null); i.src = s; });
 const pressed = (b, on) => b.setAttribute('aria-pressed', on ? 'true' : 'false');
@@ -19,6 +19,7 @@ async function refresh(v = props.value) {
   Object.assign(images, wanted);
   if (v.scene) { tip.hidden = true; hover = -1; scene = v.scene; maps = Uint8Array.from(atob(scene.maps), c => c.charCodeAt(0)); unpack(); }
   if (v.frame) {
+    if (!taught && divided !== null && frame && frame.pull === null && v.frame.pull !== null && !v.moving) { taught = true; say('Now pull at it, or move the strength'); }
     frame = v.frame;
     view.setAttribute('aria-label', 'Editable picture: click something to choose it. ' + frame.alt);
     if (divided === null && frame.edited) { divide(0.5); first = frame.alt; }  // the page opens on before and after
@@ -149,11 +150,13 @@ const colourOf = parts => scene.colours[Math.max(0, scene.things.findIndex(thing
 const box = $('.places'); let listed = '';
 function places() {
   if (!scene) return;
+  const one = [...scene.things, ...scene.larger].some(isChosen), covered = thing => thing.parts.every(k => scene.chosen.includes(k));
+  const on = thing => scene.where === 'parts' && (one ? isChosen(thing) : covered(thing));  // of several each
   const open = scene.things.find(thing => thing.parts.length > 1 && scene.chosen.every(k => thing.parts.includes(k)) && scene.chosen.length);
-  const items = scene.things.map(thing => ({name: thing.name, parts: thing.parts, on: scene.where === 'parts' && isChosen(thing)}));
+  const items = scene.things.map(thing => ({name: thing.name, parts: thing.parts, on: on(thing)}));
   if (open) items.splice(items.findIndex(i => i.parts === open.parts) + 1, 0, ...open.parts.map(k => ({name: scene.parts[k], parts: [k], small: true,
     on: scene.where === 'parts' && scene.chosen.length === 1 && scene.chosen[0] === k})));
-  items.push(...scene.larger.map(region => ({...region, on: scene.where === 'parts' && isChosen(region)})));
+  items.push(...scene.larger.map(region => ({...region, on: on(region)})));
   if (scene.painted) items.push({name: 'painted area', where: 'painted', on: scene.where === 'painted'});
   if (scene.painted && scene.chosen.length) items.push({name: 'painted piece', where: 'piece', on: scene.where === 'piece'});
   items.push({name: 'everywhere', where: 'all', on: scene.where === 'all'});

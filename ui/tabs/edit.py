@@ -15,7 +15,7 @@ from ..given import clicked, clicked_edit
 from ..panel import Panel
 from ..pictures import Pictures, of_picture, of_place, origin, seeds_from
 from ..session import Session
-from ..words import SEEN, region_words, unnamed
+from ..words import SEEN, region_words
 
 TILES, NAMED, ENOUGH, POPULAR = 12, 14, 7, 10
 END = 3.0  # standard deviations of a tile
@@ -34,7 +34,7 @@ class EditTab(Panel):
         page.follow(gr.HTML(), lambda s: heading(self.place_words(s)))
         page.tiles("What can change here", self.ends_tiles, self.choose_end, about=of_place, elem_id="ends")
         learn = gr.Button("See what varies here", size="sm", visible=False, elem_id="learn-variations")
-        page.follow(learn, lambda s: gr.Button(visible=not self.knows(s)))
+        page.follow(learn, lambda s: gr.Button(visible=not self.knows(s) and self.room(s) > 0))
         page.job(learn.click, self.learn, done=lambda session, _: session)
 
     def lay_out_others(self, page: Page) -> None:
@@ -71,13 +71,20 @@ class EditTab(Panel):
     def ends(self, session: Session) -> list[tuple[Edit, str]]:
         """What can change at the chosen place, with what it would make of the picture: first what has a name, then the
         ends of the region's variations that have none, up to ENOUGH; of what can be seen in this picture."""
-        region = session.region()
-        if region is None:
-            return []
-        named, most = (ENOUGH, NAMED) if region.mask else (NAMED, ENOUGH)  # who paints wants what is in no list
-        edits = self.changes.here(session)[:named]
+        edits, region, room = self.named(session), session.region(), self.room(session)
         found = [(edit, image) for edit, (image, _) in zip(edits, self.pictures.results(session, edits, region=region))]
-        return found + (self.unnamed(session)[: most - len(found)] if len(found) < most else [])
+        return found + (self.unnamed(session)[:room] if room else [])
+
+    def named(self, session: Session) -> list[Edit]:
+        """Who paints wants what is in no list."""
+        region = session.region()
+        return self.changes.here(session)[: ENOUGH if region and region.mask else NAMED]
+
+    def room(self, session: Session) -> int:
+        """For how many that have no name there is room beside those that have one."""
+        region = session.region()
+        most = 0 if region is None else NAMED if region.mask else ENOUGH
+        return max(0, most - len(self.named(session)))
 
     def unnamed(self, session: Session) -> list[tuple[Edit, str]]:
         """Ends of the chosen region's variations that nobody has named, and can be seen, ENOUGH of them or more."""
@@ -98,15 +105,16 @@ class EditTab(Panel):
         return found
 
     def end_words(self, session: Session, edit: Edit) -> str:
-        """The name of a change, or its number."""
+        """The name of a change; of one without a name the number that programs use."""
         names = {change.edit: change.name for change in self.changes.known(session)}
-        return names.get(edit) or unnamed(edit)
+        return names.get(edit) or f"variation {edit.variation} {'−' if edit.strength < 0 else '+'}"
 
     def ends_tiles(self, session: Session) -> dict:
         edits = self.ends(session)
         if not edits:
-            note = "" if self.knows(session) else "What varies here is not known yet; finding out takes a few seconds."
-            return {"items": [], "note": note}
+            nothing = "" if session.region() is None else "Nothing that varies here shows in this picture; choose more."
+            unknown = "What varies here is not known yet; finding out takes a few seconds."
+            return {"items": [], "note": nothing if self.knows(session) else unknown}
         return self.pictures.edit_tiles(session, edits, lambda edit: self.end_words(session, edit))
 
     def choose_end(self, session: Session, evt: gr.EventData) -> Session | None:

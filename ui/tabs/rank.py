@@ -263,8 +263,11 @@ class RankTab(Panel):
         return f"They are in the order of {words}; {less:.0f} of 100 have less than this picture without its edits."
 
     def axis_words(self, session: Session) -> str:
-        words = "From the least to the most" + ("" if session.recipe.source else "; this picture is framed")
-        return heading(words) if self.answer(session) else ""
+        found = self.answer(session)
+        if found is None:
+            return ""
+        shown = f"{len(self.axis(session)['items'])} of {len(found.scores):,}"
+        return heading(f"From the least to the most: {shown}" + ("" if session.recipe.source else ", this one framed"))
 
     def axis(self, session: Session) -> dict:
         """Pictures from the least to the most, at equal distances of rank, and this one at its place among them."""

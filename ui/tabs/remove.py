@@ -15,13 +15,10 @@ from ..given import clicked_edit
 from ..panel import Panel
 from ..pictures import Pictures, of_place
 from ..session import Session
-from ..words import ABSENT, SEEN, region_words, unnamed
+from ..words import ABSENT, SEEN, region_words
 
-ENDS, END, LEAVING = (
-    12,
-    3.0,
-    0.8,
-)  # variations tried, their strength, and the distance to the background that may be left
+ENDS, END = 12, 3.0  # variations tried, and their strength
+LEAVING = 0.8  # of the distance to the background that may be left
 SHOWN = 8
 
 
@@ -110,7 +107,8 @@ class RemoveTab(Panel):
     def words(self, session: Session, edit: Edit) -> str:
         if edit.op == "remove":
             return "covered with background"
-        return self.end_name(session, edit) or unnamed(edit)
+        name = self.end_name(session, edit)
+        return name if name.startswith(ABSENT) else "varied until it goes"
 
     def tiles(self, session: Session) -> dict:
         region = session.region()
