@@ -64,7 +64,7 @@ masks_tab, rewrite_tab = MasksTab(pictures, sharing), RewriteTab(pictures)
 factors_panel, generators_panel = FactorsPanel(pictures), GeneratorsPanel(pictures, opening)
 own_picture_panel = OwnPicturePanel(pictures, opening)
 gallery_panel, api = GalleryPanel(pictures, opening), Api(opening, factors_panel, rank_tab, own_picture_panel)
-choosing = Choosing(changes, after={"Remove": remove_tab.after_pick})
+choosing = Choosing(changes, after={"Remove": remove_tab.after_pick, "Masks": masks_tab.after_pick})
 
 
 def open_page(session: Session, request: gr.Request) -> Session:

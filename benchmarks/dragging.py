@@ -4,7 +4,7 @@ python -m benchmarks.dragging [--seeds 32]
 
 Of each wish the variation is chosen on 4 seeds, as in benchmarks.tables. A handle is the end of the thing in the exact
 picture: where its mask, seen in the direction of the drag, ends. It is pulled from where it is to where it is once the
-factor has changed, and the strength is what `follow` says, as on the page, from nine previews of half the size.
+factor has changed, and the strength is what a Trajectory says, as on the page, from nine previews of half the size.
 Columns: how many of the seeds move their handle by four pixels of 256 or more, which alone count; the share made up for
 at the drag's strength, and at the best of the nine.
 """
@@ -19,7 +19,7 @@ from benchmarks.methods import Aim, Ground, variations
 from benchmarks.tables import CHOSEN_ON, choose, half
 from benchmarks.truth import WISHES
 from panda_core.catalogue import Catalogue
-from panda_core.method.dragging import follow
+from panda_core.method.dragging import Trajectory
 from panda_core.runtime.allocator import keep_freed_memory
 from tools.truth import Wish, changed_latents, make_task
 from tools.worlds import WORLDS, World
@@ -69,7 +69,8 @@ def row(world: World, generator, factors: dict, wish: Wish, part: str, end: tupl
             return generator.preview(edited, task.shrink).clamp(-1, 1)
 
         previews, before = draw(STRENGTHS), task.before[i : i + 1]
-        s = follow(previews, STRENGTHS, before, tuple(start[i].tolist()), tuple(goal[i].tolist()))
+        path = Trajectory.of(previews, STRENGTHS, before, 0.0, tuple(start[i].tolist()))
+        s = path.strength(tuple((goal[i] - start[i]).tolist()))
         dragged = before if s is None else draw(torch.tensor([s]))
         errors += torch.tensor([squares(before, wanted).sum(), squares(dragged, wanted).sum(),
                                 squares(previews, wanted).min()])  # fmt: skip

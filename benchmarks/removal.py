@@ -115,7 +115,8 @@ def offered(tab: RemoveTab, session: Session, t: Trial) -> dict[str, list[Edit]]
     cells = F.interpolate(t.covered[None, None].float(), size, mode="area")[0, 0]
     mask = Mask.from_tensor((cells > 0.05).float())
     painted = Edit("remove", session.layer, session.factors_id, Region(mask=mask), strength=1.0)
-    return dict(zip(KINDS, (ways[:1], named, covered, nearer, ways, [painted])))
+    at_once = ways[:1] if ways and tab.takes_away(there, ways[0], at) else []
+    return dict(zip(KINDS, (at_once, named, covered, nearer, ways, [painted])))
 
 
 def made(renderer: Renderer, t: Trial, ways: list[Edit]) -> Tensor:

@@ -168,7 +168,7 @@ def test_targets_are_results_that_can_be_seen_most_first(hair, everywhere):
 
 def test_what_cannot_be_seen_is_not_offered(hair, monkeypatch):
     changes = itertools.cycle([0.5, 0.13, 0.12, 0.01])  # the third is faint beside the first, the fourth beside any
-    monkeypatch.setattr(app.pictures, "results", lambda s, edits, quick: [("", next(changes)) for _ in edits])
+    monkeypatch.setattr(app.pictures, "results", lambda s, edits, **_: [("", next(changes)) for _ in edits])
     numbers = [edit.target for edit, _ in rewrite.targets(hair)]
     tried = [k for k in range(LEADING) if k != rewrite.source(hair)]
     assert numbers == [*tried[::4], *tried[1::4]][:TARGETS]

@@ -132,7 +132,24 @@ def test_edits_drawn_together_are_those_drawn_alone(ground):
     assert torch.allclose(generator.tail(joined(edits)), alone, atol=1e-5)
 
 
-def test_the_planted_direction_is_chosen_and_measured_as_perfect(ground):
+@pytest.mark.parametrize("n", [1, 6, 7])
+def test_every_batch_is_of_one_size_and_draws_what_was_asked(ground, n, monkeypatch):
+    monkeypatch.setattr(tables, "BATCH", 6)
+    monkeypatch.setattr(tables.shutil, "which", lambda name: None)  # compiling is the compiler's business
+    generator, sizes = ground.generator, []
+
+    def draw(cut, shrink):
+        sizes.append(len(cut.features))
+        return generator.preview(cut, shrink)
+
+    cut = generator.head(generator.sample(range(n), 1.0), 2)
+    found = tables.compiled(draw)(cut, 2)
+    assert torch.allclose(found, generator.preview(cut, 2), atol=1e-5)
+    assert sizes == [6] * (1 if n <= 6 else 2)
+
+
+def test_the_planted_direction_is_chosen_and_measured_as_perfect(ground, monkeypatch):
+    monkeypatch.setattr(tables, "NARROWED", 4)  # of twelve: the others count for the strength
     generator, rng = ground.generator, torch.Generator().manual_seed(0)
     V = torch.randn(14, 6, generator=rng)
     cuts = generator.start(generator.sample(range(12), 1.0))
@@ -223,6 +240,7 @@ def test_a_second_start_goes_on_and_the_report_says_what_was_measured(tiny_run_p
         return lambda aim: iter([Candidate("another", 0, along_styles(ground.w[1], 0, None))])
 
     monkeypatch.setattr(tables, "METHODS", {"variations": learn, "GANSpace": other})
+    monkeypatch.setattr(tables.shutil, "which", lambda name: None)
     sizes = tables.Sizes(select=2, report=3, learn=1)
     wishes = [Wish("mouth open", "mouth_openness", 0.97), Wish("smile", "mouth_curve", 0.97)]
 

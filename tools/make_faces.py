@@ -49,6 +49,10 @@ def draw_sheet(catalogue: Catalogue) -> Image.Image:
     return sheet
 
 
+def numbered(names: dict[str, str]) -> dict[int, str]:
+    return {int(number): name for number, name in names.items()}
+
+
 @torch.inference_mode()
 def main() -> None:
     keep_freed_memory()
@@ -69,7 +73,10 @@ def main() -> None:
         given = {int(m): Ends(*pair, shares=None) for m, pair in rows.items()}
         ends[key] = [given.get(m) for m in range(VARIATIONS)]
     factors = replace(factors, variations=found).with_info(
-        part_names={int(k): name for k, name in names["parts"].items()}, thing_names=names["things"], ends=ends
+        part_names=numbered(names["parts"]),
+        appearance_names=numbered(names["appearances"]),
+        thing_names=names["things"],
+        ends=ends,
     )
     factors_id = f"bundled:{factors.stem()}"
     catalogue.add(NAME, factors_id, factors)

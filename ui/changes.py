@@ -19,6 +19,7 @@ from .words import SEEN, strongest
 SHRINK, FINEST, LARGEST = 4, 64, 128  # a change is looked for in pictures of a quarter of the size, of so many pixels
 CLEAR = 0.5  # standard deviations from the mean at which a thing is clearly there, or not: what may help is not hidden
 NEAR = 0.06  # of the picture's side: how far round a click counts as clicked
+AIMED = 0.25  # of what it does where it does most, that a change must do where it was clicked
 HERE = 0.2  # share of all that a change does that must be at a place for it to be offered there
 
 
@@ -80,7 +81,7 @@ class Changes(Panel):
         clicked = where
         if at is not None:  # what can be seen elsewhere only is not what was meant
             clicked = around(at, size)
-            shown = [s for s in shown if s.amount(clicked) >= SEEN]
+            shown = [s for s in shown if s.amount(clicked) >= max(SEEN, AIMED * strongest(s.difference))]
         found = [s for s in shown if (s.is_seen or session.has(s.change.edit)) and s.share(where) >= HERE]
         found = [s for s in found if not self.is_there(session, s.change.edit) and not self.lacks(session, s.change)]
         return [s.change.edit for s in sorted(found, key=lambda s: -s.share(clicked))]

@@ -5,7 +5,7 @@ from dataclasses import replace
 import gradio as gr
 import torch
 
-from panda_core.method.dragging import follow
+from panda_core.method.dragging import Trajectory
 from panda_core.ops import OPS, Edit
 from panda_core.recipes import Recipe
 
@@ -36,21 +36,24 @@ class Dragging(Panel):
         began = sent(evt, "strength")
         if type(began) not in (int, float) or not -100 <= began <= 100:
             raise ValueError(f"strength is {began!r:.20}; it must be a number from -100 to 100.")
-        strength = follow(*self.previews(session, float(began)), at, to)
+        strength = self.trajectory(session, float(began), at).strength((to[0] - at[0], to[1] - at[1]))
         if strength is None:  # nothing moves here: to the right and up is the slider's way
             strength = began + (high - low) * (to[0] - at[0] + at[1] - to[1])
         return moved(session, round(min(max(strength, low), high), 2))
 
-    def previews(self, session: Session, began: float) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """(previews, strengths, the picture when the drag began), made once for each drag's beginning."""
+    def trajectory(self, session: Session, began: float, at: tuple[float, float]) -> Trajectory:
+        """Of what was taken there; made once for each drag."""
         recipe, index = session.recipe, session.active
         bare = recipe.with_edit(index, replace(recipe.edits[index], strength=0.0, on=True))
-        kept, edit = self.pictures.kept, bare.edits[index]
-        many = kept.get(("pull", origin(bare), bare.edits), lambda: self.draw(bare, index, edit, STRENGTHS.tolist()))
-        first = kept.get(("pull", origin(bare), bare.edits, began), lambda: self.draw(bare, index, edit, [began]))
-        return many, STRENGTHS, first
+        kept, edit, about = self.pictures.kept, bare.edits[index], ("pull", origin(bare), bare.edits)
+
+        def track() -> Trajectory:
+            many = kept.get(about, lambda: self.draw(bare, index, edit, STRENGTHS.tolist()))
+            return Trajectory.of(many, STRENGTHS, self.draw(bare, index, edit, [began]), began, at)
+
+        return kept.get((*about, began, at), track)
 
     def draw(self, recipe: Recipe, index: int, edit: Edit, strengths: list[float]) -> torch.Tensor:
         edits = [replace(edit, strength=strength) for strength in strengths]
-        shrink = max(2, self.renderer.generator(recipe).resolution // FOLLOWED)
+        shrink = max(1, self.renderer.generator(recipe).resolution // FOLLOWED)
         return self.renderer.variants(recipe, index, edits, shrink=shrink)

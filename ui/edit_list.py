@@ -44,8 +44,8 @@ class Edits(Panel):
 
     def row(self, session: Session, index: int, edit: Edit) -> dict:
         size = f"{edit.size:.0%}" if edit.share is not None else f"{edit.size:+.1f}"
-        if self.pictures.ends(session, edit):  # the title says which way
-            size = f"{abs(edit.size):.1f}"
+        if self.pictures.ends(session, edit):  # the title says which way, and the slider how far
+            size = ""
         title = self.pictures.edit_words(session, edit)
         return {"title": title, "size": size, "on": edit.on, "active": index == session.active}
 

@@ -191,6 +191,12 @@ class Pictures:
         """A region of the session's layer at image size, [h, w] in [0, 1]."""
         return self.renderer.place_map(session.recipe, session.layer, region, session.factors_id)
 
+    def region_on(self, session: Session, layer: int) -> Tensor:
+        """The region chosen, on the grid of another layer, [S] in [0, 1]."""
+        shapes = self.renderer.generator(session.recipe).layers
+        p = self.renderer.region(session.recipe, session.layer, session.region(), session.factors_id)
+        return interpolate(p.reshape(1, 1, *shapes[session.layer][1:]), shapes[layer][1:], mode="bilinear").flatten()
+
     def edit_tiles(self, session: Session, made: Sequence[tuple[Edit, str]], words: Callable[[Edit], str]) -> dict:
         """The value of Tiles. made: edits and the pictures that clicks would give; words(edit): a tile's name."""
         items = [{"image": image, "label": words(edit), "on": session.has(edit)} for edit, image in made]

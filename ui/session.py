@@ -120,6 +120,11 @@ class Session:
         there = replace(there, parts=region.parts, mask=region.mask or region.keep, where=where, active=index, tag="")
         return replace(there, refine=region.refine, k=region.k) if region.parts else there
 
+    def stay_at(self, other: Self) -> Self:
+        """With the place that is chosen in another session, whatever the edit in hand is for."""
+        where = {name: getattr(other, name) for name in ("layer", "parts", "where", "mask", "refine", "k")}
+        return replace(self, **where)
+
     def let_go(self) -> Self:
         """The next change becomes an edit of its own."""
         return replace(self, active=None, tag="")
@@ -254,7 +259,8 @@ class Session:
     def after(self, other: Self) -> Self:
         """This session with the past, the tab and the seeds of another: a recipe opened from a file can be undone."""
         past = (*other.past, other.recipe)[-UNDO_STEPS:]
-        seeds = tuple(dict.fromkeys((*self.seeds, *other.seeds)))[:SEEDS_KEPT]
+        visited = other.seeds if other.recipe.generator == self.recipe.generator else ()
+        seeds = tuple(dict.fromkeys((*self.seeds, *visited)))[:SEEDS_KEPT]
         factors = (*(known for known in other.factors if known not in self.factors), *self.factors)
         return replace(self, past=past, seeds=seeds, tab=other.tab, folds=other.folds, factors=factors)
 

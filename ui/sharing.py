@@ -46,7 +46,7 @@ class Sharing(Panel):
                 "Open a PNG", file_types=[".png"], type="binary", min_width=90, size="sm", elem_id="open-png"
             )
         given = gr.Textbox(visible="hidden", elem_id="given")
-        shown = gr.Textbox(label="Copied (or copy it from here)", visible=False, lines=1, max_lines=12,
+        shown = gr.Textbox(label="Copy it from here", visible=False, lines=1, max_lines=12,
                            buttons=["copy"], interactive=False, elem_id="copied")  # fmt: skip
         address = gr.Textbox(visible="hidden", elem_id="address")
         page.follow(address, self.address)

@@ -65,4 +65,5 @@ def change_words(session: Session, words: str, change: Tensor, region: Tensor) -
     most, mean = float(outside.max()) / 2, float(outside.mean()) / 2
     if most <= LITTLE:
         return f"{words[0].upper()}{words[1:]}; nothing else changed by more than {max(1, math.ceil(100 * most))} %."
-    return f"{words[0].upper()}{words[1:]}; the rest changed by {100 * mean:.1f} % on average."
+    amount = f"{100 * mean:.1f} %" if mean >= 0.0005 else "less than 0.1 %"
+    return f"{words[0].upper()}{words[1:]}; the rest changed by {amount} on average."

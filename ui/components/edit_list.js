@@ -20,7 +20,7 @@ function render() {
   none.hidden = rows.length > 0;
   list.replaceChildren(...rows.map((row, i) => {
     const li = document.createElement('li'), on = document.createElement('input'), take = document.createElement('button');
-    const title = document.createElement('b'), size = document.createElement('span'), name = row.title + ', ' + row.size;
+    const title = document.createElement('b'), size = document.createElement('span'), name = [row.title, row.size].filter(Boolean).join(', ');
     li.className = (row.active ? 'active ' : '') + (row.on ? '' : 'off');
     on.type = 'checkbox'; on.checked = row.on; on.dataset.key = 'switch' + i; on.setAttribute('aria-label', 'Use edit ' + (i + 1) + ': ' + row.title);
     on.addEventListener('change', () => trigger('act', {action: 'switch', index: i}));

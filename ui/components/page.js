@@ -43,11 +43,11 @@
   // "cite": BibTeX of both papers, copied.
   const bibtex = `@inproceedings{oldfield2023panda, title={PandA: Unsupervised Learning of Parts and Appearances in the Feature Maps of GANs}, author={James Oldfield and Christos Tzelepis and Yannis Panagakis and Mihalis A. Nicolaou and Ioannis Patras}, booktitle={International Conference on Learning Representations}, year={2023}}
 @article{oldfield2024bilinear, title={Bilinear Models of Parts and Appearances in Generative Adversarial Networks}, author={James Oldfield and Christos Tzelepis and Yannis Panagakis and Mihalis A. Nicolaou and Ioannis Patras}, journal={IEEE Transactions on Pattern Analysis and Machine Intelligence}, volume={46}, number={12}, pages={8568--8579}, year={2024}, doi={10.1109/TPAMI.2024.3415506}}`;
-  // What was copied is said on the button that did it.
-  window.copy = (text, name) => navigator.clipboard?.writeText(text).then(() => {
+  // What was copied is said on the button that did it; where a page may not copy, the text is shown.
+  window.copy = (text, name) => (navigator.clipboard?.writeText(text) ?? Promise.reject()).then(() => {
     const button = document.querySelector(name);
     button.dataset.words ||= button.textContent; button.textContent = 'Copied';
     setTimeout(() => { button.textContent = button.dataset.words; }, 2000);
-  }).catch(() => {});
+  }).catch(() => document.body.classList.add('by-hand'));
   document.addEventListener('click', e => { if (e.target.matches?.('.cite')) window.copy(bibtex, '.cite'); });
 }

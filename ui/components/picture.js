@@ -19,7 +19,7 @@ async function refresh(v = props.value) {
   Object.assign(images, wanted);
   if (v.scene) { tip.hidden = true; hover = -1; scene = v.scene; maps = Uint8Array.from(atob(scene.maps), c => c.charCodeAt(0)); unpack(); }
   if (v.frame) {
-    if (!taught && divided !== null && frame && frame.pull === null && v.frame.pull !== null && !v.moving) { taught = true; say('Now pull at it, or move the strength'); }
+    if (!taught && frame && frame.pull === null && v.frame.pull !== null && document.querySelector('#tab-edit-button[aria-selected=true]')) { taught = true; say('Now pull at it, or move the strength'); }
     frame = v.frame;
     view.setAttribute('aria-label', 'Editable picture: click something to choose it. ' + frame.alt);
     if (divided === null && frame.edited) { divide(0.5); first = frame.alt; }  // the page opens on before and after
@@ -60,7 +60,7 @@ function value(k, u, v) {                               // a part at a place, 0 
 }
 
 function thingAt(u, v) {                                // what a click here is for: [number of the thing, part]; -1 is none
-  let part = -1, most = 0.2;
+  let part = -1, most = 0.02;
   scene.parts.forEach((_, k) => { const p = value(k, u, v); if (p >= most) { most = p; part = k; } });
   return [scene.things.findIndex(thing => thing.parts.includes(part)), part];
 }

@@ -124,7 +124,15 @@ class GeneratorsPanel(Panel):
         return name
 
     def use(self, session: Session, name: str) -> Session:
-        return session if session.recipe.generator == name else self.opening.start(name).after(session)
+        """Another generator: the picture that the visitor left there, or the one that it opens with."""
+        if session.recipe.generator == name:
+            return session
+        left = next((recipe for recipe in reversed(session.past) if recipe.generator == name), None)
+        if left is None:
+            return self.opening.start(name).after(session)
+        known = self.renderer.catalogue.available(name)
+        there = Session.opened(left, self.opening.default(left)[0], known)
+        return there.after(session)
 
 
 def read_picture(path: Path) -> str:

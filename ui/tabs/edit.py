@@ -41,7 +41,8 @@ class EditTab(Panel):
         """What stands below the list of edits."""
         with gr.Row(elem_classes="list-head", equal_height=True):
             page.follow(gr.HTML(), lambda s: heading(self.others_words(s)))
-            page.button("Another twelve", another_twelve, min_width=110, scale=0, elem_id="another-twelve")
+            more = page.button("Another twelve", another_twelve, min_width=110, scale=0, elem_id="another-twelve")
+            page.follow(more, lambda s: gr.Button(visible=bool(self.others_words(s))))
         page.tiles("From other pictures", self.other_tiles, self.choose_other, about=of_place, elem_id="from-others")
 
     # ---- what varies here ----
@@ -119,7 +120,7 @@ class EditTab(Panel):
 
     def choose_end(self, session: Session, evt: gr.EventData) -> Session | None:
         edit = clicked_edit(evt, "end", self.pictures, session, lambda: [edit for edit, _ in self.ends(session)])
-        return edit and self.changes.toggle(session, edit)
+        return edit and self.changes.toggle(session, edit).stay_at(session)
 
     # ---- from other pictures ----
 

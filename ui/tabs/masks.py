@@ -73,9 +73,9 @@ class MasksTab(Panel):
     def offered(self, session: Session) -> list[ConceptMask]:
         """Masks with a name, first of all but the background; the leading appearances' where none has a name."""
         factors, (background, sign) = self.factors(session), self.background(session)
-        named = [j for j in factors.info.appearance_names if j != background]
-        others = named or [j for j in range(min(UNNAMED, factors.appearances.shape[1])) if j != background]
-        return [ConceptMask(background, sign, rest=True), *(self.begin(session, j) for j in others)]
+        known = factors.info.appearance_names or range(min(UNNAMED, factors.appearances.shape[1]))
+        others = [self.begin(session, j) for j in known if j != background]
+        return [ConceptMask(background, sign, rest=True), *others]
 
     def factors(self, session: Session) -> Factors:
         return self.renderer.catalogue.factors(session.recipe.generator, self.where(session)[1])
@@ -102,8 +102,10 @@ class MasksTab(Panel):
         return word, 1 if word == name else -1
 
     def name(self, session: Session, mask: ConceptMask) -> str:
-        word, _ = self.meaning(session, mask.appearance)
-        return "foreground" if mask.rest else word
+        given = self.factors(session).info.appearance_names.get(mask.appearance, "background")
+        if mask.rest and given != "background":  # what is not background there has a name of its own
+            return given
+        return "foreground" if mask.rest else self.meaning(session, mask.appearance)[0]
 
     def mask(self, session: Session) -> ConceptMask:
         """The one in hand; with other factors it begins anew, as the picture without its background."""
@@ -131,6 +133,18 @@ class MasksTab(Panel):
     def choose(self, session: Session, evt: gr.EventData) -> Session | None:
         mask = clicked(evt, "mask", self.offered(session), self.where(session)[1])
         return mask and self.put(session, mask)
+
+    def after_pick(self, session: Session, part: int, at: tuple[float, float] | None) -> Session:
+        """Of the masks offered the smallest that keeps the place that was clicked."""
+        if at is None:
+            return session
+        found = []
+        for mask in self.offered(session):
+            kept = mask.of(self.above(session, mask))
+            h, w = kept.shape
+            if kept[min(int(at[1] * h), h - 1), min(int(at[0] * w), w - 1)]:
+                found.append((float(kept.float().mean()), mask))
+        return self.put(session, min(found, key=lambda row: row[0])[1]) if found else session
 
     def set_offset(self, session: Session, offset: float) -> Session:
         return self.put(session, replace(self.mask(session), offset=offset))

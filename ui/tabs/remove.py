@@ -18,7 +18,7 @@ from ..session import Session
 from ..words import ABSENT, SEEN, region_words
 
 ENDS, END = 12, 3.0  # variations tried, and their strength
-LEAVING = 0.8  # of the distance to the background that may be left
+LEAVING, GONE = 0.8, 0.5  # of the distance to the background that is left where a way is offered, and taken at once
 SHOWN = 8
 
 
@@ -51,7 +51,7 @@ class RemoveTab(Panel):
             changes = [change for _, change in self.pictures.results(session, covers)]
         except ValueError:  # nothing else in the picture is background
             covers, changes = [], []
-        covers = [edit for edit, change in zip(covers, changes) if change >= SEEN]
+        covers = self.nearer(session, [edit for edit, change in zip(covers, changes) if change >= SEEN], at)
         here = self.changes.here(session, at)
         named = [edit for edit in here if self.pictures.edit_words(session, edit).startswith(ABSENT)]
         others = [edit for edit in here if edit not in named and edit.layer <= session.layer]
@@ -70,25 +70,29 @@ class RemoveTab(Panel):
 
     def nearer(self, session: Session, edits: Sequence[Edit], at: tuple[float, float] | None) -> list[Edit]:
         """Those edits after which less of the chosen region is there, by ‖m(Z') - b(Z')‖ / ‖m(Z) - b(Z)‖: m is the mean
-        of its features, round the point that was clicked if it was, and b that of the picture's background. Our own
-        measure, an order rather than a proof."""
-        key = "nearer", of_place(session), at, tuple(edits)
-        left = self.pictures.kept.get(key, lambda: self.left(session, edits, at))
+        of its features, round the point that was clicked if it was, and b that of the picture's background, on the
+        finest grid with parts: what is covered on a coarse one may be drawn again. Our own measure, an order rather
+        than a proof."""
+        left = self.measured(session, edits, at)
         return sorted((edit for edit in edits if left.get(edit, 1.0) <= LEAVING), key=left.__getitem__)
 
-    def left(self, session: Session, edits: Sequence[Edit], at: tuple[float, float] | None) -> dict[Edit, float]:
+    def measured(self, session: Session, edits: Sequence[Edit], at: tuple[float, float] | None) -> dict[Edit, float]:
         """`nearer`'s ratio after each edit alone; nothing where no other place is background."""
-        where = session.recipe, session.layer
-        p = self.renderer.region(*where, session.region(), session.factors_id)
+        key = "nearer", of_place(session), at, tuple(edits)
+        return self.pictures.kept.get(key, lambda: self.left(session, edits, at))
+
+    def left(self, session: Session, edits: Sequence[Edit], at: tuple[float, float] | None) -> dict[Edit, float]:
+        layer = max(session.layers)
+        p = self.pictures.region_on(session, layer)
         try:
-            cells = self.renderer.background_cells(*where, session.factors_id, p)
+            cells = self.renderer.background_cells(session.recipe, layer, session.layers[layer], p)
         except ValueError:
             return {}
         if at is not None:
-            p = p * around(at, self.renderer.generator(session.recipe).layers[session.layer][1:]).flatten().to(p)
+            p = p * around(at, self.renderer.generator(session.recipe).layers[layer][1:]).flatten().to(p)
 
         def away(*edits: Edit) -> float:
-            Z = self.renderer.edited_features(replace(session.recipe, edits=edits), session.layer).features
+            Z = self.renderer.edited_features(replace(session.recipe, edits=edits), layer).features
             Z = Z.flatten(2)[0]  # [C, S]
             return float(((Z @ p.to(Z)) / p.sum().to(Z) - Z[:, cells].mean(dim=1)).norm())
 
@@ -153,4 +157,13 @@ class RemoveTab(Panel):
         ways = self.ways(session)
         if not ways or session.has(ways[0]):
             return session
+        if not self.takes_away(session, ways[0]):
+            gr.Info("Nothing takes all of it away; choose what looks best.", title="Still there")
+            return session
         return self.changes.toggle(session, ways[0])
+
+    def takes_away(self, session: Session, way: Edit, at: tuple[float, float] | None = None) -> bool:
+        """Whether the chosen place is gone after a way, rather than fainter; what is named for that is believed."""
+        if self.pictures.edit_words(session, way).startswith(ABSENT):
+            return True
+        return self.measured(session, [way], at or self.clicked(session)).get(way, 1.0) <= GONE

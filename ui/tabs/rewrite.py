@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import gradio as gr
 import torch
-from torch.nn.functional import interpolate
 
 from panda_core.factors import Factors
 from panda_core.method.parts import combine_parts
@@ -30,7 +29,7 @@ class RewriteTab(Panel):
         page.follow(gr.HTML(), lambda s: heading(self.place_words(s)))
         page.tiles("What it becomes", self.tiles, self.choose, about=of_place, elem_id="rewrite-targets")
         where = gr.Radio([], label="Where", visible=False, interactive=True, elem_id="rewrite-where")
-        page.field(where, self.show_where, lambda s, everywhere: s.put_aside("everywhere", everywhere is True))
+        page.field(where, self.show_where, self.set_where)
 
     def place_words(self, session: Session) -> str:
         region = self.where(session)[2]
@@ -45,6 +44,19 @@ class RewriteTab(Panel):
         return gr.Radio([("Only here", False), ("Everywhere that looks like it", True)],
                         value=session.aside("everywhere", False), visible=True)  # fmt: skip
 
+    def set_where(self, session: Session, everywhere: bool) -> Session:
+        """Here or everywhere, from now on; the rewrite in hand follows."""
+        chosen = session.put_aside("everywhere", everywhere is True)
+        region, edit = self.region(chosen), chosen.edit
+        if edit is None or edit.op != "rewrite" or region is None:
+            return chosen
+        return chosen.put(chosen.active, replace(edit, region=region))
+
+    def region(self, session: Session) -> Region | None:
+        """Where the next rewrite acts."""
+        region = self.where(session)[2]
+        return Region(all=True) if region and session.aside("everywhere") else region
+
     def where(self, session: Session) -> tuple[int, str, Region | None]:
         """(layer, factors id) of the finest grid with parts, where appearances are colours and materials, and the
         region there: the one chosen, or of those known the one that has most in common with it, Σ min / Σ max."""
@@ -52,10 +64,7 @@ class RewriteTab(Panel):
         where = layer, session.layers[layer]
         if region is None or region.all or session.layer == layer:
             return *where, region
-        shapes = self.renderer.generator(session.recipe).layers
-        p = self.renderer.region(session.recipe, session.layer, region, session.factors_id)
-        p = interpolate(p.reshape(1, 1, *shapes[session.layer][1:]), shapes[layer][1:], mode="bilinear").flatten()
-        factors = self.factors(session)
+        p, factors = self.pictures.region_on(session, layer), self.factors(session)
 
         def common(parts: tuple[int, ...]) -> float:
             other = combine_parts(factors.parts, parts).to(p)
@@ -88,11 +97,10 @@ class RewriteTab(Panel):
         source = self.source(session)
         if source is None:
             return []
-        layer, factors_id, region = self.where(session)
-        where = layer, factors_id, Region(all=True) if session.aside("everywhere") else region
+        where = *self.where(session)[:2], self.region(session)
         numbers = [k for k in range(min(LEADING, self.factors(session).appearances.shape[1])) if k != source]
         edits = [Edit("rewrite", *where, source=source, target=k, strength=STRENGTH) for k in numbers]
-        made = zip(edits, self.pictures.results(session, edits, quick=True))
+        made = zip(edits, self.pictures.results(session, edits, quick=True, region=session.region()))
         found = sorted(((e, image, change) for e, (image, change) in made), key=lambda row: -row[2])
         least = max(SEEN, FAINT * found[0][2])
         return [(edit, image) for edit, image, change in found if change >= least][:TARGETS]
@@ -113,7 +121,4 @@ class RewriteTab(Panel):
 
     def choose(self, session: Session, evt: gr.EventData) -> Session | None:
         edit = clicked_edit(evt, "result", self.pictures, session, lambda: [edit for edit, _ in self.targets(session)])
-        if edit is None:
-            return None
-        changed = session.toggle(edit)  # the place stays chosen
-        return replace(changed, layer=session.layer, parts=session.parts, where=session.where, mask=session.mask)
+        return edit and session.toggle(edit).stay_at(session)
