@@ -86,6 +86,14 @@ def test_a_world_that_is_not_here_is_downloaded_by_its_tile_and_then_one_of_them
     assert len(page.panel.world_tiles(start)["items"]) == 2  # no tile for what cannot be had
 
 
+def test_a_world_that_was_left_is_as_it_was(panel=app.generators_panel):
+    left = app.opening.start("portraits").reset().go_to(23)
+    away = panel.use(left, "scenes")
+    assert away.seeds == (away.recipe.seed,)  # seeds are those of this world
+    back = panel.use(away, "portraits")
+    assert back.recipe == left.recipe and back.undo().recipe == away.recipe
+
+
 def test_the_world_in_hand_is_not_opened_anew():
     panel, start = GeneratorsPanel(app.pictures, app.opening), app.opening.start("portraits").go_to(77)
     assert panel.open_world(start, event(index=0, of=panel.world_tiles(start)["of"])) == start

@@ -55,6 +55,23 @@ def test_only_masks_with_a_name_are_offered_where_there_are_some(plain):
     assert {mask.appearance for mask in tab.offered(plain)} == names | {tab.background(plain)[0]}
 
 
+def test_a_click_on_the_picture_chooses_the_smallest_mask_that_keeps_the_place(plain):
+    session = plain.open_tab("Masks")
+    top = app.choosing.pick(session, event(part=0, at=[0.5, 0.2]))  # of the head
+    assert tab.name(top, tab.mask(top)) == "hair"
+    face = app.choosing.pick(top, event(part=0, at=[0.5, 0.62]))
+    assert tab.name(face, tab.mask(face)) == "skin"
+    corner = app.choosing.pick(top, event(part=0, at=[0.02, 0.02]))  # where none keeps anything
+    assert tab.mask(corner) == tab.mask(top)
+
+
+def test_what_is_not_background_may_have_a_name_of_its_own(plain, monkeypatch):
+    background = tab.background(plain)[0]
+    named = tab.factors(plain).rename("appearance", background, "face")
+    monkeypatch.setattr(tab, "factors", lambda session: named)
+    assert tab.name(plain, tab.offered(plain)[0]) == "face"
+
+
 def test_a_tile_is_chosen_and_its_threshold_moves(plain):
     chosen = tab.choose(plain, event(index=1))
     assert tab.mask(chosen) == tab.offered(plain)[1]

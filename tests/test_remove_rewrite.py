@@ -2,6 +2,7 @@
 
 import itertools
 
+import gradio as gr
 import pytest
 import torch
 
@@ -123,6 +124,15 @@ def test_what_is_not_there_is_not_taken_away():
         assert edit not in remove.ways(there)
 
 
+def test_what_only_fades_is_shown_and_not_taken(monkeypatch):
+    told = []
+    monkeypatch.setattr(gr, "Info", lambda words, **_: told.append(words))
+    session = app.opening.start("scenes").reset().go_to(5).open_tab("Remove")
+    house = next(t for t in things(session) if "house" in app.pictures.factors(session).region_name(t))
+    chosen = app.choosing.pick(session, event(part=house[0], at=[0.5, 0.55]))
+    assert chosen.recipe == session.recipe and app.remove_tab.tiles(chosen)["items"] and told
+
+
 def test_a_thing_and_its_absence_are_not_both_in_the_list():
     session = bare().choose_layer(5)
     hats, bares = list(named_end(session, "hat")), list(named_end(session, "no hat"))
@@ -161,9 +171,17 @@ def test_what_is_rewritten_is_the_clicked_thing_on_the_finest_layer(hair):
 @pytest.mark.parametrize("everywhere", [False, True])
 def test_targets_are_results_that_can_be_seen_most_first(hair, everywhere):
     found = [edit for edit, _ in rewrite.targets(hair.put_aside("everywhere", everywhere))]
-    changes = [change for _, change in app.pictures.results(hair, found, quick=True)]
+    changes = [change for _, change in app.pictures.results(hair, found, quick=True, region=hair.region())]
     assert changes == sorted(changes, reverse=True) and changes[-1] >= max(SEEN, FAINT * changes[0])
     assert {(edit.source, edit.region.all) for edit in found} == {(rewrite.source(hair), everywhere)}
+
+
+def test_here_or_everywhere_moves_the_rewrite_in_hand(hair):
+    here = rewrite.choose(hair, event(index=0))
+    everywhere = rewrite.set_where(here, True)
+    assert [edit.region.all for edit in everywhere.recipe.edits] == [True]
+    assert rewrite.set_where(everywhere, False).recipe == here.recipe
+    assert rewrite.set_where(hair, True).recipe == hair.recipe  # nothing in hand
 
 
 def test_what_cannot_be_seen_is_not_offered(hair, monkeypatch):
