@@ -39,26 +39,34 @@ class RemoveTab(Panel):
         return f"Without {region_words(self.pictures.factors(session), region)}"
 
     def ways(self, session: Session, at: tuple[float, float] | None = None) -> list[Edit]:
-        """Edits that take the chosen region away and can be seen to, the best first: changes named for it ("no hat"),
-        whatever their layer, those first that act most where it was clicked; other changes after which it is nearer to
-        the background there; the picture's background over it; ends without a name that bring it nearer."""
+        """Edits that take the chosen region away and can be seen to, the best first: changes after which background is
+        there; changes named for it ("no hat"), whatever their layer, those first that act most where it was clicked;
+        others that leave less of it; the picture's background over it; ends without a name that leave less."""
         region, at = session.region(), at or self.clicked(session)
         if region is None or region.all:
             return []
-        where = session.layer, session.factors_id, region
-        covers = [Edit("remove", *where, strength=1.0)]
+        covers = [Edit("remove", session.layer, session.factors_id, region, strength=1.0)]
         try:
-            changes = [change for _, change in self.pictures.results(session, covers)]
+            covers = [
+                edit for edit, (_, change) in zip(covers, self.pictures.results(session, covers)) if change >= SEEN
+            ]
         except ValueError:  # nothing else in the picture is background
-            covers, changes = [], []
-        covers = self.nearer(session, [edit for edit, change in zip(covers, changes) if change >= SEEN], at)
+            covers = []
         here = self.changes.here(session, at)
         named = [edit for edit in here if self.pictures.edit_words(session, edit).startswith(ABSENT)]
         others = [edit for edit in here if edit not in named and edit.layer <= session.layer]
-        return [*named, *self.nearer(session, others, at), *covers, *self.unnamed(session, region, at)][:SHOWN]
+        free = self.unnamed(session, region)
+        left = self.measured(session, [*named, *others, *covers, *free], at)
 
-    def unnamed(self, session: Session, region: Region, at: tuple[float, float] | None) -> list[Edit]:
-        """Ends of the region's variations that nobody has named, after which less of it is there."""
+        def after(edits: Sequence[Edit], most: float) -> list[Edit]:
+            return sorted((edit for edit in edits if left.get(edit, 1.0) <= most), key=left.__getitem__)
+
+        ways = after([*named, *others, *free], GONE) + named
+        ways += [*after(others, LEAVING), *after(covers, LEAVING), *after(free, LEAVING)]
+        return list(dict.fromkeys(ways))[:SHOWN]
+
+    def unnamed(self, session: Session, region: Region) -> list[Edit]:
+        """Ends of the region's variations that nobody has named, and can be seen."""
         where = session.layer, session.factors_id, replace(region, refine="none", k=32)
         if not self.renderer.knows_variations(session.recipe, *where):
             return []
@@ -66,19 +74,14 @@ class RemoveTab(Panel):
         edits = [Edit("vary", *where, variation=m, strength=s) for m in range(count) for s in (-END, END)]
         free = [edit for edit in edits if self.pictures.ends(session, edit) is None]
         results = self.pictures.results(session, free, quick=True)
-        return self.nearer(session, [edit for edit, (_, change) in zip(free, results) if change >= SEEN], at)
-
-    def nearer(self, session: Session, edits: Sequence[Edit], at: tuple[float, float] | None) -> list[Edit]:
-        """Those edits after which less of the chosen region is there, by ‖m(Z') - b(Z')‖ / ‖m(Z) - b(Z)‖: m is the mean
-        of its features, round the point that was clicked if it was, and b that of the picture's background, on the
-        finest grid with parts: what is covered on a coarse one may be drawn again. Our own measure, an order rather
-        than a proof."""
-        left = self.measured(session, edits, at)
-        return sorted((edit for edit in edits if left.get(edit, 1.0) <= LEAVING), key=left.__getitem__)
+        return [edit for edit, (_, change) in zip(free, results) if change >= SEEN]
 
     def measured(self, session: Session, edits: Sequence[Edit], at: tuple[float, float] | None) -> dict[Edit, float]:
-        """`nearer`'s ratio after each edit alone; nothing where no other place is background."""
-        key = "nearer", of_place(session), at, tuple(edits)
+        """How much of the chosen region is left after each edit alone, ‖m(Z') - b(Z')‖ / ‖m(Z) - b(Z)‖: m is the mean
+        of its features, round the point that was clicked if it was, b that of the picture's background, on the finest
+        grid with parts: what is covered on a coarse one may be drawn again. Our own measure, an order rather than a
+        proof. Nothing where no other place is background."""
+        key = "left", of_place(session), at, tuple(edits)
         return self.pictures.kept.get(key, lambda: self.left(session, edits, at))
 
     def left(self, session: Session, edits: Sequence[Edit], at: tuple[float, float] | None) -> dict[Edit, float]:
