@@ -39,7 +39,8 @@ class Dragging(Panel):
         strength = self.trajectory(session, float(began), at).strength((to[0] - at[0], to[1] - at[1]))
         if strength is None:  # nothing moves here: to the right and up is the slider's way
             strength = began + (high - low) * (to[0] - at[0] + at[1] - to[1])
-        return moved(session, round(min(max(strength, low), high), 2))
+        pulled = edit.with_size(round(min(max(strength, low), high), 2))
+        return session.put(session.active, pulled, f"pull {at} {began}")  # however long one rests on the way
 
     def trajectory(self, session: Session, began: float, at: tuple[float, float]) -> Trajectory:
         """Of what was taken there; made once for each drag."""

@@ -16,6 +16,7 @@ REACH = 5  # pixels that a point may move from one picture to the next
 NEAR, AROUND = 0.03, 2  # deviation of the weights of points round the pointer, their spacing, and how many each way
 STIFF = 2e-3  # [-1, 1] units squared that one pixel of motion must save: a plain patch stays where it is
 STILL = 0.002  # of the picture's side: where nothing moves further, nothing can be pulled
+SEEN = 0.01  # root mean change in [-1, 1] units below which what moves at a point is noise
 LAZY = 1e-5  # squared shares of the side that one unit of strength must save
 
 
@@ -33,7 +34,7 @@ class Trajectory(NamedTuple):
         picture before: argmin_d mean_u (X_s(p + d + u) - X_s'(p + u))² + STIFF ‖d‖², X blurred over three pixels.
 
         What is under the pointer moves as they do on average, each weighted by its nearness and by the square of the
-        furthest that it moves: of an edge and the plain beside it the edge counts.
+        furthest that it moves: of an edge and the plain beside it the edge counts, and nothing that hardly changes.
 
         Args:
             previews: X_s for each strength, [K, 3, h, w] in [-1, 1].
@@ -48,14 +49,16 @@ class Trajectory(NamedTuple):
         check_shape("strengths", strengths, K=K)
         if bool((strengths.diff() <= 0).any()):
             raise ValueError("The strengths must be in ascending order.")
-        X, X_0 = (F.avg_pool2d(x.float(), 3, 1, 1, count_include_pad=False) for x in (previews, start))
-        a = NEAR * torch.arange(-AROUND, AROUND + 1, device=X.device)
+        X, X_0 = (F.avg_pool2d(x.float().cpu(), 3, 1, 1, count_include_pad=False) for x in (previews, start))
+        a = NEAR * torch.arange(-AROUND, AROUND + 1)
         around = torch.stack(torch.meshgrid(a, a, indexing="xy"), dim=-1).reshape(-1, 2)
-        points = torch.tensor(at, device=X.device) + around
+        points = torch.tensor(at) + around
         less, more = strengths < began - 1e-6, strengths > began + 1e-6
         tracked = [_track(X[less].flip(0), X_0, points).flip(0), points[None], _track(X[more], X_0, points)]
         moves = torch.cat(tracked) - points  # [K, M, 2]
         weight = moves.square().sum(dim=2).amax(dim=0) * torch.exp(-around.square().sum(dim=1) / (2 * NEAR**2))
+        change = torch.cat([_patches(x, points)[None] for x in (X[:1], X[-1:])]) - _patches(X_0, points)
+        weight = weight * (change.square().mean(dim=(2, 3, 4)).amax(dim=0) >= SEEN**2)
         moved = torch.einsum("kmc,m->kc", moves, weight / weight.sum().clamp_min(1e-12))
         return cls(torch.cat([strengths[less], strengths.new_tensor([began]), strengths[more]]), moved, began)
 
@@ -75,7 +78,7 @@ class Trajectory(NamedTuple):
 def _track(images: Tensor, first: Tensor, points: Tensor) -> Tensor:
     """Where points [M, 2] of the first picture are in each image [K, 3, h, w], one after the other, [K, M, 2]."""
     n, M = 2 * REACH + 1, len(points)
-    step = torch.arange(-REACH, REACH + 1, dtype=points.dtype, device=points.device)
+    step = torch.arange(-REACH, REACH + 1.0)
     d = torch.stack(torch.meshgrid(step, step, indexing="xy"), dim=-1).reshape(-1, 2)  # in pixels
     side = points.new_tensor([images.shape[3], images.shape[2]])
     before, found = first, []
@@ -83,7 +86,7 @@ def _track(images: Tensor, first: Tensor, points: Tensor) -> Tensor:
         patches = _patches(X, (points[:, None] + d / side).reshape(-1, 2)).unflatten(0, (M, len(d)))
         error = (patches - _patches(before, points)[:, None]).square().mean(dim=(2, 3, 4))
         best = (error + STIFF * d.square().sum(dim=1)).argmin(dim=1)
-        row, column, m = best // n, best % n, torch.arange(M, device=points.device)
+        row, column, m = best // n, best % n, torch.arange(M)
         error = error.reshape(M, n, n)
         fine = torch.stack([_between(error[m, row], column), _between(error[m, :, column], row)], dim=1)
         points = points + (d[best] + fine) / side
@@ -94,7 +97,7 @@ def _track(images: Tensor, first: Tensor, points: Tensor) -> Tensor:
 
 def _between(error: Tensor, k: Tensor) -> Tensor:
     """How far from sample k of each row [M, n] the parabola through it and its neighbours is lowest, [M]; 0 at ends."""
-    m, last = torch.arange(len(k), device=k.device), error.shape[1] - 1
+    m, last = torch.arange(len(k)), error.shape[1] - 1
     low, mid, high = (error[m, (k + i).clamp(0, last)] for i in (-1, 0, 1))
     curvature = low + high - 2 * mid
     lowest = ((low - high) / (2 * curvature.clamp_min(1e-12))).clamp(-0.5, 0.5)
@@ -104,7 +107,7 @@ def _between(error: Tensor, k: Tensor) -> Tensor:
 def _patches(image: Tensor, centres: Tensor) -> Tensor:
     """One picture [1, 3, h, w] round each centre [M, 2], bilinearly, [M, 3, SAMPLES, SAMPLES]; beyond the border as at
     it."""
-    u = torch.linspace(-RADIUS, RADIUS, SAMPLES, dtype=image.dtype, device=image.device)
+    u = torch.linspace(-RADIUS, RADIUS, SAMPLES)
     x, y = ((2 * (c[:, None] + u) - 1)[:, None] for c in centres.t())  # [M, 1, SAMPLES]
     grid = torch.stack(torch.broadcast_tensors(x, y.transpose(1, 2)), dim=-1).reshape(1, -1, SAMPLES, 2)
     made = F.grid_sample(image, grid, mode="bilinear", padding_mode="border", align_corners=False)

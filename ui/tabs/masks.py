@@ -189,7 +189,8 @@ class MasksTab(Panel):
         if "," not in grid.rle:
             raise ValueError("Nothing is kept, so there is nowhere to edit; move the threshold first.")
         name = self.name(session, mask)
-        gr.Info(f"What you choose in Edit or Remove now goes where the {name} is.", title="Chosen")  # moves nothing
+        words = f"What you choose in Edit or Remove now goes where the {name} is; a click chooses among small parts."
+        gr.Info(words, title="Chosen")  # moves nothing
         return session.choose_layer(layer).restrict("painted", grid)
 
     def cut(self, session: Session, mask: ConceptMask) -> Image.Image:
