@@ -107,7 +107,7 @@ def visit(client: Client, number: int, every: float, until: float, tally: Tally)
     while time.monotonic() < until:
         began = time.monotonic()
         recipe = json.dumps({"v": 1, "generator": "portraits", "seed": dice.randrange(2**32)})
-        values = recipe, dice.randrange(12), dice.randrange(100), round(dice.uniform(-4, 4), 1)
+        values = recipe, "add", dice.randrange(12), dice.randrange(100), round(dice.uniform(-4, 4), 1)
         try:
             picture, made = client.predict(*values, api_name="/edit")
             tally.draw("right", picture, made, time.monotonic() - began)

@@ -27,19 +27,20 @@ def test_generate_returns_the_picture_and_its_recipe(hand):
 
 
 EDITS = {
-    "edit": (lambda r: api.edit(r, 1.0, 2.0, -3.0), {"op": "add", "appearance": 2, "strength": -3.0}),
-    "vary": (lambda r: api.vary(r, 1, 0, 2.5), {"op": "vary", "variation": 0, "strength": 2.5}),
-    "transfer": (lambda r: api.transfer(r, 1, 99, 0.5), {"op": "transfer", "seed": 99, "share": 0.5}),
-    "remove": (lambda r: api.remove(r, 3), {"op": "remove", "strength": 1.0}),
-    "rewrite": (lambda r: api.rewrite(r, 1, 2, 1.5), {"op": "rewrite", "source": 1, "target": 2, "strength": 1.5}),
+    ("add", 1.0, 2.0, -3.0): {"appearance": 2, "strength": -3.0},
+    ("vary", 1, 0, 2.5): {"variation": 0, "strength": 2.5},
+    ("transfer", 1, 99, 0.5): {"seed": 99, "share": 0.5},
+    ("remove", 3): {"strength": 1.0},
 }
 
 
-@pytest.mark.parametrize("name", EDITS)
-def test_an_endpoint_adds_one_edit(plain, name):
-    call, wanted = EDITS[name]
-    image, recipe = call(plain)
+@pytest.mark.parametrize("given", EDITS, ids=lambda given: given[0])
+def test_one_more_edit(plain, given):
+    image, recipe = api.edit(plain, *given)
     (edit,) = parse_recipe(recipe).edits
+    op, part, wanted = *given[:2], EDITS[given]
+    assert edit.op == op and part in edit.region.parts
+    assert (len(edit.region.parts) > 1) == (op in ("vary", "transfer"))  # part 1 is of a thing of several
     assert {key: getattr(edit, key) for key in wanted} == wanted
     assert np.array_equal(np.asarray(api.generate(recipe)[0]), np.asarray(image))
 
@@ -57,16 +58,17 @@ def test_saliency_has_four_results(plain, result):
     assert image.mode == {"heat map": "RGB", "mask": "L"}.get(result, "RGBA")
 
 
+@pytest.mark.parametrize("op", ["add", "vary", "fly"])
 @pytest.mark.parametrize("values", [(None, 1, 1), (0.5, 1, 1), (0, 10**9, 1), (0, 1, float("nan")), (0, 1, None)])
-def test_what_the_validator_refuses_is_refused(plain, values):
+def test_what_the_validator_refuses_is_refused(plain, op, values):
     with pytest.raises(ValueError):
-        api.edit(plain, *values)
+        api.edit(plain, op, *values)
 
 
 def test_the_public_endpoints_are_a_decision():
     dependencies = app.demo.get_config_file()["dependencies"]
     public = {d["api_name"] for d in dependencies if d["api_visibility"] == "public"}
-    pictures = {"generate", "named", "edit", "vary", "transfer", "remove", "rewrite", "saliency"}
+    pictures = {"generate", "named", "edit", "saliency"}
     assert public == pictures | {"rank", "fit", "invert"}
 
 

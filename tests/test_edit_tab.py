@@ -202,16 +202,13 @@ def test_appearances_come_in_pairs_strongest_first(chosen):
     assert {edit.strength for edit in found} == {-3.0, 3.0}
 
 
-def test_an_appearance_is_chosen_by_the_number_that_programs_use(chosen):
-    session = papers.choose_number(chosen, 5)
-    assert session.edit.appearance == 5
-    for wrong in (-1, 10**6, 0.5, None, float("nan")):
-        with pytest.raises(ValueError):
-            papers.choose_number(chosen, wrong)
+def test_an_appearance_s_tile_says_the_number_that_programs_use(chosen):
+    label, index = papers.tiles(chosen)["items"][1]["label"], 1
+    assert label == f"+ {papers.choose(chosen, event(index=index)).edit.appearance}"
 
 
 def test_the_whole_picture_is_a_place(chosen):
-    whole = papers.choose_number(app.choosing.place(chosen, event(where="all")), 1)
+    whole = papers.choose(app.choosing.place(chosen, event(where="all")), event(index=1))
     assert whole.edit.region.all and whole.recipe.edits[:-1] == chosen.recipe.edits
 
 

@@ -12,8 +12,7 @@ from panda_core.recipes import parse_recipe
 from ui.server.events import BUDGETS
 
 RECIPE = '{"v": 2, "generator": "portraits", "seed": 7}'
-TOOLS = {"generate", "named", "edit", "vary", "transfer", "remove", "saliency", "rewrite", "rank", "fit",
-         "invert"}  # fmt: skip
+TOOLS = {"generate", "named", "edit", "saliency", "rank", "fit", "invert"}
 
 
 @pytest.fixture

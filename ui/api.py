@@ -33,6 +33,13 @@ from .server.events import BUDGETS, JOBS, asking, counted, plainly
 from .tabs.rank import RankTab
 
 MAX_FIT = 120.0  # seconds that a program may ask for
+# op of `edit` -> whether it is for the thing that a part belongs to, what its number is, and its strength
+EDITS = {
+    "vary": (True, "variation", "strength"),
+    "add": (False, "appearance", "strength"),
+    "transfer": (True, "seed", "share"),
+    "remove": (False, None, "strength"),
+}
 FIT = {"concurrency_id": "fit", "concurrency_limit": 1}
 
 
@@ -46,8 +53,7 @@ class Api:
         self._seeds_in_order = gpu.job(self.order_seeds)
 
     def lay_out(self) -> None:
-        for function in (self.generate, self.named, self.edit, self.vary, self.transfer, self.remove, self.rewrite,
-                         self.saliency):  # fmt: skip
+        for function in (self.generate, self.named, self.edit, self.saliency):
             with_picture(function)
         gr.api(plainly(self.fit), api_name="fit", **FIT)
         gr.api(self.rank, api_name="rank", **JOBS)
@@ -78,44 +84,31 @@ class Api:
             raise ValueError(f"There is no popular change {name!r:.60}; there are: {', '.join(found) or 'none'}.")
         return self.answer_with(made, found[name])
 
-    def edit(self, recipe: str, part: float, appearance: float, strength: float) -> tuple[Image.Image, str]:
-        """The recipe (JSON text) with one more edit: an appearance at a part of its generator's default layer.
+    def edit(
+        self,
+        recipe: str,
+        op: Literal["vary", "add", "transfer", "remove"],
+        part: float,
+        number: float = 0,
+        strength: float = 1.0,
+    ) -> tuple[Image.Image, str]:
+        """The recipe (JSON text) with one more edit, at a part (a number from 0) of its generator's default layer.
 
-        Both are numbers from 0; strength is about -4 to 4. Returns the picture and the new recipe.
-        """
-        numbers = {"appearance": whole(appearance), "strength": strength}
-        return self.one_more(recipe, "add", [part], **numbers)
-
-    def vary(self, recipe: str, part: float, variation: float, strength: float) -> tuple[Image.Image, str]:
-        """The recipe (JSON text) with one more edit: the thing that a part belongs to, along one of its variations.
-
-        Both are numbers from 0, of its generator's default layer; strength, in standard deviations, is about -4 to 4.
+        op: "vary" moves the thing that the part belongs to along its variation `number`, "add" adds appearance `number`
+        to the part (strength about -4 to 4); "transfer" takes the thing from the picture of seed `number`, "remove"
+        covers the part with background (strength 0 to 1). Other edits can be written into a recipe for `generate`.
         Returns the picture and the new recipe.
         """
-        return self.one_more(recipe, "vary", self.thing(recipe, part), variation=whole(variation), strength=strength)
-
-    def transfer(self, recipe: str, part: float, seed: float, share: float = 1.0) -> tuple[Image.Image, str]:
-        """The recipe (JSON text) with one more edit: the thing that a part (a number from 0) belongs to, from the
-        picture of another seed; share: how much of the way, 0 to 1. Returns the picture and the new recipe.
-        """
-        return self.one_more(recipe, "transfer", self.thing(recipe, part), seed=whole(seed), share=share)
-
-    def remove(self, recipe: str, part: float) -> tuple[Image.Image, str]:
-        """The recipe (JSON text) with one more edit, which covers a part of its default layer with background.
-
-        Returns the picture and the new recipe.
-        """
-        return self.one_more(recipe, "remove", [part], strength=1.0)
-
-    def rewrite(self, recipe: str, source: float, target: float, strength: float) -> tuple[Image.Image, str]:
-        """The recipe (JSON text) with one more edit: everywhere, appearance `source` of its generator's default layer
-        replaced by appearance `target`; strength is how much of the new for one of the old (0 only takes away).
-
-        Returns the picture and the new recipe.
-        """
-        made = parse_recipe(recipe)
-        numbers = {"source": whole(source), "target": whole(target), "strength": strength}
-        return self.answer_with(made, Edit("rewrite", *self.opening.default(made), Region(all=True), **numbers))
+        if op not in EDITS:
+            raise ValueError(f"op is {op!r:.20}; it must be one of {', '.join(EDITS)}.")
+        made, (of_thing, what, how_much) = parse_recipe(recipe), EDITS[op]
+        layer, factors_id = self.opening.default(made)
+        parts = whole(part)
+        if of_thing and type(parts) is int:
+            parts = self.renderer.catalogue.factors(made.generator, factors_id).thing_of(parts)
+        region = Region(parts if isinstance(parts, tuple) else (parts,))
+        numbers = {what: whole(number)} if what else {}
+        return self.answer_with(made, Edit(op, layer, factors_id, region, **numbers, **{how_much: strength}))
 
     def saliency(
         self,
@@ -236,21 +229,6 @@ class Api:
     def answer_with(self, recipe: Recipe, edit: Edit) -> tuple[Image.Image, str]:
         """As `answer`, with one more edit: a stranger's recipe and numbers, checked as one recipe."""
         return self.answer(self.read(replace(recipe, edits=(*recipe.edits, edit)).to_json()))
-
-    def one_more(self, recipe: str, op: str, parts: list, **numbers) -> tuple[Image.Image, str]:
-        made = parse_recipe(recipe)
-        return self.answer_with(
-            made, Edit(op, *self.opening.default(made), Region(tuple(map(whole, parts))), **numbers)
-        )
-
-    def thing(self, recipe: str, part: float) -> list[int]:
-        """The parts of the thing that a part of the default layer belongs to."""
-        made = parse_recipe(recipe)
-        factors = self.renderer.catalogue.factors(made.generator, self.opening.default(made)[1])
-        number = whole(part)
-        if type(number) is not int:
-            raise ValueError(f"part is {part!r:.20}; it must be a whole number.")
-        return list(factors.thing_of(number))
 
 
 def check_owner(token: str) -> None:

@@ -7,7 +7,7 @@ from panda_core.regions import Region
 
 from ..binding import Page
 from ..components.html import heading
-from ..given import clicked_edit, number
+from ..given import clicked_edit
 from ..panel import Panel
 from ..pictures import leading_part, of_place
 from ..session import Session
@@ -20,9 +20,6 @@ class PapersPanel(Panel):
     def lay_out(self, page: Page) -> None:
         gr.HTML(heading("The papers' appearances here, less and more of each"))
         page.tiles("Appearances", self.tiles, self.choose, about=of_place, elem_id="appearances")
-        chosen = gr.Number(label="By number", precision=0, elem_id="appearance", interactive=True)
-        page.follow(chosen, lambda s: s.edit.appearance if s.edit and s.edit.op == "add" else None)
-        page.on(chosen.submit, self.choose_number, chosen)
 
     def found(self, session: Session) -> list[tuple[Edit, str]]:
         """Less and more of the appearances that change most here, pair by pair, strongest first, with what they
@@ -52,12 +49,3 @@ class PapersPanel(Panel):
             evt, "appearance", self.pictures, session, lambda: [edit for edit, _ in self.found(session)]
         )
         return edit and session.toggle(edit)
-
-    def choose_number(self, session: Session, given: float | None) -> Session:
-        """An appearance by its number, as programs say it: the first is 0."""
-        region = session.region()
-        if region is None:
-            raise ValueError("Choose something in the picture first.")
-        count = self.pictures.factors(session).sigma.shape[0]
-        chosen = number("appearance", given, 0, count - 1, whole=True)
-        return session.toggle(self.edit(session, region, chosen, STRENGTH))
