@@ -108,7 +108,9 @@ def make_task(
         changed = Latents(changed_latents(world, latents.z, wish), 1.0)
         wanted.append(generator.preview(generator.start(changed), shrink))
     before, wanted = (torch.cat(pictures).clamp(-1, 1) for pictures in (before, wanted))
-    return Task(seeds, {layer: joined(held) for layer, held in cuts.items()}, before, wanted, shrink)
+    for layer, held in cuts.items():
+        cuts[layer] = joined(held)  # one after the other: of 1,000 pictures all are gigabytes
+    return Task(seeds, cuts, before, wanted, shrink)
 
 
 @torch.inference_mode()

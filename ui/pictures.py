@@ -18,12 +18,14 @@ from panda_core.recipes import Recipe
 from panda_core.regions import Region
 from panda_core.rendering import Renderer
 
+from .colours import became
 from .jpegs import TILE_SIDE, cropped, jpegs, large, resized
 from .server.kept import Kept
 from .session import Session
 from .words import change_words
 
 REACH = 16
+FULL = 2.0  # strength at which it is told what a rewrite looks like
 MAX_WHOLE = 256  # pixels of the pictures that tiles are cut from
 
 
@@ -50,8 +52,26 @@ class Pictures:
         return found.with_info(part_names=names.parts, thing_names=names.things) if names else found
 
     def edit_words(self, session: Session, edit: Edit) -> str:
-        """A line of the list: "longer hair"."""
-        return OPS[edit.op].words(edit, self.factors(session, edit))
+        """A line of the list: "longer hair"; of a rewrite what it looks like: "clothes: now yellow"."""
+        words = OPS[edit.op].words(edit, self.factors(session, edit))
+        return f"{words.partition(':')[0]}: now {self.colours(session, [edit])[0]}" if edit.op == "rewrite" else words
+
+    def colours(self, session: Session, edits: Sequence[Edit]) -> list[str]:
+        """What each of several edits of one layer makes of the places that it changes most, without other edits."""
+        alone = [replace(edit.with_size(FULL), on=True) for edit in edits]
+        one = replace(session.recipe, edits=(alone[0],))
+
+        def look() -> list[str]:
+            without, *made = self.renderer.variants(one, 0, [replace(alone[0], on=False), *alone], shrink=2)
+            found = []
+            for X in made:
+                weight = difference(X[None], without[None])[0] ** 4  # of what changes most
+                before, after = (((1 + x.clamp(-1, 1)) * 127.5 * weight).sum(dim=(1, 2)) / weight.sum()
+                                 for x in (without, X))  # fmt: skip
+                found.append(became(before.tolist(), after.tolist()))
+            return found
+
+        return self.kept.get(("colours", origin(one), tuple(alone)), look)
 
     def ends(self, session: Session, edit: Edit) -> Ends | None:
         """What the ends of an edit's variation are called; None where it has none, or nobody has named them."""

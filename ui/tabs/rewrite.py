@@ -93,7 +93,8 @@ class RewriteTab(Panel):
         return int((here - rest).argmax())
 
     def targets(self, session: Session) -> list[tuple[Edit, str]]:
-        """Rewrites of what is there that can be seen in this picture, most first, with what they would make of it."""
+        """Rewrites of what is there that can be seen in this picture, most first, with what they would make of it; of
+        those that make the same colour of it the first."""
         source = self.source(session)
         if source is None:
             return []
@@ -103,21 +104,16 @@ class RewriteTab(Panel):
         made = zip(edits, self.pictures.results(session, edits, quick=True, region=session.region()))
         found = sorted(((e, image, change) for e, (image, change) in made), key=lambda row: -row[2])
         least = max(SEEN, FAINT * found[0][2])
-        return [(edit, image) for edit, image, change in found if change >= least][:TARGETS]
-
-    def words(self, session: Session, edit: Edit) -> str:
-        """The target's name, if it has one."""
-        return self.pictures.factors(session, edit).info.appearance_names.get(edit.target, "").removesuffix(" (-)")
+        seen = [(edit, image) for edit, image, change in found if change >= least]
+        colours = self.pictures.colours(session, [edit for edit, _ in seen])
+        return [row for i, row in enumerate(seen) if colours.index(colours[i]) == i][:TARGETS]
 
     def tiles(self, session: Session) -> dict:
         found = self.targets(session)
         if not found:
             lost = "Nothing here would change visibly; choose another place."
             return {"items": [], "note": "" if session.region() is None else lost}
-        shown = self.pictures.edit_tiles(session, found, lambda edit: self.words(session, edit))
-        for item in shown["items"]:
-            item["title"] = f"What is here becomes {item['label'] or 'something without a name'}"
-        return shown
+        return self.pictures.edit_tiles(session, found, lambda edit: self.pictures.colours(session, [edit])[0])
 
     def choose(self, session: Session, evt: gr.EventData) -> Session | None:
         edit = clicked_edit(evt, "result", self.pictures, session, lambda: [edit for edit, _ in self.targets(session)])
