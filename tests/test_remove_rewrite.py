@@ -9,6 +9,7 @@ import torch
 import app
 from panda_core.ops import Edit
 from panda_core.regions import Region
+from ui.colours import COLOURS, became
 from ui.session import Session
 from ui.tabs.rewrite import FAINT, LEADING, TARGETS
 from ui.words import SEEN
@@ -187,6 +188,7 @@ def test_here_or_everywhere_moves_the_rewrite_in_hand(hair):
 def test_what_cannot_be_seen_is_not_offered(hair, monkeypatch):
     changes = itertools.cycle([0.5, 0.13, 0.12, 0.01])  # the third is faint beside the first, the fourth beside any
     monkeypatch.setattr(app.pictures, "results", lambda s, edits, **_: [("", next(changes)) for _ in edits])
+    monkeypatch.setattr(app.pictures, "colours", lambda s, edits: list(range(len(edits))))  # each its own
     numbers = [edit.target for edit, _ in rewrite.targets(hair)]
     tried = [k for k in range(LEADING) if k != rewrite.source(hair)]
     assert numbers == [*tried[::4], *tried[1::4]][:TARGETS]
@@ -194,13 +196,27 @@ def test_what_cannot_be_seen_is_not_offered(hair, monkeypatch):
     assert rewrite.targets(hair) == [] and rewrite.tiles(hair)["note"]
 
 
-def test_a_tile_says_a_name_or_nothing(hair):
-    tiles = rewrite.tiles(hair)["items"]
-    assert {tile["label"] for tile in tiles} <= {"background", "skin", ""}
-    assert not any(letter.isdigit() for tile in tiles for letter in tile["label"] + tile["title"])
-    assert all(tile["title"].startswith("What is here becomes") for tile in tiles)
-    line = app.pictures.edits_words(rewrite.choose(hair, event(index=0)))
-    assert line == "all hair: hair becomes something else"
+def test_a_tile_says_the_colour_that_the_place_becomes_and_no_two_say_the_same(hair):
+    labels = [tile["label"] for tile in rewrite.tiles(hair)["items"]]
+    assert len(set(labels)) == len(labels) > 1
+    assert {label.removeprefix("lighter ").removeprefix("darker ") for label in labels} <= set(COLOURS)
+    line = app.pictures.edits_words(rewrite.choose(hair, event(index=1)))
+    assert line == f"all hair: now {labels[1]}"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "words"),
+    [
+        ((230, 20, 30), (60, 160, 60), "green"),
+        ((120, 75, 45), (145, 95, 60), "lighter brown"),
+        ((145, 95, 60), (115, 70, 40), "darker brown"),
+        ((120, 75, 45), (123, 77, 46), "brown"),
+        ((74, 74, 76), (95, 95, 97), "dark grey"),
+        ((0, 0, 0), (255, 255, 255), "white"),
+    ],
+)
+def test_colours_are_called_what_people_call_them(before, after, words):
+    assert became(before, after) == words
 
 
 def test_another_target_takes_the_place_of_the_first_and_a_second_click_takes_it_away(hair):
