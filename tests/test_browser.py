@@ -317,7 +317,7 @@ def test_rewriting_what_a_place_shows(visit):
     expect(page.locator("#rewrite-targets button").first).to_be_visible()
     page.locator("#rewrite-targets button").first.click()
     expect(rows(page)).to_have_count(3)
-    expect(rows(page).nth(2)).to_contain_text("becomes")
+    expect(rows(page).nth(2)).to_contain_text("now")
     expect(page.locator("#strength")).to_be_visible()
 
 

@@ -67,6 +67,7 @@ def test_painting_begins_a_region_of_its_own(hand):
 
 
 def test_a_painted_piece_of_a_thing_can_be_kept(hand):
+    hand = hand.take_up(hand.active)  # with the place that it is for
     session = choosing.place(choosing.paint(hand, event(rle=painted(hand))), event(where="piece"))
     assert session.edit.region.parts == hand.parts and session.edit.region.keep is not None
     assert choosing.place(session, event(where="parts")).edit.region == hand.edit.region

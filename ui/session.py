@@ -166,6 +166,8 @@ class Session:
             region = replace(region, refine="none", k=32)  # variations are those of parts as learned
         if self.edit is None or region in (None, self.edit.region) or self.edit.layer != self.layer:
             return replace(self, tag="")
+        if region.parts and self.edit.region.parts not in ((), region.parts):  # it acts elsewhere
+            return replace(self, tag="")
         return self.put(self.active, replace(self.edit, region=region), f"region {self.active}")
 
     # ---- changing the recipe ----
