@@ -53,8 +53,12 @@ class Pictures:
 
     def edit_words(self, session: Session, edit: Edit) -> str:
         """A line of the list: "longer hair"; of a rewrite what it looks like: "clothes: now yellow"."""
-        words = OPS[edit.op].words(edit, self.factors(session, edit))
+        words = self.plain_words(session, edit)
         return f"{words.partition(':')[0]}: now {self.colours(session, [edit])[0]}" if edit.op == "rewrite" else words
+
+    def plain_words(self, session: Session, edit: Edit) -> str:
+        """The same without looking at the picture: "clothes: what is here becomes something else"."""
+        return OPS[edit.op].words(edit, self.factors(session, edit))
 
     def colours(self, session: Session, edits: Sequence[Edit]) -> list[str]:
         """What each of several edits of one layer makes of the places that it changes most, without other edits."""
@@ -65,7 +69,7 @@ class Pictures:
             without, *made = self.renderer.variants(one, 0, [replace(alone[0], on=False), *alone], shrink=2)
             found = []
             for X in made:
-                weight = difference(X[None], without[None])[0] ** 4  # of what changes most
+                weight = difference(X[None], without[None])[0] ** 4 + 1e-9  # of what changes most, or of all
                 before, after = (((1 + x.clamp(-1, 1)) * 127.5 * weight).sum(dim=(1, 2)) / weight.sum()
                                  for x in (without, X))  # fmt: skip
                 found.append(became(before.tolist(), after.tolist()))

@@ -68,7 +68,8 @@ class LinkPreview:
             return TITLE
         known = self.renderer.catalogue.available(recipe.generator)
         session = Session.opened(recipe, self.opening.default(recipe)[0], known)
-        return f"PandA: {self.pictures.edits_words(session)}"[:120]
+        words = ", ".join(self.pictures.plain_words(session, edit) for edit in recipe.edits if edit.on)
+        return f"PandA: {words}"[:120]  # this runs where no network does
 
     def described(self, link: str | None) -> tuple[str, bool]:
         """What the page is called, and whether the link can be drawn here."""
