@@ -26,7 +26,7 @@ THING, CHANGE = (
     (0.5, 0.65),
     "mouth open",
 )  # what demo.webp shows: where a thing is, and what these factors call a change
-PULLED = (0.5, 0.68), (0.5, 0.6), (0.5, 0.69)  # and the way of the pointer that pulls
+PULLED = (0.5, 0.8), (0.5, 0.75), (0.5, 0.8)  # and the way of the pointer that pulls
 SIZES = {"1440": {"viewport": {"width": 1440, "height": 900}}, "1366": {"viewport": {"width": 1366, "height": 768}},
          "390": {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}}  # fmt: skip
 
