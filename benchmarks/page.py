@@ -143,9 +143,10 @@ def to_and_fro(share: float) -> tuple[float, float]:
     return 0.5 + 0.45 * math.sin(6 * math.pi * share), 0.5
 
 
-def round_about(share: float) -> tuple[float, float]:
-    """From the hair, where the change in hand acts: elsewhere a pull moves nothing."""
-    return 0.5 + 0.06 * math.sin(6 * math.pi * share), 0.15 + 0.06 * math.cos(6 * math.pi * share)
+def longer_and_shorter(share: float) -> tuple[float, float]:
+    """The end of the hair, along the way that the change in hand moves it: elsewhere a pull changes little."""
+    t = 0.5 - 0.5 * math.cos(6 * math.pi * share)
+    return 0.2 - 0.05 * t, 0.68 + 0.06 * t
 
 
 def said(what: str, count: int, took: float, gaps: list[float]) -> str:
@@ -181,7 +182,7 @@ def main() -> None:
         page.wait_for_timeout(3000)
         print(said("the slider", *frames(page, "#strength input[type=range]", args.seconds, to_and_fro)))
         page.wait_for_timeout(3000)
-        print(said("a drag on the picture", *frames(page, "#picture canvas", args.seconds, round_about)))
+        print(said("a drag on the picture", *frames(page, "#picture canvas", args.seconds, longer_and_shorter)))
     print(machine(generator.device))
 
 
