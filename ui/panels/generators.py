@@ -124,15 +124,15 @@ class GeneratorsPanel(Panel):
         return name
 
     def use(self, session: Session, name: str) -> Session:
-        """Another generator: the picture that the visitor left there, or the one that it opens with."""
+        """Another generator: the picture that the visitor left there, if it needs none that may have gone meanwhile, or
+        the one that it opens with."""
         if session.recipe.generator == name:
             return session
-        left = next((recipe for recipe in reversed(session.past) if recipe.generator == name), None)
+        left = next((r for r in reversed(session.past) if r.generator == name and not r.sources()), None)
         if left is None:
             return self.opening.start(name).after(session)
         known = self.renderer.catalogue.available(name)
-        there = Session.opened(left, self.opening.default(left)[0], known)
-        return there.after(session)
+        return Session.opened(left, self.opening.default(left)[0], known).after(session)
 
 
 def read_picture(path: Path) -> str:

@@ -77,7 +77,7 @@ class EditTab(Panel):
         return found + (self.unnamed(session)[:room] if room else [])
 
     def named(self, session: Session) -> list[Edit]:
-        """Who paints wants what is in no list."""
+        """Changes with a name that can be seen here; fewer where it is painted: who paints wants what is in no list."""
         region = session.region()
         return self.changes.here(session)[: ENOUGH if region and region.mask else NAMED]
 
