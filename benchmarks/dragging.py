@@ -21,7 +21,7 @@ from benchmarks.truth import WISHES
 from panda_core.catalogue import Catalogue
 from panda_core.method.dragging import Trajectory
 from panda_core.runtime.allocator import keep_freed_memory
-from tools.truth import Wish, changed_latents, make_task
+from tools.truth import Wish, changed_latents, make_task, squares
 from tools.worlds import WORLDS, World
 
 CHOOSE_SEEDS = 4
@@ -76,10 +76,6 @@ def row(world: World, generator, factors: dict, wish: Wish, part: str, end: tupl
                                 squares(previews, wanted).min()])  # fmt: skip
     shares = [f"{1 - float(error / errors[0]):.2f}" for error in errors[1:]] if moved else ["–", "–"]
     return f"| {wish.name} | {len(moved)} | {' | '.join(shares)} | {variation.words} |"
-
-
-def squares(made: Tensor, wanted: Tensor) -> Tensor:
-    return (made - wanted).square().flatten(1).sum(dim=1)
 
 
 def main() -> None:

@@ -107,7 +107,7 @@ def click(session: Session, pictures: Pictures, change: Tensor) -> tuple[Session
 def offered(tab: RemoveTab, session: Session, t: Trial) -> dict[str, list[Edit]]:
     """What the tab offers after a click, by kind; and the place painted over."""
     there, at = click(session, tab.pictures, t.change)
-    ways = tab.ways(there, at)
+    ways, left = tab.ranked(there, at)
     named = [way for way in ways if tab.pictures.edit_words(there, way).startswith(ABSENT)]
     covered = [way for way in ways if way.op == "remove"]
     nearer = [way for way in ways if way not in named and way not in covered]
@@ -115,7 +115,7 @@ def offered(tab: RemoveTab, session: Session, t: Trial) -> dict[str, list[Edit]]
     cells = F.interpolate(t.covered[None, None].float(), size, mode="area")[0, 0]
     mask = Mask.from_tensor((cells > 0.05).float())
     painted = Edit("remove", session.layer, session.factors_id, Region(mask=mask), strength=1.0)
-    at_once = ways[:1] if ways and tab.takes_away(there, ways[0], at) else []
+    at_once = ways[:1] if ways and tab.takes_away(there, ways[0], left) else []
     return dict(zip(KINDS, (at_once, named, covered, nearer, ways, [painted])))
 
 

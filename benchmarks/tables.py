@@ -36,7 +36,7 @@ from panda_core.images import grid
 from panda_core.runtime.allocator import keep_freed_memory
 from panda_core.runtime.atomic_write import atomic_write
 from tools.distances import sliced_wasserstein
-from tools.truth import Task, Wish, joined, made_up_for, make_task
+from tools.truth import Task, Wish, joined, made_up_for, make_task, squares
 from tools.worlds import WORLDS, World
 
 CHOSEN_ON = 20_000  # the first seed that edits are chosen on, away from those reported, which begin at 0
@@ -130,8 +130,8 @@ def choose(draw: Callable[[Cut, int], Tensor], task: Task, candidates: list[Cand
         c, sign = candidates[place // 2], 2 * (place % 2) - 1
         strengths = sign * c.reach * torch.tensor([0.15, 0.35, 0.65, 1.0])
         found = distances(draw, task, c, strengths, first)
-        tried.append((float(found.amin(dim=1).sum()), len(tried), c, strengths, found))
-    _, _, c, strengths, found = min(tried)
+        tried.append((c, strengths, found))
+    c, strengths, found = min(tried, key=lambda one: float(one[2].amin(dim=1).sum()))
     if rest:
         found = torch.cat([found, distances(draw, task, c, strengths, rest)])
     return c, float(strengths[found.sum(dim=0).argmin()])
@@ -140,7 +140,7 @@ def choose(draw: Callable[[Cut, int], Tensor], task: Task, candidates: list[Cand
 def distances(draw, task: Task, c: Candidate, strengths: Tensor, pictures: range) -> Tensor:
     """‖X_s - X*‖² of these pictures at all strengths, [N, n]."""
     made = edited(draw, task, c, strengths, pictures)
-    return torch.stack([(X - task.wanted[i]).square().flatten(1).sum(dim=1) for i, X in made])
+    return torch.stack([squares(X, task.wanted[i]) for i, X in made])
 
 
 @torch.inference_mode()
@@ -157,7 +157,7 @@ def measure(draw: Callable[[Cut, int], Tensor], task: Task, c: Candidate, streng
     masks, errors, ratios, alike, equal, left, gained = changed(task), [], [], [], [], [], []
     for i, made in edited(draw, task, c, strengths, range(len(task.seeds))):
         before, wanted, M = task.before[i], task.wanted[i], masks[i]
-        errors.append((made - wanted).square().flatten(1).sum(dim=1))
+        errors.append(squares(made, wanted))
         change = (made - before).square().sum(dim=1)
         inside, outside = ((weight * change).sum(dim=(1, 2)).sqrt() for weight in (M, 1 - M))
         goal = 0.5 * (M * (wanted - before).square().sum(dim=0)).sum().sqrt()

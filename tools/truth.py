@@ -113,6 +113,11 @@ def make_task(
     return Task(seeds, cuts, before, wanted, shrink)
 
 
+def squares(made: Tensor, wanted: Tensor) -> Tensor:
+    """‖X - X*‖² of every picture, [N]."""
+    return (made - wanted).square().flatten(1).sum(dim=1)
+
+
 @torch.inference_mode()
 def errors(generator: SplitGenerator, task: Task, layer: int, edits: Callable[[int, Tensor], Tensor]) -> Tensor:
     """‖X_s - X*‖² of every picture's edited versions, [N, n].
@@ -123,11 +128,11 @@ def errors(generator: SplitGenerator, task: Task, layer: int, edits: Callable[[i
     for i in range(len(task.seeds)):
         cut = task.cuts[layer][i : i + 1]
         made = generator.preview(cut.with_features(edits(i, cut.features)), task.shrink).clamp(-1, 1)
-        rows.append((made - task.wanted[i]).square().flatten(1).sum(dim=1))
+        rows.append(squares(made, task.wanted[i]))
     return torch.stack(rows)
 
 
 def made_up_for(task: Task, found: Tensor) -> float:
     """The share of the wanted change that the best version of each picture makes up for; found: errors, [N, n]."""
-    before = (task.before - task.wanted).square().flatten(1).sum(dim=1)
+    before = squares(task.before, task.wanted)
     return float(1 - torch.minimum(found.amin(dim=1), before).sum() / before.sum())

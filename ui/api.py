@@ -103,12 +103,11 @@ class Api:
             raise ValueError(f"op is {op!r:.20}; it must be one of {', '.join(EDITS)}.")
         made, (of_thing, what, how_much) = parse_recipe(recipe), EDITS[op]
         layer, factors_id = self.opening.default(made)
-        parts = whole(part)
-        if of_thing and type(parts) is int:
-            parts = self.renderer.catalogue.factors(made.generator, factors_id).thing_of(parts)
-        region = Region(parts if isinstance(parts, tuple) else (parts,))
-        numbers = {what: whole(number)} if what else {}
-        return self.answer_with(made, Edit(op, layer, factors_id, region, **numbers, **{how_much: strength}))
+        parts = (whole(part),)
+        if of_thing and type(parts[0]) is int:
+            parts = self.renderer.catalogue.factors(made.generator, factors_id).thing_of(parts[0])
+        numbers = {how_much: strength} | ({what: whole(number)} if what else {})
+        return self.answer_with(made, Edit(op, layer, factors_id, Region(parts), **numbers))
 
     def saliency(
         self,

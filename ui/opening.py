@@ -68,7 +68,7 @@ class Opening:
         n_classes = self.catalogue.generator(name).generator.n_classes
         recipe = Recipe(name, psi=spec.default_psi, seed=3, class_index=0 if n_classes else None)
         layer, factors_id = self.default(recipe)
-        session = Session.opened(recipe, layer, self.catalogue.available(name))
+        session = self.session(recipe)
         return replace(session.append(self._striking(recipe, layer, factors_id)), past=(), tag="")
 
     def _striking(self, recipe: Recipe, layer: int, factors_id: str) -> Edit:
@@ -80,6 +80,10 @@ class Opening:
         base = avg_pool2d(self.renderer.base(recipe), 2)
         return first[int(difference(pictures, base).mean(dim=(1, 2)).argmax())]
 
+    def session(self, recipe: Recipe) -> Session:
+        """A session that begins with a recipe of which it is known that it works here."""
+        return Session.opened(recipe, self.default(recipe)[0], self.catalogue.available(recipe.generator))
+
     def opened(self, recipe: Recipe, own: tuple[str, ...] = ()) -> Session:
         """A session of a recipe from outside, once it has been rendered here.
 
@@ -89,8 +93,7 @@ class Opening:
         generator.
         """
         notice = self.check(recipe, own)
-        session = Session.opened(replace(recipe, weights=None), self.default(recipe)[0],
-                                 self.catalogue.available(recipe.generator))  # fmt: skip
+        session = self.session(replace(recipe, weights=None))
         if session.edit and session.where == "parts" and not session.parts:
             session = replace(session, parts=self._place(session))
         return replace(session, notice=notice)

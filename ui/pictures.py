@@ -25,7 +25,7 @@ from .session import Session
 from .words import change_words
 
 REACH = 16
-FULL = 2.0  # strength at which it is told what a rewrite looks like
+FULL = 2.0  # strength at which a rewrite is offered, and its colour told: of the new for one of the old
 MAX_WHOLE = 256  # pixels of the pictures that tiles are cut from
 
 
@@ -81,9 +81,10 @@ class Pictures:
         """What the ends of an edit's variation are called; None where it has none, or nobody has named them."""
         return self.factors(session, edit).ends(edit.region.parts, edit.variation) if edit.op == "vary" else None
 
-    def edits_words(self, session: Session) -> str:
-        """All that is on, in words; empty where nothing is."""
-        return ", ".join(self.edit_words(session, edit) for edit in session.recipe.edits if edit.on)
+    def edits_words(self, session: Session, plain: bool = False) -> str:
+        """All that is on, in words; empty where nothing is. plain: without looking at the picture."""
+        words = self.plain_words if plain else self.edit_words
+        return ", ".join(words(session, edit) for edit in session.recipe.edits if edit.on)
 
     # ---- the picture ----
 

@@ -57,7 +57,7 @@ class Trajectory(NamedTuple):
         tracked = [_track(X[less].flip(0), X_0, points).flip(0), points[None], _track(X[more], X_0, points)]
         moves = torch.cat(tracked) - points  # [K, M, 2]
         weight = moves.square().sum(dim=2).amax(dim=0) * torch.exp(-around.square().sum(dim=1) / (2 * NEAR**2))
-        change = torch.cat([_patches(x, points)[None] for x in (X[:1], X[-1:])]) - _patches(X_0, points)
+        change = torch.stack([_patches(x, points) for x in (X[:1], X[-1:])]) - _patches(X_0, points)
         weight = weight * (change.square().mean(dim=(2, 3, 4)).amax(dim=0) >= SEEN**2)
         moved = torch.einsum("kmc,m->kc", moves, weight / weight.sum().clamp_min(1e-12))
         return cls(torch.cat([strengths[less], strengths.new_tensor([began]), strengths[more]]), moved, began)

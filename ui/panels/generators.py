@@ -129,10 +129,8 @@ class GeneratorsPanel(Panel):
         if session.recipe.generator == name:
             return session
         left = next((r for r in reversed(session.past) if r.generator == name and not r.sources()), None)
-        if left is None:
-            return self.opening.start(name).after(session)
-        known = self.renderer.catalogue.available(name)
-        return Session.opened(left, self.opening.default(left)[0], known).after(session)
+        there = self.opening.start(name) if left is None else self.opening.session(left)
+        return there.after(session)
 
 
 def read_picture(path: Path) -> str:

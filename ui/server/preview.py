@@ -24,7 +24,6 @@ from panda_core.runtime.lru import LRUCache
 
 from ..opening import Opening, check_factors_id
 from ..pictures import Pictures
-from ..session import Session
 from .events import BUDGETS, asking, counted, plainly
 from .limits import BUSY, FIRST
 
@@ -66,10 +65,8 @@ class LinkPreview:
     def title(self, recipe: Recipe | None) -> str:
         if recipe is None or not recipe.ordered():
             return TITLE
-        known = self.renderer.catalogue.available(recipe.generator)
-        session = Session.opened(recipe, self.opening.default(recipe)[0], known)
-        words = ", ".join(self.pictures.plain_words(session, edit) for edit in recipe.edits if edit.on)
-        return f"PandA: {words}"[:120]  # this runs where no network does
+        words = self.pictures.edits_words(self.opening.session(recipe), plain=True)  # this runs where no network does
+        return f"PandA: {words}"[:120]
 
     def described(self, link: str | None) -> tuple[str, bool]:
         """What the page is called, and whether the link can be drawn here."""

@@ -34,7 +34,7 @@ class EditTab(Panel):
         page.follow(gr.HTML(), lambda s: heading(self.place_words(s)))
         page.tiles("What can change here", self.ends_tiles, self.choose_end, about=of_place, elem_id="ends")
         learn = gr.Button("See what varies here", size="sm", visible=False, elem_id="learn-variations")
-        page.follow(learn, lambda s: gr.Button(visible=not self.knows(s) and self.room(s) > 0))
+        page.follow(learn, lambda s: gr.Button(visible=not self.knows(s) and self.room(s, self.named(s)) > 0))
         page.job(learn.click, self.learn, done=lambda session, _: session)
 
     def lay_out_others(self, page: Page) -> None:
@@ -72,7 +72,8 @@ class EditTab(Panel):
     def ends(self, session: Session) -> list[tuple[Edit, str]]:
         """What can change at the chosen place, with what it would make of the picture: first what has a name, then the
         ends of the region's variations that have none, up to ENOUGH; of what can be seen in this picture."""
-        edits, region, room = self.named(session), session.region(), self.room(session)
+        edits, region = self.named(session), session.region()
+        room = self.room(session, edits)
         found = [(edit, image) for edit, (image, _) in zip(edits, self.pictures.results(session, edits, region=region))]
         return found + (self.unnamed(session)[:room] if room else [])
 
@@ -81,11 +82,11 @@ class EditTab(Panel):
         region = session.region()
         return self.changes.here(session)[: ENOUGH if region and region.mask else NAMED]
 
-    def room(self, session: Session) -> int:
+    def room(self, session: Session, named: list[Edit]) -> int:
         """For how many that have no name there is room beside those that have one."""
         region = session.region()
         most = 0 if region is None else NAMED if region.mask else ENOUGH
-        return max(0, most - len(self.named(session)))
+        return max(0, most - len(named))
 
     def unnamed(self, session: Session) -> list[tuple[Edit, str]]:
         """Ends of the chosen region's variations that nobody has named, and can be seen, ENOUGH of them or more."""

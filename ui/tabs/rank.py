@@ -266,19 +266,28 @@ class RankTab(Panel):
         found = self.answer(session)
         if found is None:
             return ""
-        shown = f"{len(self.axis(session)['items'])} of {len(found.scores):,}"
+        shown = f"{len(self.axis_seeds(session, found))} of {len(found.scores):,}"
         return heading(f"From the least to the most: {shown}" + ("" if session.recipe.source else ", this one framed"))
 
     def axis(self, session: Session) -> dict:
         """Pictures from the least to the most, at equal distances of rank, and this one at its place among them."""
-        found, recipe = self.answer(session), session.recipe
+        found = self.answer(session)
         if found is None:
             return seed_tiles(session, {})
-        ranked = np.argsort(found.scores, kind="stable")
-        seeds = ranked[np.linspace(0, len(ranked) - 1, min(AXIS, len(ranked))).round().astype(int)].tolist()
-        if recipe.source is None and recipe.seed not in seeds:
-            seeds.insert(int((found.scores[seeds] < self.score(session)).sum()), recipe.seed)
-        return seed_tiles(session, dict(zip(seeds, self.small(session, f"axis {recipe.seed}", seeds))))
+        seeds = self.axis_seeds(session, found)
+        return seed_tiles(session, dict(zip(seeds, self.small(session, f"axis {session.recipe.seed}", seeds))))
+
+    def axis_seeds(self, session: Session, found: Answer) -> list[int]:
+        """Of the pictures that the axis shows; found once for each picture."""
+
+        def find() -> list[int]:
+            ranked = np.argsort(found.scores, kind="stable")
+            seeds = ranked[np.linspace(0, len(ranked) - 1, min(AXIS, len(ranked))).round().astype(int)].tolist()
+            if session.recipe.source is None and session.recipe.seed not in seeds:
+                seeds.insert(int((found.scores[seeds] < self.score(session)).sum()), session.recipe.seed)
+            return seeds
+
+        return self.pictures.kept.get(("axis", self.question(session), origin(session.recipe)), find)
 
     def score(self, session: Session) -> float:
         """Of this picture without its edits."""

@@ -39,17 +39,20 @@ class RemoveTab(Panel):
         return f"Without {region_words(self.pictures.factors(session), region)}"
 
     def ways(self, session: Session, at: tuple[float, float] | None = None) -> list[Edit]:
-        """Edits that take the chosen region away and can be seen to, the best first: changes after which background is
-        there; changes named for it ("no hat"), whatever their layer, those first that act most where it was clicked;
-        others that leave less of it; the picture's background over it; ends without a name that leave less."""
+        """`ranked` without what they leave."""
+        return self.ranked(session, at)[0]
+
+    def ranked(self, session: Session, at: tuple[float, float] | None = None) -> tuple[list[Edit], dict[Edit, float]]:
+        """(ways, what each leaves, as `measured`): edits that take the chosen region away and can be seen to, the best
+        first: changes after which background is there; changes named for it ("no hat"), whatever their layer, those
+        first that act most where it was clicked; others that leave less of it; the picture's background over it; ends
+        without a name that leave less."""
         region, at = session.region(), at or self.clicked(session)
         if region is None or region.all:
-            return []
-        covers = [Edit("remove", session.layer, session.factors_id, region, strength=1.0)]
+            return [], {}
+        cover = Edit("remove", session.layer, session.factors_id, region, strength=1.0)
         try:
-            covers = [
-                edit for edit, (_, change) in zip(covers, self.pictures.results(session, covers)) if change >= SEEN
-            ]
+            covers = [cover] if self.pictures.results(session, [cover])[0][1] >= SEEN else []
         except ValueError:  # nothing else in the picture is background
             covers = []
         here = self.changes.here(session, at)
@@ -63,7 +66,7 @@ class RemoveTab(Panel):
 
         ways = after([*named, *others, *free], GONE) + named
         ways += [*after(others, LEAVING), *after(covers, LEAVING), *after(free, LEAVING)]
-        return list(dict.fromkeys(ways))[:SHOWN]
+        return list(dict.fromkeys(ways))[:SHOWN], left
 
     def unnamed(self, session: Session, region: Region) -> list[Edit]:
         """Ends of the region's variations that nobody has named, and can be seen."""
@@ -157,16 +160,14 @@ class RemoveTab(Panel):
             session = session.choose((part,))
         if at is not None:
             session = session.put_aside("clicked", (of_place(session), at))
-        ways = self.ways(session)
+        ways, left = self.ranked(session)
         if not ways or session.has(ways[0]):
             return session
-        if not self.takes_away(session, ways[0]):
+        if not self.takes_away(session, ways[0], left):
             gr.Info("Nothing takes all of it away; choose what looks best.", title="Still there")
             return session
         return self.changes.toggle(session, ways[0])
 
-    def takes_away(self, session: Session, way: Edit, at: tuple[float, float] | None = None) -> bool:
+    def takes_away(self, session: Session, way: Edit, left: dict[Edit, float]) -> bool:
         """Whether the chosen place is gone after a way, rather than fainter; what is named for that is believed."""
-        if self.pictures.edit_words(session, way).startswith(ABSENT):
-            return True
-        return self.measured(session, [way], at or self.clicked(session)).get(way, 1.0) <= GONE
+        return self.pictures.edit_words(session, way).startswith(ABSENT) or left.get(way, 1.0) <= GONE

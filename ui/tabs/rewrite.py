@@ -14,12 +14,11 @@ from ..binding import Page
 from ..components.html import heading, hint
 from ..given import clicked_edit
 from ..panel import Panel
-from ..pictures import of_place
+from ..pictures import FULL, of_place
 from ..session import Session
 from ..words import SEEN, region_words
 
 LEADING, TARGETS = 24, 7  # appearances tried, and results shown
-STRENGTH = 2.0  # of the new for one of the old
 FAINT = 0.25  # of the change of the result that changes most; what shows less is not offered
 
 
@@ -93,27 +92,32 @@ class RewriteTab(Panel):
         return int((here - rest).argmax())
 
     def targets(self, session: Session) -> list[tuple[Edit, str]]:
-        """Rewrites of what is there that can be seen in this picture, most first, with what they would make of it; of
-        those that make the same colour of it the first."""
+        """`results` without their colours."""
+        return [(edit, image) for edit, image, _ in self.results(session)]
+
+    def results(self, session: Session) -> list[tuple[Edit, str, str]]:
+        """Rewrites of what is there that can be seen in this picture, most first, with what they would make of it, and
+        of what colour; of those that make the same colour of it the first."""
         source = self.source(session)
         if source is None:
             return []
         where = *self.where(session)[:2], self.region(session)
         numbers = [k for k in range(min(LEADING, self.factors(session).appearances.shape[1])) if k != source]
-        edits = [Edit("rewrite", *where, source=source, target=k, strength=STRENGTH) for k in numbers]
+        edits = [Edit("rewrite", *where, source=source, target=k, strength=FULL) for k in numbers]
         made = zip(edits, self.pictures.results(session, edits, quick=True, region=session.region()))
         found = sorted(((e, image, change) for e, (image, change) in made), key=lambda row: -row[2])
         least = max(SEEN, FAINT * found[0][2])
         seen = [(edit, image) for edit, image, change in found if change >= least]
         colours = self.pictures.colours(session, [edit for edit, _ in seen])
-        return [row for i, row in enumerate(seen) if colours.index(colours[i]) == i][:TARGETS]
+        return [(*row, colours[i]) for i, row in enumerate(seen) if colours.index(colours[i]) == i][:TARGETS]
 
     def tiles(self, session: Session) -> dict:
-        found = self.targets(session)
+        found = self.results(session)
         if not found:
             lost = "Nothing here would change visibly; choose another place."
             return {"items": [], "note": "" if session.region() is None else lost}
-        return self.pictures.edit_tiles(session, found, lambda edit: self.pictures.colours(session, [edit])[0])
+        colours = {edit: colour for edit, _, colour in found}
+        return self.pictures.edit_tiles(session, [row[:2] for row in found], colours.__getitem__)
 
     def choose(self, session: Session, evt: gr.EventData) -> Session | None:
         edit = clicked_edit(evt, "result", self.pictures, session, lambda: [edit for edit, _ in self.targets(session)])
