@@ -59,6 +59,10 @@ class Edit:
         moved = next(iter(OPS[self.op].sizes))
         return replace(self, **{"strength": None, "alpha": None, "share": None, moved: size})
 
+    def what_and_where(self) -> Self:
+        """What stays of it when its slider moves it, it is switched, or it takes from or becomes something else."""
+        return replace(self, strength=None, alpha=None, share=None, seed=None, picture=None, target=None, on=True)
+
 
 class Place(Protocol):
     """Where an edit acts, and what an op may ask for there; nothing is looked up or drawn before it is asked for."""

@@ -31,6 +31,20 @@ class Recipe(Origin):
     def with_edit(self, index: int, edit: Edit) -> Self:
         return replace(self, edits=(*self.edits[:index], edit, *self.edits[index + 1 :]))
 
+    def find_like(self, edit: Edit) -> int | None:
+        """Number of the last edit that does this here too, however strong, from or to whichever other, on or off."""
+        same = [i for i, other in enumerate(self.edits) if other.what_and_where() == edit.what_and_where()]
+        return same[-1] if same else None
+
+    def has(self, edit: Edit) -> bool:
+        """Whether an edit like this is on: to the same side, from the same picture, to the same appearance."""
+        like = self.find_like(edit)
+        if like is None or not self.edits[like].on:
+            return False
+        there = self.edits[like]
+        from_to = [(e.seed, e.picture, e.target) for e in (there, edit)]
+        return there.size * edit.size > 0 and from_to[0] == from_to[1]
+
     def to_dict(self) -> dict[str, Any]:
         return {"v": VERSION} | self.origin_dict() | {"edits": _plain(self.edits)}
 

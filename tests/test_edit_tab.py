@@ -49,7 +49,7 @@ def test_changes_with_a_name_come_first_from_whatever_layer_those_that_act_there
     assert len(named) > 2 and words[: len(named)] == named and len(set(named)) == len(named)
     assert {edit.region.parts for edit in ends(chosen)[len(named) :]} <= {chosen.parts}
     where = app.pictures.region_map(chosen, chosen.region())
-    shown = {s.change.edit: s for s in tab.changes.shown(chosen)}
+    shown = {s.change.edit: s for s in tab.changes.seen(chosen).shown}
     small = torch.nn.functional.interpolate(where[None, None], shown[ends(chosen)[0]].difference.shape, mode="area")
     shares = [shown[edit].share(small[0, 0]) for edit in ends(chosen)[: len(named)]]
     assert shares == sorted(shares, reverse=True) and shares[-1] >= 0.2
@@ -116,7 +116,7 @@ def test_opposites_of_different_places_exclude_each_other(chosen):
     """ "hat" and "no hat" may be two variations; the one takes the place of the other, in one step of undo."""
     changes = tab.changes.known(chosen)
     one = next(c for c in changes for d in changes
-               if c.opposite == d.name and chosen.append(c.edit).find_like(d.edit) != 0)  # fmt: skip
+               if c.opposite == d.name and chosen.append(c.edit).recipe.find_like(d.edit) != 0)  # fmt: skip
     other = next(c for c in changes if c.name == one.opposite)
     both = tab.changes.toggle(tab.changes.toggle(chosen, one.edit), other.edit)
     assert both.recipe.edits == (other.edit,) and both.undo().recipe.edits == (one.edit,)
@@ -137,9 +137,9 @@ def test_nothing_chosen_offers_nothing(chosen):
 def test_what_varies_in_a_painted_area_is_learned_on_demand(chosen):
     coarse = chosen.choose_layer(3)  # sooner learned
     stroke = app.choosing.paint(coarse, event(rle=painted(coarse)))
-    assert not tab.knows(stroke) and all(edit.region.parts for edit in ends(stroke))
+    assert not tab.changes.knows(stroke) and all(edit.region.parts for edit in ends(stroke))
     tab.learn(stroke, lambda progress: True)
-    assert tab.knows(stroke)
+    assert tab.changes.knows(stroke)
     learned = [edit.region.mask is not None for edit in ends(stroke)]
     session = tab.choose_end(stroke, event(index=learned.index(True)))
     assert session.edit.region.mask is not None and session.edit.op == "vary"
@@ -241,8 +241,14 @@ def _where(session: Session) -> tuple:
 def test_what_a_picture_has_not_is_not_changed(chosen):
     """On a bare head "hat" is offered, and no colour of hats."""
     known = {change.name: change for change in tab.changes.known(chosen)}
-    bare = next(c for seed in range(20) if tab.changes.is_there(c := chosen.reset().go_to(seed), known["no hat"].edit))
-    worn = next(c for seed in range(20) if tab.changes.is_there(c := chosen.reset().go_to(seed), known["hat"].edit))
-    assert tab.changes.lacks(bare, known["blue hat"]) and not tab.changes.lacks(bare, known["hat"])
-    assert not tab.changes.lacks(worn, known["blue hat"])
-    assert not any(tab.changes.lacks(chosen.reset().go_to(seed), known["no hat"]) for seed in range(20))
+    pictures = [chosen.reset().go_to(seed) for seed in range(20)]
+
+    def has(session: Session, name: str) -> bool:
+        return tab.changes.seen(session).is_there(session.recipe, known[name].edit)
+
+    def lacks(session: Session, name: str) -> bool:
+        return tab.changes.seen(session).lacks(session.recipe, known[name])
+
+    bare, worn = (next(session for session in pictures if has(session, name)) for name in ("no hat", "hat"))
+    assert lacks(bare, "blue hat") and not lacks(bare, "hat") and not lacks(worn, "blue hat")
+    assert not any(lacks(session, "no hat") for session in pictures)

@@ -7,12 +7,12 @@ import pytest
 import torch
 
 import app
+from panda_core.colours import COLOURS, became
+from panda_core.effects import LEADING, SEEN
 from panda_core.ops import Edit
 from panda_core.regions import Region
-from ui.colours import COLOURS, became
 from ui.session import Session
-from ui.tabs.rewrite import FAINT, LEADING, TARGETS
-from ui.words import SEEN
+from ui.tabs.rewrite import FAINT, TARGETS
 
 from .page import bare, choose, event, picture, things
 
@@ -223,7 +223,7 @@ def test_another_target_takes_the_place_of_the_first_and_a_second_click_takes_it
     one = rewrite.choose(hair, event(index=0))
     assert (one.layer, one.region()) == (hair.layer, hair.region()) and rewrite.source(one) == rewrite.source(hair)
     targets = [edit for edit, _ in rewrite.targets(one)]
-    same = next(i for i, edit in enumerate(targets) if one.has(edit))
+    same = next(i for i, edit in enumerate(targets) if one.recipe.has(edit))
     two = rewrite.choose(one, event(index=1 - min(same, 1)))
     assert len(two.recipe.edits) == 1 and two.edit.target != one.edit.target
     assert rewrite.choose(one, event(index=same)).recipe == hair.recipe

@@ -6,12 +6,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from torch.nn.functional import avg_pool2d
-
+from panda_core.effects import most_changed_thing, most_striking
 from panda_core.generators.registry import GENERATORS, GeneratorSpec
 from panda_core.generators.split import SplitGenerator
 from panda_core.hub.files import find_local
-from panda_core.images import difference
 from panda_core.links import decode_link
 from panda_core.ops import Edit
 from panda_core.progress import Cancelled, Progress
@@ -68,17 +66,11 @@ class Opening:
         n_classes = self.catalogue.generator(name).generator.n_classes
         recipe = Recipe(name, psi=spec.default_psi, seed=3, class_index=0 if n_classes else None)
         layer, factors_id = self.default(recipe)
-        session = self.session(recipe)
-        return replace(session.append(self._striking(recipe, layer, factors_id)), past=(), tag="")
-
-    def _striking(self, recipe: Recipe, layer: int, factors_id: str) -> Edit:
-        """Of the first suggestion for each part the one that shows most."""
-        factors = self.catalogue.factors(recipe.generator, factors_id)
-        first = [self.renderer.suggestions(recipe, Edit("add", layer, factors_id, Region((part,))), 1)[0]
-                 for part in range(factors.parts.shape[1])]  # fmt: skip
-        pictures = self.renderer.variants(replace(recipe, edits=(first[0],)), 0, first, shrink=2)
-        base = avg_pool2d(self.renderer.base(recipe), 2)
-        return first[int(difference(pictures, base).mean(dim=(1, 2)).argmax())]
+        parts = range(self.catalogue.factors(name, factors_id).parts.shape[1])
+        templates = [Edit("add", layer, factors_id, Region((part,))) for part in parts]
+        first = [self.renderer.suggestions(recipe, template, 1)[0] for template in templates]
+        session = self.session(recipe).append(most_striking(self.renderer, recipe, first))
+        return replace(session, past=(), tag="")
 
     def session(self, recipe: Recipe) -> Session:
         """A session that begins with a recipe of which it is known that it works here."""
@@ -95,21 +87,9 @@ class Opening:
         notice = self.check(recipe, own)
         session = self.session(replace(recipe, weights=None))
         if session.edit and session.where == "parts" and not session.parts:
-            session = replace(session, parts=self._place(session))
+            where = session.active, session.layer, session.factors_id
+            session = replace(session, parts=most_changed_thing(self.renderer, session.recipe, *where))
         return replace(session, notice=notice)
-
-    def _place(self, session: Session) -> tuple[int, ...]:
-        """The thing at which the edit in hand, of another layer, does most."""
-        recipe, edit = session.recipe, session.edit
-        without = recipe.with_edit(session.active, replace(edit, on=False))
-        done = difference(self.renderer.image(recipe), self.renderer.image(without))[0]
-        factors = self.catalogue.factors(recipe.generator, session.factors_id)
-
-        def amount(thing: tuple[int, ...]) -> float:
-            where = self.renderer.place_map(recipe, session.layer, Region(thing), session.factors_id)
-            return float((done * where).sum() / where.sum().sqrt())
-
-        return max(factors.things, key=amount)
 
     def check(self, recipe: Recipe, own: tuple[str, ...] = ()) -> str:
         """Render a recipe from outside, so that whatever is wrong with it is said now; a sentence for the visitor.

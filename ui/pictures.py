@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from panda_core.effects import new_colours
 from panda_core.factors import Ends, Factors
 from panda_core.images import PALETTE, difference
 from panda_core.method.parts import scale_parts
@@ -18,7 +19,6 @@ from panda_core.recipes import Recipe
 from panda_core.regions import Region
 from panda_core.rendering import Renderer
 
-from .colours import became
 from .jpegs import TILE_SIDE, cropped, jpegs, large, resized
 from .server.kept import Kept
 from .session import Session
@@ -62,20 +62,9 @@ class Pictures:
 
     def colours(self, session: Session, edits: Sequence[Edit]) -> list[str]:
         """What each of several edits of one layer makes of the places that it changes most, without other edits."""
-        alone = [replace(edit.with_size(FULL), on=True) for edit in edits]
-        one = replace(session.recipe, edits=(alone[0],))
-
-        def look() -> list[str]:
-            without, *made = self.renderer.variants(one, 0, [replace(alone[0], on=False), *alone], shrink=2)
-            found = []
-            for X in made:
-                weight = difference(X[None], without[None])[0] ** 4 + 1e-9  # of what changes most, or of all
-                before, after = (((1 + x.clamp(-1, 1)) * 127.5 * weight).sum(dim=(1, 2)) / weight.sum()
-                                 for x in (without, X))  # fmt: skip
-                found.append(became(before.tolist(), after.tolist()))
-            return found
-
-        return self.kept.get(("colours", origin(one), tuple(alone)), look)
+        alone = tuple(replace(edit.with_size(FULL), on=True) for edit in edits)
+        recipe = replace(session.recipe, edits=())
+        return self.kept.get(("colours", origin(recipe), alone), lambda: new_colours(self.renderer, recipe, alone))
 
     def ends(self, session: Session, edit: Edit) -> Ends | None:
         """What the ends of an edit's variation are called; None where it has none, or nobody has named them."""
@@ -189,7 +178,7 @@ class Pictures:
     ) -> list[tuple[str, float]]:
         where = self.region_map(session, region) if region else self.renderer.region_map(session.recipe, edits[0])
         made: list[tuple[Tensor, float]] = [None] * len(edits)  # type: ignore[list-item]
-        kinds = [(session.find_like(edit), edit.layer) for edit in edits]
+        kinds = [(session.recipe.find_like(edit), edit.layer) for edit in edits]
         for kind in dict.fromkeys(kinds):
             numbers, like = [i for i, other in enumerate(kinds) if other == kind], kind[0]
             recipe, index = session.recipe, like
@@ -216,15 +205,9 @@ class Pictures:
         """A region of the session's layer at image size, [h, w] in [0, 1]."""
         return self.renderer.place_map(session.recipe, session.layer, region, session.factors_id)
 
-    def region_on(self, session: Session, layer: int) -> Tensor:
-        """The region chosen, on the grid of another layer, [S] in [0, 1]."""
-        shapes = self.renderer.generator(session.recipe).layers
-        p = self.renderer.region(session.recipe, session.layer, session.region(), session.factors_id)
-        return interpolate(p.reshape(1, 1, *shapes[session.layer][1:]), shapes[layer][1:], mode="bilinear").flatten()
-
     def edit_tiles(self, session: Session, made: Sequence[tuple[Edit, str]], words: Callable[[Edit], str]) -> dict:
         """The value of Tiles. made: edits and the pictures that clicks would give; words(edit): a tile's name."""
-        items = [{"image": image, "label": words(edit), "on": session.has(edit)} for edit, image in made]
+        items = [{"image": image, "label": words(edit), "on": session.recipe.has(edit)} for edit, image in made]
         edits = [edit for edit, _ in made]
         of = sheet_of(edits)
         self.kept.put(("offered", origin(session.recipe), of), edits)

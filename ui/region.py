@@ -46,7 +46,7 @@ class Choosing:
         self.check_parts(session, parts)
         chosen = session.choose(tuple(dict.fromkeys(parts)))
         if chosen.edit is None and chosen.recipe.edits:  # what was done here from another layer comes into hand
-            there = [chosen.find_like(edit) for edit in self.changes.here(chosen) if chosen.has(edit)]
+            there = [chosen.recipe.find_like(edit) for edit in self.changes.here(chosen) if chosen.recipe.has(edit)]
             chosen = replace(chosen, active=there[0]) if there else chosen
         return chosen
 

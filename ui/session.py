@@ -192,26 +192,12 @@ class Session:
         added = self.change(replace(self.recipe, edits=(*self.recipe.edits, edit)))
         return added.take_up(len(self.recipe.edits))
 
-    def find_like(self, edit: Edit) -> int | None:
-        """Number of the last edit that does this here too, however strong, from or to whichever other, on or off."""
-        same = [i for i, e in enumerate(self.recipe.edits) if what_and_where(e) == what_and_where(edit)]
-        return same[-1] if same else None
-
-    def has(self, edit: Edit) -> bool:
-        """Whether an edit like this is on: to the same side, from the same picture, to the same appearance."""
-        like = self.find_like(edit)
-        if like is None or not self.recipe.edits[like].on:
-            return False
-        there = self.recipe.edits[like]
-        from_to = [(e.seed, e.picture, e.target) for e in (there, edit)]
-        return there.size * edit.size > 0 and from_to[0] == from_to[1]
-
     def toggle(self, edit: Edit) -> Self:
         """An edit that is there goes; one like it becomes this one; else it is new."""
-        like = self.find_like(edit)
+        like = self.recipe.find_like(edit)
         if like is None:
             return self.append(edit)
-        return self.remove(like) if self.has(edit) else self.put(like, edit).take_up(like)
+        return self.remove(like) if self.recipe.has(edit) else self.put(like, edit).take_up(like)
 
     def set_strength(self, strength: float) -> Self:
         """Of the edit in hand, whatever its op calls it."""
@@ -294,8 +280,3 @@ class Session:
 def work_name(work: Callable) -> str:
     """By which a piece of long work is known, also in another process."""
     return f"{work.__module__}.{work.__qualname__}"
-
-
-def what_and_where(edit: Edit) -> Edit:
-    """What stays of an edit when its slider moves it, it is switched, or it takes from or becomes something else."""
-    return replace(edit, strength=None, alpha=None, share=None, seed=None, picture=None, target=None, on=True)

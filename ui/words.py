@@ -4,20 +4,15 @@ import math
 
 from torch import Tensor
 
+from panda_core.effects import SEEN, strongest
 from panda_core.factors import Factors
 from panda_core.generators.registry import GeneratorSpec
 from panda_core.regions import Region
 
 from .session import SHARED, Session
 
-SEEN = 0.02  # mean change in [-1, 1] units below which nothing visible happened
 ABSENT = ("no ", "nothing ")  # how the names begin of changes by which something goes
 LITTLE = 0.02  # share of the way from black to white that is too little to be told of as a mean
-
-
-def strongest(change: Tensor) -> float:
-    """Mean over the fiftieth of a picture that changes most, which is about a mouth; change: [h, w]."""
-    return float(change.flatten().topk(max(1, change.numel() // 50)).values.mean())
 
 
 def region_words(factors: Factors, region: Region) -> str:

@@ -5,6 +5,7 @@ from dataclasses import replace
 import gradio as gr
 import torch
 
+from panda_core.effects import SEEN
 from panda_core.images import difference
 from panda_core.recipes import Recipe
 from panda_core.rendering import Renderer
@@ -17,7 +18,6 @@ from ..pictures import seed_tiles, seeds_from
 from ..seeds import open_seed
 from ..server.jobs import tell
 from ..session import Session
-from ..words import SEEN
 
 OTHERS = 16
 

@@ -2,6 +2,7 @@
 
 import gradio as gr
 
+from panda_core.effects import SEEN
 from panda_core.ops import Edit
 from panda_core.regions import Region
 
@@ -11,7 +12,6 @@ from ..given import clicked_edit
 from ..panel import Panel
 from ..pictures import leading_part, of_place
 from ..session import Session
-from ..words import SEEN
 
 TRIED, PAIRS, STRENGTH = 24, 6, 3.0  # appearances suggested for a part that are tried; of them shown; units
 

@@ -1,9 +1,8 @@
 """The Edit tab: popular changes, what varies at the chosen place, and the same place of other pictures."""
 
-from dataclasses import replace
-
 import gradio as gr
 
+from panda_core.effects import SEEN
 from panda_core.ops import Edit
 from panda_core.popular import Change
 from panda_core.regions import Region
@@ -15,10 +14,9 @@ from ..given import clicked, clicked_edit
 from ..panel import Panel
 from ..pictures import Pictures, of_picture, of_place, origin, seeds_from
 from ..session import Session
-from ..words import SEEN, region_words
+from ..words import region_words
 
 TILES, NAMED, ENOUGH, POPULAR = 12, 14, 7, 10
-END = 3.0  # standard deviations of a tile
 FAINT = 0.25  # of the strongest tile's change; what shows less is not offered
 
 
@@ -34,7 +32,7 @@ class EditTab(Panel):
         page.follow(gr.HTML(), lambda s: heading(self.place_words(s)))
         page.tiles("What can change here", self.ends_tiles, self.choose_end, about=of_place, elem_id="ends")
         learn = gr.Button("See what varies here", size="sm", visible=False, elem_id="learn-variations")
-        page.follow(learn, lambda s: gr.Button(visible=not self.knows(s) and self.room(s, self.named(s)) > 0))
+        page.follow(learn, lambda s: gr.Button(visible=not self.changes.knows(s) and self.room(s, self.named(s)) > 0))
         page.job(learn.click, self.learn, done=lambda session, _: session)
 
     def lay_out_others(self, page: Page) -> None:
@@ -47,26 +45,15 @@ class EditTab(Panel):
 
     # ---- what varies here ----
 
-    def region(self, session: Session) -> Region | None:
-        """The region chosen, for ops that take parts as learned."""
-        region = session.region()
-        return region and replace(region, refine="none", k=32)
-
     def place_words(self, session: Session) -> str:
         region = session.region()
         if region is None:
             return "Click something in the picture"
         return f"What can change: {region_words(self.pictures.factors(session), region)}"
 
-    def knows(self, session: Session) -> bool:
-        """Whether what varies at the chosen place is known, so that tiles need no long work."""
-        region = self.region(session)
-        where = session.recipe, session.layer, session.factors_id
-        return region is None or self.renderer.knows_variations(*where, region)
-
     def learn(self, session: Session, report) -> bool:
         """Draw the samples that variations are learned from."""
-        self.renderer.variations(session.recipe, session.layer, session.factors_id, self.region(session), report)
+        self.renderer.variations(session.recipe, session.layer, session.factors_id, self.changes.whole(session), report)
         return True
 
     def ends(self, session: Session) -> list[tuple[Edit, str]]:
@@ -90,18 +77,13 @@ class EditTab(Panel):
 
     def unnamed(self, session: Session) -> list[tuple[Edit, str]]:
         """Ends of the chosen region's variations that nobody has named, and can be seen, ENOUGH of them or more."""
-        if not self.knows(session):
-            return []
-        where = session.layer, session.factors_id, self.region(session)
-        factors, count = self.pictures.factors(session), len(self.renderer.variations(session.recipe, *where))
-        free = [m for m in range(count) if factors.ends(where[2].parts, m) is None]
-        edits = [Edit("vary", *where, variation=m, strength=s) for m in free for s in (-END, END)]
+        edits = self.changes.unnamed(session)
         found: list[tuple[Edit, str]] = []
         for first in range(0, len(edits), TILES):
             some = edits[first : first + TILES]
             made = self.pictures.results(session, some)
             least = max(SEEN, FAINT * max(change for _, change in made))
-            found += [(e, image) for e, (image, change) in zip(some, made) if change >= least or session.has(e)]
+            found += [(e, image) for e, (image, change) in zip(some, made) if change >= least or session.recipe.has(e)]
             if len(found) >= ENOUGH:
                 break
         return found
@@ -116,7 +98,7 @@ class EditTab(Panel):
         if not edits:
             nothing = "" if session.region() is None else "Nothing that varies here shows in this picture; choose more."
             unknown = "What varies here is not known yet; finding out takes a few seconds."
-            return {"items": [], "note": nothing if self.knows(session) else unknown}
+            return {"items": [], "note": nothing if self.changes.knows(session) else unknown}
         return self.pictures.edit_tiles(session, edits, lambda edit: self.end_words(session, edit))
 
     def choose_end(self, session: Session, evt: gr.EventData) -> Session | None:
@@ -152,14 +134,14 @@ class EditTab(Panel):
 
     def popular(self, session: Session) -> list[tuple[Change, bool]]:
         """The changes of the strip, and whether each can be seen in this picture."""
-        bare = replace(session.recipe, edits=())
-        return self.pictures.kept.get(("popular", origin(bare)), lambda: self.changes.pairs(session, POPULAR))
+        key = "popular", origin(session.recipe)
+        return self.pictures.kept.get(key, lambda: self.changes.seen(session).pairs(POPULAR))
 
     def popular_tiles(self, session: Session) -> dict:
         found = self.popular(session)
         made = self.pictures.results(session, [c.edit for c, _ in found], quick=True, region=Region(all=True))
         items = [
-            {"image": image, "label": change.name, "title": change.note, "on": session.has(change.edit)}
+            {"image": image, "label": change.name, "title": change.note, "on": session.recipe.has(change.edit)}
             | ({} if seen else {"off": "not seen here"})
             for (change, seen), (image, _) in zip(found, made)
         ]

@@ -1,23 +1,22 @@
 """The Remove tab: what is chosen goes, and the ways it can go are results to choose from (I 4.1.1, and ours)."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import gradio as gr
 
+from panda_core.effects import SEEN, holds_background, region_on, remains
 from panda_core.ops import Edit
-from panda_core.regions import Region
 
 from ..binding import Page
-from ..changes import Changes, around
+from ..changes import Changes
 from ..components.html import heading, hint
 from ..given import clicked_edit
 from ..panel import Panel
 from ..pictures import Pictures, of_place
 from ..session import Session
-from ..words import ABSENT, SEEN, region_words
+from ..words import ABSENT, region_words
 
-ENDS, END = 12, 3.0  # variations tried, and their strength
+VARIATIONS = 12  # tried
 LEAVING, GONE = 0.8, 0.5  # of the distance to the background that is left where a way is offered, and taken at once
 SHOWN = 8
 
@@ -58,7 +57,7 @@ class RemoveTab(Panel):
         here = self.changes.here(session, at)
         named = [edit for edit in here if self.pictures.edit_words(session, edit).startswith(ABSENT)]
         others = [edit for edit in here if edit not in named and edit.layer <= session.layer]
-        free = self.unnamed(session, region)
+        free = self.unnamed(session)
         left = self.measured(session, [*named, *others, *covers, *free], at)
 
         def after(edits: Sequence[Edit], most: float) -> list[Edit]:
@@ -68,42 +67,22 @@ class RemoveTab(Panel):
         ways += [*after(others, LEAVING), *after(covers, LEAVING), *after(free, LEAVING)]
         return list(dict.fromkeys(ways))[:SHOWN], left
 
-    def unnamed(self, session: Session, region: Region) -> list[Edit]:
-        """Ends of the region's variations that nobody has named, and can be seen."""
-        where = session.layer, session.factors_id, replace(region, refine="none", k=32)
-        if not self.renderer.knows_variations(session.recipe, *where):
-            return []
-        count = min(ENDS, len(self.renderer.variations(session.recipe, *where)))
-        edits = [Edit("vary", *where, variation=m, strength=s) for m in range(count) for s in (-END, END)]
-        free = [edit for edit in edits if self.pictures.ends(session, edit) is None]
+    def unnamed(self, session: Session) -> list[Edit]:
+        """Ends of the region's first variations that nobody has named, and can be seen."""
+        free = [edit for edit in self.changes.unnamed(session) if edit.variation < VARIATIONS]
         results = self.pictures.results(session, free, quick=True)
         return [edit for edit, (_, change) in zip(free, results) if change >= SEEN]
 
     def measured(self, session: Session, edits: Sequence[Edit], at: tuple[float, float] | None) -> dict[Edit, float]:
-        """How much of the chosen region is left after each edit alone, ‖m(Z') - b(Z')‖ / ‖m(Z) - b(Z)‖: m is the mean
-        of its features, round the point that was clicked if it was, b that of the picture's background, on the finest
-        grid with parts: what is covered on a coarse one may be drawn again. Our own measure, an order rather than a
-        proof. Nothing where no other place is background."""
-        key = "left", of_place(session), at, tuple(edits)
-        return self.pictures.kept.get(key, lambda: self.left(session, edits, at))
-
-    def left(self, session: Session, edits: Sequence[Edit], at: tuple[float, float] | None) -> dict[Edit, float]:
+        """What each edit alone leaves of the chosen place, `remains`, on the finest grid with parts: what is covered on
+        a coarse one may be drawn again."""
         layer = max(session.layers)
-        p = self.pictures.region_on(session, layer)
-        try:
-            cells = self.renderer.background_cells(session.recipe, layer, session.layers[layer], p)
-        except ValueError:
-            return {}
-        if at is not None:
-            p = p * around(at, self.renderer.generator(session.recipe).layers[layer][1:]).flatten().to(p)
 
-        def away(*edits: Edit) -> float:
-            Z = self.renderer.edited_features(replace(session.recipe, edits=edits), layer).features
-            Z = Z.flatten(2)[0]  # [C, S]
-            return float(((Z @ p.to(Z)) / p.sum().to(Z) - Z[:, cells].mean(dim=1)).norm())
+        def measure() -> dict[Edit, float]:
+            p = region_on(self.renderer, session.recipe, session.layer, session.region(), session.factors_id, layer)
+            return remains(self.renderer, session.recipe, edits, layer, session.layers[layer], p, at)
 
-        before = max(away(), 1e-6)
-        return {edit: away(edit) / before for edit in edits}
+        return self.pictures.kept.get(("left", of_place(session), at, tuple(edits)), measure)
 
     def clicked(self, session: Session) -> tuple[float, float] | None:
         """Where the chosen place was clicked, if it was."""
@@ -139,29 +118,22 @@ class RemoveTab(Panel):
         """In place of another way that this region went already; a second click brings it back. What has a name of its
         own goes beside the rest: of two trees both."""
         ways = () if way.op == "vary" and self.end_name(session, way) else self.ways(session)
-        there = [i for i in map(session.find_like, ways) if i is not None]
-        if there and not session.has(way):
+        there = [i for i in map(session.recipe.find_like, ways) if i is not None]
+        if there and not session.recipe.has(way):
             return session.put(there[-1], way).take_up(there[-1])
         return self.changes.toggle(session, way)
-
-    def is_background(self, session: Session) -> bool:
-        """Whether what is chosen holds as much of the background's appearance as background does, on average."""
-        where = session.recipe, session.layer, session.factors_id
-        number, sign = self.renderer.background(*where)
-        p = self.renderer.region(*where[:2], session.region(), session.factors_id)
-        amount = sign * self.renderer.saliency(*where, number)[0]
-        return float((amount @ p.to(amount)) / p.sum()) >= sign * self.pictures.factors(session).threshold(number)
 
     def after_pick(self, session: Session, part: int | None = None, at: tuple[float, float] | None = None) -> Session:
         """What was just chosen on this tab goes at once, the best way; of the background only the part clicked, where
         something may stand before it."""
         region = session.region()
-        if part is not None and region and len(region.parts) > 1 and self.is_background(session):
+        where = session.recipe, session.layer, session.factors_id, region
+        if part is not None and region and len(region.parts) > 1 and holds_background(self.renderer, *where):
             session = session.choose((part,))
         if at is not None:
             session = session.put_aside("clicked", (of_place(session), at))
         ways, left = self.ranked(session)
-        if not ways or session.has(ways[0]):
+        if not ways or session.recipe.has(ways[0]):
             return session
         if not self.takes_away(session, ways[0], left):
             gr.Info("Nothing takes all of it away; choose what looks best.", title="Still there")

@@ -3,10 +3,9 @@
 from dataclasses import replace
 
 import gradio as gr
-import torch
 
+from panda_core.effects import LEADING, SEEN, leading_appearance, nearest_region, region_on
 from panda_core.factors import Factors
-from panda_core.method.parts import combine_parts
 from panda_core.ops import Edit
 from panda_core.regions import Region
 
@@ -16,9 +15,9 @@ from ..given import clicked_edit
 from ..panel import Panel
 from ..pictures import FULL, of_place
 from ..session import Session
-from ..words import SEEN, region_words
+from ..words import region_words
 
-LEADING, TARGETS = 24, 7  # appearances tried, and results shown
+TARGETS = 7  # results shown
 FAINT = 0.25  # of the change of the result that changes most; what shows less is not offered
 
 
@@ -63,33 +62,21 @@ class RewriteTab(Panel):
         where = layer, session.layers[layer]
         if region is None or region.all or session.layer == layer:
             return *where, region
-        p, factors = self.pictures.region_on(session, layer), self.factors(session)
-
-        def common(parts: tuple[int, ...]) -> float:
-            other = combine_parts(factors.parts, parts).to(p)
-            return float(torch.minimum(p, other).sum() / torch.maximum(p, other).sum())
-
-        return *where, Region(max(dict.fromkeys([*factors.things, *factors.variations]), key=common))
+        p = region_on(self.renderer, session.recipe, session.layer, region, session.factors_id, layer)
+        return *where, nearest_region(self.factors(session), p)
 
     def factors(self, session: Session) -> Factors:
         return self.renderer.catalogue.factors(session.recipe.generator, session.layers[max(session.layers)])
 
-    @torch.inference_mode()
     def source(self, session: Session) -> int | None:
-        """The appearance of which there is more at the place, edited as it is, than in the rest of the picture: the
-        mean of [a_jᵀ(Z - z̄)]₊ there, less that of the rest, at its largest."""
+        """What the place shows most of, `leading_appearance`; of a rewrite in hand as it was before that."""
         layer, factors_id, region = self.where(session)
         if region is None:
             return None
-        recipe, factors = session.recipe, self.factors(session)
-        if session.edit and session.edit.op == "rewrite":  # as it was before that
+        recipe = session.recipe
+        if session.edit and session.edit.op == "rewrite":
             recipe = recipe.with_edit(session.active, replace(session.edit, on=False))
-        Z = self.renderer.edited_features(recipe, layer).features.flatten(2)[0]  # [C, S]
-        p = self.renderer.region(recipe, layer, region, factors_id)
-        p = torch.ones_like(Z[0]) if p is None else p.to(Z)
-        amounts = (factors.appearances[:, :LEADING].t().to(Z) @ (Z - factors.mean.to(Z)[:, None])).clamp_min(0)
-        here, rest = (amounts @ q / q.sum().clamp_min(1e-6) for q in (p, 1 - p))
-        return int((here - rest).argmax())
+        return leading_appearance(self.renderer, recipe, layer, factors_id, region)
 
     def targets(self, session: Session) -> list[tuple[Edit, str]]:
         """`results` without their colours."""
