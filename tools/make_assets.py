@@ -60,6 +60,7 @@ SCORED_AT = 3.0  # units of strength at which they are compared
 WITHIN = 0.3  # added to the scatter within border and middle, as a share of its mean
 TURNED = "; leading appearances turned to the background"
 REWRITES = 0.5  # of a change must be made up for by a rewriting that is an example of it
+BETWEEN = 0.2  # of a region in the middle third of what it lies on either side of
 CONCEPT = 0.3  # what the IoU of an appearance's mask must reach: 0 is what a mask of everything has, 1 is exact
 SHEET_SEEDS, SHEET_SIDE, SEEDS_SIDE = (18, 33, 7, 40), 64, 128
 
@@ -120,15 +121,22 @@ def name_region(world: World, region: Tensor, shape: tuple[int, int], seen: Seen
         if len(filling) == 2:
             return " and ".join(world.parts[k] for k in filling[filled[filling].argsort(descending=True)])
         return label
-    axis = (torch.arange(size) + 0.5) / size * 2 - 1
-    weight = m**2 / (m**2).sum()
-    x, y = float((weight * axis[None]).sum()), float((weight * axis[:, None]).sum())
     large = float(area[world.parts.index(label)]) > SMALL_PART * size**2  # a large part has a top and a bottom
-    vertical = ("top" if y < -0.3 else "bottom" if y > 0.3 else "") if large else ""
-    beside = 0.2 if large else 0.1
-    sideways = "left" if x < -beside else "right" if x > beside else ""
+    vertical = one_side(m.sum(dim=1), "top", "bottom") if large else ""
+    sideways = one_side(m.sum(dim=0), "left", "right", "sides" if large and not vertical else "")
     place = " ".join(word for word in (vertical, sideways) if word)
     return f"{label} {place}" if place else label
+
+
+def one_side(profile: Tensor, first: str, last: str, both: str = "") -> str:
+    """Where along one side of the picture a region is, by how much of it every row or column holds: `first` or `last`
+    where it is on one side of the middle, `both` where it is on either and little lies between, else nothing."""
+    share = profile / profile.sum()
+    third, half = len(share) // 3, len(share) // 2
+    before = float(share[:half].sum())
+    if min(before, 1 - before) > 0.3:
+        return both if float(share[third:-third].sum()) < BETWEEN else ""
+    return first if before > 0.5 else last
 
 
 def number_twins(names: dict) -> dict:
@@ -147,10 +155,16 @@ def name_regions(world: World, factors: Factors, seen: Seen) -> Factors:
     regions = {thing: combine_parts(factors.parts, thing) for thing in factors.things}
     labels = {thing: name_region(world, p, shape, seen, True) for thing, p in regions.items()}
     alone = [label for label in labels.values() if list(labels.values()).count(label) == 1]
-    things = number_twins({thing: label if label in alone else name_region(world, regions[thing], shape, seen, False)
-                           for thing, label in labels.items()})  # fmt: skip
     parts = {k: name_region(world, factors.scaled_parts[:, k], shape, seen, False)
              for thing in factors.things if len(thing) > 1 for k in thing}  # fmt: skip
+
+    def placed(thing: tuple[int, ...]) -> str:
+        """Where it is; of one that is in no corner, which small thing it holds."""
+        name = name_region(world, regions[thing], shape, seen, False)
+        small = [parts[k] for k in thing if parts.get(k, name) in world.parts and parts[k] != name]
+        return small[0] if name == labels[thing] and small else name
+
+    things = number_twins({thing: label if label in alone else placed(thing) for thing, label in labels.items()})
     taken = set(things.values())
     names = number_twins({k: name if name not in taken else f"{name} middle" for k, name in parts.items()})
     names |= {thing[0]: things[thing] for thing in factors.things if len(thing) == 1}

@@ -7,9 +7,9 @@ from .drawing import Canvas, box, bump, ellipse, palette, smoothstep, union
 from .world import Factor, World
 
 FACTORS = (
-    Factor("tilt", -0.05, 0.05, "pose", "tilted left", "tilted right"),
-    Factor("shift_x", -0.02, 0.02, "pose", "moved left", "moved right"),
-    Factor("shift_y", -0.02, 0.02, "pose", "moved up", "moved down"),
+    Factor("tilt", -0.05, 0.05, "pose", "head tilted left", "head tilted right"),
+    Factor("shift_x", -0.02, 0.02, "pose", "head further left", "head further right"),
+    Factor("shift_y", -0.02, 0.02, "pose", "head higher", "head lower"),
     Factor("light", -0.8, 0.8, "pose", "light from the left", "light from the right"),
     Factor("background_colour", 0, 1, "background", "peach background", "yellow background"),
     Factor("background_shade", 0.72, 1.04, "background", "darker background", "lighter background"),

@@ -16,7 +16,7 @@ from ..pictures import Pictures, of_picture, of_place, origin, seeds_from
 from ..session import Session
 from ..words import region_words
 
-TILES, NAMED, ENOUGH, POPULAR = 12, 14, 7, 10
+TILES, NAMED, ENOUGH, FEW, POPULAR = 12, 14, 7, 4, 10
 FAINT = 0.25  # of the strongest tile's change; what shows less is not offered
 
 
@@ -70,10 +70,11 @@ class EditTab(Panel):
         return self.changes.here(session)[: ENOUGH if region and region.mask else NAMED]
 
     def room(self, session: Session, named: list[Edit]) -> int:
-        """For how many that have no name there is room beside those that have one."""
+        """For how many that have no name there is room: up to ENOUGH where FEW have one, more where it is painted."""
         region = session.region()
-        most = 0 if region is None else NAMED if region.mask else ENOUGH
-        return max(0, most - len(named))
+        if region is None or (len(named) >= FEW and not region.mask):
+            return 0
+        return (NAMED if region.mask else ENOUGH) - len(named)
 
     def unnamed(self, session: Session) -> list[tuple[Edit, str]]:
         """Ends of the chosen region's variations that nobody has named, and can be seen, ENOUGH of them or more."""
