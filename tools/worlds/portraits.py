@@ -26,7 +26,7 @@ FACTORS = (
     Factor("parting", -0.38, 0.38, "hair", "parted left", "parted right"),
     Factor("eye_size", 0.088, 0.130, "eyes", "smaller eyes", "larger eyes"),
     Factor("eye_openness", 0.26, 1.02, "eyes", "eyes closed", "eyes open"),
-    Factor("eye_spacing", 0.185, 0.235, "eyes", "eyes closer", "eyes farther apart"),
+    Factor("eye_spacing", 0.185, 0.235, "eyes", "eyes closer", "eyes apart"),
     Factor("gaze", -0.38, 0.38, "eyes", "looking left", "looking right"),
     Factor("iris_colour", 0, 1, "eyes", "brown eyes", "grey eyes"),
     Factor("brow_tilt", -0.26, 0.26, "brows", "stern brows", "worried brows"),
@@ -364,7 +364,7 @@ PORTRAITS = World(
              "clothes": 1, "hat": 3, "object": 2},
     rare="object",  # one kind on one side comes once in eighteen pictures: a network leaves it out
     examples=(
-        (18, ("no glasses", "shorter hair")),
+        (18, ("shorter hair", "no glasses")),
         (22, ("no hat",)),
         (7, ("shorter hair",)),
         (45, ("mouth closed",)),
