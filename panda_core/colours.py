@@ -4,23 +4,40 @@ from collections.abc import Sequence
 
 COLOURS = {  # sRGB, 0 to 255
     "black": (25, 25, 28), "dark grey": (75, 75, 78), "grey": (140, 140, 142), "light grey": (195, 195, 197),
-    "white": (242, 242, 242), "red": (185, 45, 45), "orange": (225, 130, 50), "brown": (120, 75, 45),
-    "beige": (215, 185, 150), "golden": (215, 165, 60), "yellow": (225, 200, 70), "olive": (125, 120, 50),
-    "green": (85, 155, 70), "dark green": (40, 80, 50), "teal": (50, 130, 130), "light blue": (150, 195, 230),
-    "blue": (60, 100, 190), "dark blue": (35, 45, 100), "purple": (120, 70, 150), "pink": (225, 150, 175),
+    "white": (242, 242, 242), "dark red": (110, 30, 35), "red": (190, 45, 45), "orange": (225, 130, 50),
+    "dark brown": (70, 45, 30), "brown": (120, 75, 45), "light brown": (165, 120, 80), "beige": (215, 185, 150),
+    "golden": (215, 165, 60), "yellow": (225, 200, 70), "olive": (125, 120, 50), "dark green": (40, 80, 50),
+    "green": (85, 155, 70), "light green": (160, 205, 140), "teal": (50, 130, 130), "dark teal": (25, 75, 80),
+    "light blue": (140, 178, 218), "blue": (60, 100, 190), "steel blue": (90, 125, 160),
+    "dark blue": (35, 45, 100), "purple": (120, 70, 150), "lilac": (185, 165, 210), "pink": (225, 150, 175),
+    "salmon": (220, 145, 120),
 }  # fmt: skip
+PALER = 1.4  # times less saturated than what is seen is a mean over light and shade
 ALIKE = 12.0  # of 255, in lightness, that nobody sees
 
 
+def oklab(colour: Sequence[float]) -> tuple[float, float, float]:
+    """(L, a, b) of a colour in sRGB, 0 to 255 (Ottosson 2020): equal distances look about equally far apart."""
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (x / 255 for x in colour)]
+    red, green, blue = linear
+    l = (0.4122214708 * red + 0.5363325363 * green + 0.0514459929 * blue) ** (1 / 3)
+    m = (0.2119034982 * red + 0.6806995451 * green + 0.1073969566 * blue) ** (1 / 3)
+    s = (0.0883024619 * red + 0.2817188376 * green + 0.6299787005 * blue) ** (1 / 3)
+    return (0.2104542553 * l + 0.7936177850 * m - 0.0040720468 * s,
+            1.9779984951 * l - 2.4285922050 * m + 0.4505937099 * s,
+            0.0259040371 * l + 0.7827717662 * m - 0.8086757660 * s)  # fmt: skip
+
+
 def name_of(colour: Sequence[float]) -> str:
-    """The nearest name, by a distance weighted as the eye does: the "redmean" of sRGB."""
+    """The nearest name of a mean colour, where a difference in hue counts for more than one in lightness."""
+    L, a, b = oklab(colour)
+    a, b = PALER * a, PALER * b
 
-    def distance(other: Sequence[int]) -> float:
-        red = (colour[0] + other[0]) / 512
-        weights = 2 + red, 4, 3 - red
-        return sum(w * (a - b) ** 2 for w, a, b in zip(weights, colour, other))
+    def distance(name: str) -> float:
+        l, x, y = oklab(COLOURS[name])
+        return (L - l) ** 2 + 4 * ((a - x) ** 2 + (b - y) ** 2)
 
-    return min(COLOURS, key=lambda name: distance(COLOURS[name]))
+    return min(COLOURS, key=distance)
 
 
 def became(before: Sequence[float], after: Sequence[float]) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
-from torch.nn.functional import interpolate
+from torch.nn.functional import interpolate, max_pool2d
 
 from .colours import became
 from .factors import Factors
@@ -24,6 +24,7 @@ CLEAR = 0.5  # standard deviations from the mean at which a thing is clearly the
 NEAR = 0.06  # of the picture's side: how far round a click counts as clicked
 AIMED = 0.25  # of what it does where it does most, that a change must do where it was clicked
 HERE = 0.2  # share of all that a change does that must be at a place for it to be offered there
+TOUCHES = 0.15  # of the cells round a place that are background where it stands before that
 LEADING = 24  # appearances among which the one that a place shows most of is looked for
 
 
@@ -195,6 +196,18 @@ def remains(
 
     before = max(away(), 1e-6)
     return {edit: away(edit) / before for edit in edits}
+
+
+def touches_background(renderer: Renderer, recipe: Recipe, layer: int, factors_id: str, region: Region) -> bool:
+    """Whether at least TOUCHES of the cells round a region are background: what stands before it is gone once it is
+    covered with background, and a mouth covered with a wall is not."""
+    p = renderer.region(recipe, layer, region, factors_id)
+    if p is None:
+        return False
+    cells = renderer.background_cells(recipe, layer, factors_id, p)
+    inside = (p >= 0.5 * float(p.max())).reshape(1, 1, *renderer.generator(recipe).layers[layer][1:]).float()
+    ring = (max_pool2d(inside, 3, stride=1, padding=1) - inside).flatten().bool()
+    return float(cells.to(ring.device)[ring].float().mean()) >= TOUCHES
 
 
 def holds_background(renderer: Renderer, recipe: Recipe, layer: int, factors_id: str, region: Region) -> bool:

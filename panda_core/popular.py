@@ -7,7 +7,7 @@ from .ops import Edit
 from .regions import Region
 
 STRENGTH = 3.0  # standard deviations of an end
-SHARE = 0.3  # of the wanted change that an end must make up for
+SHARE = 0.5  # of the wanted change that an end must make up for: what has a name does most of what it says
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from PIL import Image
 import app
 from panda_core.__main__ import main
 from panda_core.images import png_bytes, read_recipe_json, to_arrays, to_pil
+from panda_core.links import encode_link
 from panda_core.ops import Edit
 from panda_core.origin import Origin
 from panda_core.own_picture import OwnPicture
@@ -232,20 +233,22 @@ def test_a_recipe_of_an_own_picture_needs_its_file(own, tmp_path, capsys):
 
 
 def test_no_link_opens_it_and_the_sentence_says_why(own):
-    opened = app.opening.open_link(app.sharing.link(own))
+    with pytest.raises(ValueError, match="No link can hold"):
+        app.sharing.link(own)
+    opened = app.opening.open_link(encode_link(own.recipe))
     assert opened.recipe == app.opening.start().recipe
     assert "open its .panda file" in opened.notice
 
 
 def test_a_link_shows_nothing_of_it_to_a_chat_either(own):
     links = LinkPreview(app.pictures, app.opening)
-    assert links.jpeg(app.sharing.link(own)) == links.jpeg(None)
+    assert links.jpeg(encode_link(own.recipe)) == links.jpeg(None)
 
 
 def test_a_link_cannot_take_a_thing_over_from_it(own, start):
     picture = Origin("portraits", source=own.recipe.source)
     thief = Edit("transfer", start.layer, start.factors_id, Region((1,)), picture=picture, share=1.0)
-    assert "open its .panda file" in app.opening.open_link(app.sharing.link(start.append(thief))).notice
+    assert "open its .panda file" in app.opening.open_link(encode_link(start.append(thief).recipe)).notice
 
 
 def test_a_picture_of_ours_opens_for_who_has_its_file_only(own, start):

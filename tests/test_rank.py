@@ -131,7 +131,7 @@ def test_with_nothing_chosen_it_says_why_nothing_can_be_ordered(start):
 
 def test_the_words_say_how_many_have_less(varied):
     top = varied.go_to(tab.answer(varied).most[0])
-    assert "95 of 100 have less" in tab.asked_words(top)  # 19 of 20
+    assert "more of it than 95 of 100" in tab.asked_words(top)  # 19 of 20
 
 
 def test_a_click_opens_a_picture_and_the_edits_stay(varied):

@@ -54,7 +54,12 @@ class Pictures:
     def edit_words(self, session: Session, edit: Edit) -> str:
         """A line of the list: "longer hair"; of a rewrite what it looks like: "clothes: now yellow"."""
         words = self.plain_words(session, edit)
-        return f"{words.partition(':')[0]}: now {self.colours(session, [edit])[0]}" if edit.op == "rewrite" else words
+        if edit.op != "rewrite":
+            return words
+        where = words.partition(":")[0]
+        if edit.region.all:  # "hair" says more than "everywhere"
+            where = self.factors(session, edit).info.appearance_names.get(edit.source, where).removesuffix(" (-)")
+        return f"{where}: now {self.colours(session, [edit])[0]}"
 
     def plain_words(self, session: Session, edit: Edit) -> str:
         """The same without looking at the picture: "clothes: what is here becomes something else"."""

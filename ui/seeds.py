@@ -79,7 +79,7 @@ def layer_words(session: Session) -> list[tuple[str, int]]:
     if len(session.layers) == 1:
         return [(f"The only one ({session.layer})", session.layer)]
     coarse, *between, fine = session.layers
-    middle = [(f"Between (layer {n})", n) for n in between]
+    middle = [(f"Medium (layer {n})", n) for n in between]
     return [(f"Large (layer {coarse})", coarse), *middle, (f"Small (layer {fine})", fine)]
 
 

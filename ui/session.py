@@ -233,8 +233,10 @@ class Session:
         return replace(changed, active=order.index(self.active) if self.active in order else None)
 
     def go_to(self, seed: int) -> Self:
-        """Another picture; the edits stay."""
+        """Another picture; the edits stay, and what was painted on the one before goes, if no edit in hand has it."""
         moved = self.change(replace(self.recipe, seed=seed, source=None))
+        if moved.mask is not None and (moved.edit is None or moved.edit.region != moved.region()):
+            moved = replace(moved, mask=None, where="parts")
         seeds = moved.seeds if seed in moved.seeds else (seed, *moved.seeds)[:SEEDS_KEPT]
         return replace(moved, seeds=seeds)
 

@@ -65,6 +65,8 @@ class Sharing(Panel):
     # ---- out ----
 
     def link(self, session: Session) -> str:
+        if session.recipe.sources():
+            raise ValueError("No link can hold a picture of your own; “Download .panda” keeps it with its edits.")
         return encode_link(self.renderer.pin(session.recipe))
 
     def address(self, session: Session) -> str:

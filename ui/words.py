@@ -17,7 +17,7 @@ LITTLE = 0.02  # share of the way from black to white that is too little to be t
 
 def region_words(factors: Factors, region: Region) -> str:
     if region.all:
-        return "the whole picture"
+        return "everywhere"
     if region.mask is not None:
         return "the painted area"
     names = factors.region_name(region.parts)
@@ -59,6 +59,6 @@ def change_words(session: Session, words: str, change: Tensor, region: Tensor) -
         return f"{words[0].upper()}{words[1:]}."
     most, mean = float(outside.max()) / 2, float(outside.mean()) / 2
     if most <= LITTLE:
-        return f"{words[0].upper()}{words[1:]}; nothing else changed by more than {max(1, math.ceil(100 * most))} %."
-    amount = f"{100 * mean:.1f} %" if mean >= 0.0005 else "less than 0.1 %"
+        return f"{words[0].upper()}{words[1:]}; nothing else changed by more than {max(1, math.ceil(100 * most))}%."
+    amount = f"{100 * mean:.1f}%" if mean >= 0.0005 else "less than 0.1%"
     return f"{words[0].upper()}{words[1:]}; the rest changed by {amount} on average."

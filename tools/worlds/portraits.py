@@ -365,13 +365,13 @@ PORTRAITS = World(
     rare="object",  # one kind on one side comes once in eighteen pictures: a network leaves it out
     examples=(
         (18, ("shorter hair", "no glasses")),
-        (22, ("no hat",)),
-        (7, ("shorter hair",)),
-        (45, ("mouth closed",)),
-        (17, ("glasses",)),
-        (5, ("shorter hair", "glasses")),
-        (29, ("smile", "longer hair")),
-        (65, ("nothing behind", "dark skin")),
-        (8, ("hat",)),
+        (47, ("glasses",)),
+        (24, ("no hat", "smile")),
+        (52, ("mouth closed",)),
+        (23, ("nothing behind",)),
+        (9, ("blond hair",)),
+        (45, ("longer hair",)),
+        (21, ("smile",)),
+        (26, ("hat",)),
     ),
 )  # fmt: skip

@@ -296,13 +296,13 @@ element.querySelectorAll('[data-tool]').forEach(b => b.addEventListener('click',
 $('.several').addEventListener('click', e => { several = !several; pressed(e.currentTarget, several); });
 $('.all').addEventListener('click', e => { all = !all; pressed(e.currentTarget, all); draw(); });
 $('.clear').addEventListener('click', () => { if (painted) { painted.fill(0); draw(); trigger('paint', {rle: pack()}); } });
-function show(what) { showing = what; pressed($('.differ'), what === 'difference'); draw(); }
+function show(what) { showing = what; pressed($('.differ'), what === 'difference'); wipe.hidden = !divided || what === 'difference'; draw(); }
 $('.differ').addEventListener('click', () => show(showing === 'difference' ? 'image' : 'difference'));
 
 // Before and after, divided by a line that can be moved.
 const wipe = $('.wipe');
 function divide(at) {
-  divided = at; wipe.hidden = !at; wipe.style.left = at * 100 + '%'; wipe.setAttribute('aria-valuenow', Math.round(at * 100));
+  divided = at; wipe.hidden = !at || showing === 'difference'; wipe.style.left = at * 100 + '%'; wipe.setAttribute('aria-valuenow', Math.round(at * 100));
   pressed($('.divide'), at > 0); draw();
 }
 const within = x => Math.min(Math.max(x, 0.02), 0.98);

@@ -20,12 +20,12 @@ STRENGTHS = 13
 
 class FilmPanel(Panel):
     def lay_out(self, page: Page) -> None:
-        gr.HTML(heading("The strength as a film"))
+        gr.HTML(heading("Animation of the strength"))
         go = gr.Button("Animate the strength of this edit", size="sm", elem_id="animate")
         page.follow(go, lambda s: gr.Button(interactive=s.edit is not None))
         page.job(go.click, self.make_film)
         page.follow(gr.HTML(elem_id="film"), self.show)
-        save = gr.Button("Download the film", size="sm", elem_id="save-film")
+        save = gr.Button("Download the animation", size="sm", elem_id="save-film")
         page.follow(save, lambda s: gr.Button(interactive=self.film(s) is not None))
         page.save(save.click, self.save)
 
@@ -39,7 +39,9 @@ class FilmPanel(Panel):
         low, high, *_ = OPS[edit.op].slider
         low, high = min(low, edit.size), max(high, edit.size)
         session = session.set_strength(low)
-        title = f"{self.pictures.edit_words(session, session.edit)}: from {low:+.1f} to {high:+.1f}"
+        ends = self.pictures.ends(session, session.edit)
+        words = f"{ends.low} ← → {ends.high}" if ends else self.pictures.edit_words(session, session.edit)
+        title = f"{words}: from {low:+.1f} to {high:+.1f}"
         key = ("film", session.recipe, session.active, title)
 
         def make() -> bytes:

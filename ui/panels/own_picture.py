@@ -90,7 +90,7 @@ class OwnPicturePanel(Panel):
                 with gr.Row():
                     for name in names:
                         self.lay_out_slider(page, name, *SLIDERS[name])
-            go = gr.Button("Find it", size="sm", variant="primary", elem_id="find-own")
+            go = gr.Button("Find my picture", size="sm", variant="primary", elem_id="find-own")
             page.follow(go, lambda s: gr.Button(interactive=s.aside("brought") is not None))
             page.job(go.click, self.find, done=self.use, picture=self.so_far, enough=None if gpu.SHARED else self.end)
             with gr.Row(elem_classes="actions"):

@@ -97,9 +97,13 @@ class EditTab(Panel):
     def ends_tiles(self, session: Session) -> dict:
         edits = self.ends(session)
         if not edits:
-            nothing = "" if session.region() is None else "Nothing that varies here shows in this picture; choose more."
-            unknown = "What varies here is not known yet; finding out takes a few seconds."
-            return {"items": [], "note": nothing if self.changes.knows(session) else unknown}
+            if session.region() is None:
+                note = "What can change there appears here."
+            elif self.changes.knows(session):
+                note = "Nothing that varies here shows in this picture; choose more."
+            else:
+                note = "What varies here is not known yet; finding out takes a few seconds."
+            return {"items": [], "note": note}
         return self.pictures.edit_tiles(session, edits, lambda edit: self.end_words(session, edit))
 
     def choose_end(self, session: Session, evt: gr.EventData) -> Session | None:

@@ -258,9 +258,9 @@ class RankTab(Panel):
             return ""
         words = "the sum" if now.terms else f"“{self.term_name(session, terms[0])}”"
         if self.answer(session) is None:
-            return f"To rank by {words}, {now.count:,} pictures must be looked at first: press “Rank them”."
+            return f"To rank by {words}, press “Rank them”: {now.count:,} pictures are looked at first."
         less = 100 * np.mean(self.answer(session).scores < self.score(session))
-        return f"They are in the order of {words}; {less:.0f} of 100 have less than this picture without its edits."
+        return f"Sorted by {words}: without its edits, this picture has more of it than {less:.0f} of 100."
 
     def axis_words(self, session: Session) -> str:
         found = self.answer(session)

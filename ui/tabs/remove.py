@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import gradio as gr
 
-from panda_core.effects import SEEN, holds_background, region_on, remains
+from panda_core.effects import SEEN, holds_background, region_on, remains, touches_background
 from panda_core.ops import Edit
 
 from ..binding import Page
@@ -97,7 +97,7 @@ class RemoveTab(Panel):
         if edit.op == "remove":
             return "covered with background"
         name = self.end_name(session, edit)
-        return name if name.startswith(ABSENT) else "varied until it goes"
+        return name if name.startswith(ABSENT) else "changed until it is gone"
 
     def tiles(self, session: Session) -> dict:
         region = session.region()
@@ -141,5 +141,11 @@ class RemoveTab(Panel):
         return self.changes.toggle(session, ways[0])
 
     def takes_away(self, session: Session, way: Edit, left: dict[Edit, float]) -> bool:
-        """Whether the chosen place is gone after a way, rather than fainter; what is named for that is believed."""
-        return self.pictures.edit_words(session, way).startswith(ABSENT) or left.get(way, 1.0) <= GONE
+        """Whether the chosen place is gone after a way, rather than fainter. What is named for that is believed where
+        the thing is there rather than not; a cover where background lies round the place."""
+        where = session.recipe, session.layer, session.factors_id, session.region()
+        if way.op == "remove" and not touches_background(self.renderer, *where):
+            return False
+        if self.pictures.edit_words(session, way).startswith(ABSENT):
+            return not self.changes.seen(session).is_there(session.recipe, way, clear=0.0)
+        return left.get(way, 1.0) <= GONE

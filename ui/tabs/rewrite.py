@@ -39,8 +39,8 @@ class RewriteTab(Panel):
         region = session.region()
         if region is None or region.all:
             return gr.Radio(visible=False)
-        return gr.Radio([("Only here", False), ("Everywhere that looks like it", True)],
-                        value=session.aside("everywhere", False), visible=True)  # fmt: skip
+        return gr.Radio([("Everywhere that looks like it", True), ("Only here", False)],
+                        value=session.aside("everywhere", True), visible=True)  # fmt: skip
 
     def set_where(self, session: Session, everywhere: bool) -> Session:
         """Here or everywhere, from now on; the rewrite in hand follows."""
@@ -53,7 +53,7 @@ class RewriteTab(Panel):
     def region(self, session: Session) -> Region | None:
         """Where the next rewrite acts."""
         region = self.where(session)[2]
-        return Region(all=True) if region and session.aside("everywhere") else region
+        return Region(all=True) if region and session.aside("everywhere", True) else region
 
     def where(self, session: Session) -> tuple[int, str, Region | None]:
         """(layer, factors id) of the finest grid with parts, where appearances are colours and materials, and the
