@@ -187,6 +187,14 @@ def test_targets_are_results_that_can_be_seen_most_first(hair, everywhere):
     assert {(edit.source, edit.region.all) for edit in found} == {(rewrite.source(hair), everywhere)}
 
 
+def test_what_has_a_name_is_rewritten_everywhere_and_what_other_things_show_too_here(hair):
+    clothes = choose_named(bare(), "clothes")
+    assert rewrite.everywhere(hair) and not rewrite.everywhere(clothes)
+    assert not rewrite.everywhere(rewrite.set_where(hair, False)) and rewrite.everywhere(
+        rewrite.set_where(clothes, True)
+    )
+
+
 def test_here_or_everywhere_moves_the_rewrite_in_hand(hair):
     here = rewrite.choose(rewrite.set_where(hair, False), event(index=0))
     everywhere = rewrite.set_where(here, True)

@@ -166,7 +166,9 @@ def name_regions(world: World, factors: Factors, seen: Seen) -> Factors:
 
     things = number_twins({thing: label if label in alone else placed(thing) for thing, label in labels.items()})
     taken = set(things.values())
-    names = number_twins({k: name if name not in taken else f"{name} middle" for k, name in parts.items()})
+    names = number_twins({k: name for k, name in parts.items() if name not in taken})
+    for name in taken:  # the pieces of a thing that have no name of their own
+        names |= {k: f"{name} {i}" for i, k in enumerate((k for k in parts if parts[k] == name), 1)}
     names |= {thing[0]: things[thing] for thing in factors.things if len(thing) == 1}
     several = {region_key(thing): name for thing, name in things.items() if len(thing) > 1}
     for label in dict.fromkeys(labels.values()):  # joined by their label: what recolours all of it

@@ -35,7 +35,7 @@ class RemoveTab(Panel):
         region = session.region()
         if region is None:
             return "Nothing is chosen yet"
-        return f"Without {region_words(self.pictures.factors(session), region)}"
+        return f"Remove: {region_words(self.pictures.factors(session), region)}"
 
     def ways(self, session: Session, at: tuple[float, float] | None = None) -> list[Edit]:
         """`ranked` without what they leave."""

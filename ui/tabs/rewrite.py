@@ -40,7 +40,7 @@ class RewriteTab(Panel):
         if region is None or region.all:
             return gr.Radio(visible=False)
         return gr.Radio([("Everywhere that looks like it", True), ("Only here", False)],
-                        value=session.aside("everywhere", True), visible=True)  # fmt: skip
+                        value=self.everywhere(session), visible=True)  # fmt: skip
 
     def set_where(self, session: Session, everywhere: bool) -> Session:
         """Here or everywhere, from now on; the rewrite in hand follows."""
@@ -53,7 +53,13 @@ class RewriteTab(Panel):
     def region(self, session: Session) -> Region | None:
         """Where the next rewrite acts."""
         region = self.where(session)[2]
-        return Region(all=True) if region and session.aside("everywhere", True) else region
+        return Region(all=True) if region and self.everywhere(session) else region
+
+    def everywhere(self, session: Session) -> bool:
+        """As the visitor said; else everywhere for an appearance with a name ("hair"), whose place has no better
+        outline, and here for one that other things show too."""
+        said = session.aside("everywhere")
+        return self.source(session) in self.factors(session).info.appearance_names if said is None else bool(said)
 
     def where(self, session: Session) -> tuple[int, str, Region | None]:
         """(layer, factors id) of the finest grid with parts, where appearances are colours and materials, and the
