@@ -7,7 +7,7 @@ from .ops import Edit
 from .regions import Region
 
 STRENGTH = 3.0  # standard deviations of an end
-SHARE = 0.5  # of the wanted change that an end must make up for: what has a name does most of what it says
+SHARE = 0.4  # of the wanted change that an end must make up for, or its name promises too much
 
 
 @dataclass(frozen=True)

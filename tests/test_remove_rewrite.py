@@ -133,15 +133,23 @@ def test_what_only_fades_is_shown_and_not_taken(monkeypatch):
     assert chosen.recipe == session.recipe and app.remove_tab.tiles(chosen)["items"] and told
 
 
-@pytest.mark.parametrize("name", ["hair top", "mouth"])  # "no hat" of a bare head, a wall over the mouth
-def test_what_is_not_there_or_stands_before_no_background_is_not_taken_at_once(name, monkeypatch):
-    told = []
-    monkeypatch.setattr(gr, "Info", lambda words, **_: told.append(words))
+def picked(name: str) -> Session:
+    """The Remove tab after a click on a thing of the first picture."""
     plain = bare().open_tab("Remove")
     thing = next(t for t in things(plain) if app.pictures.factors(plain).region_name(t) == name)
-    picked = app.choosing.pick(plain, event(part=thing[0]))
-    assert set(picked.parts) <= set(thing) and picked.recipe == plain.recipe
-    assert bool(told) == bool(remove.ways(picked))
+    return app.choosing.pick(plain, event(part=thing[0]))
+
+
+def test_a_wall_is_not_put_over_a_mouth_at_once(monkeypatch):
+    told = []
+    monkeypatch.setattr(gr, "Info", lambda words, **_: told.append(words))
+    mouth = picked("mouth")
+    assert not mouth.recipe.edits and bool(told) == bool(remove.ways(mouth))
+
+
+def test_no_hat_is_taken_off_a_bare_head():
+    there = picked("hair top")
+    assert "no hat" not in [app.pictures.edit_words(there, edit) for edit in (*remove.ways(there), *there.recipe.edits)]
 
 
 def test_a_thing_and_its_absence_are_not_both_in_the_list():

@@ -141,11 +141,9 @@ class RemoveTab(Panel):
         return self.changes.toggle(session, ways[0])
 
     def takes_away(self, session: Session, way: Edit, left: dict[Edit, float]) -> bool:
-        """Whether the chosen place is gone after a way, rather than fainter. What is named for that is believed where
-        the thing is there rather than not; a cover where background lies round the place."""
+        """Whether the chosen place is gone after a way, rather than fainter. What is named for that is believed, a
+        cover where background lies round the place."""
         where = session.recipe, session.layer, session.factors_id, session.region()
         if way.op == "remove" and not touches_background(self.renderer, *where):
             return False
-        if self.pictures.edit_words(session, way).startswith(ABSENT):
-            return not self.changes.seen(session).is_there(session.recipe, way, clear=0.0)
-        return left.get(way, 1.0) <= GONE
+        return self.pictures.edit_words(session, way).startswith(ABSENT) or left.get(way, 1.0) <= GONE
