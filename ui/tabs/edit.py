@@ -70,7 +70,7 @@ class EditTab(Panel):
         return self.changes.here(session)[: ENOUGH if region and region.mask else NAMED]
 
     def room(self, session: Session, named: list[Edit]) -> int:
-        """For how many that have no name there is room: up to ENOUGH where FEW have one, more where it is painted."""
+        """For how many without a name there is room: none beside FEW that have one, unless it is painted."""
         region = session.region()
         if region is None or (len(named) >= FEW and not region.mask):
             return 0
