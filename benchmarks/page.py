@@ -13,6 +13,7 @@ import contextlib
 import itertools
 import math
 import os
+import re
 import shutil
 import socket
 import statistics
@@ -178,7 +179,7 @@ def main() -> None:
         page.locator("#reset").click()  # one change, at the place that is pulled at
         page.locator("#picture .places button", has_text="all hair").click()
         page.wait_for_timeout(3000)
-        page.locator(EVENTS["what varies there"]).click()
+        page.locator("#ends button", has_text=re.compile("(longer|shorter) hair")).first.click()
         page.wait_for_timeout(3000)
         print(said("the slider", *frames(page, "#strength input[type=range]", args.seconds, to_and_fro)))
         page.wait_for_timeout(3000)
