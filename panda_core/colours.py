@@ -28,13 +28,16 @@ def oklab(colour: Sequence[float]) -> tuple[float, float, float]:
             0.0259040371 * l + 0.7827717662 * m - 0.8086757660 * s)  # fmt: skip
 
 
+KNOWN = {name: oklab(colour) for name, colour in COLOURS.items()}
+
+
 def name_of(colour: Sequence[float]) -> str:
     """The nearest name of a mean colour, where a difference in hue counts for more than one in lightness."""
     L, a, b = oklab(colour)
     a, b = PALER * a, PALER * b
 
     def distance(name: str) -> float:
-        l, x, y = oklab(COLOURS[name])
+        l, x, y = KNOWN[name]
         return (L - l) ** 2 + 4 * ((a - x) ** 2 + (b - y) ** 2)
 
     return min(COLOURS, key=distance)

@@ -40,6 +40,13 @@ def around(at: tuple[float, float], size: Sequence[int]) -> Tensor:
     return torch.exp(-((x - at[0]).square() + (y - at[1]).square()[:, None]) / (2 * NEAR**2))
 
 
+def alone(renderer: Renderer, recipe: Recipe, edits: Sequence[Edit], shrink: int) -> tuple[Tensor, Tensor]:
+    """The picture with each of several edits of one layer and nothing else, [n, 3, h, w], and without any, [1, ...]."""
+    off = replace(edits[0], on=False)
+    images = renderer.variants(replace(recipe, edits=(off,)), 0, [off, *edits], shrink=shrink)
+    return images[1:], images[:1]
+
+
 # ---- named changes ----
 
 
@@ -74,9 +81,7 @@ class SeenChanges:
         shrink = max(1, min(SHRINK, side // FINEST), side // LARGEST)
         for layer in dict.fromkeys(change.edit.layer for change in known):
             group = [change.edit for change in known if change.edit.layer == layer]
-            trials, one = [replace(group[0], on=False), *group], replace(self.plain, edits=(group[0],))
-            images = renderer.variants(one, 0, trials, shrink=shrink)
-            made |= dict(zip(group, difference(images[1:], images[:1])))
+            made |= dict(zip(group, difference(*alone(renderer, recipe, group, shrink))))
         self.shown = [Shown(change, made[change.edit]) for change in known]
 
     def here(self, recipe: Recipe, where: Tensor, at: tuple[float, float] | None = None) -> list[Edit]:
@@ -225,8 +230,7 @@ def holds_background(renderer: Renderer, recipe: Recipe, layer: int, factors_id:
 
 def new_colours(renderer: Renderer, recipe: Recipe, edits: Sequence[Edit]) -> list[str]:
     """What colour each of several edits of one layer, alone, makes of the places that it changes most, in words."""
-    one = replace(recipe, edits=(edits[0],))
-    without, *made = renderer.variants(one, 0, [replace(edits[0], on=False), *edits], shrink=2)
+    made, (without,) = alone(renderer, recipe, edits, shrink=2)
     found = []
     for X in made:
         weight = difference(X[None], without[None])[0] ** 4 + 1e-9  # of what changes most, or of all
@@ -237,6 +241,4 @@ def new_colours(renderer: Renderer, recipe: Recipe, edits: Sequence[Edit]) -> li
 
 def most_striking(renderer: Renderer, recipe: Recipe, edits: Sequence[Edit]) -> Edit:
     """Of several edits of one layer the one that changes most of the picture."""
-    off = replace(edits[0], on=False)
-    without, *made = renderer.variants(replace(recipe, edits=(off,)), 0, [off, *edits], shrink=2)
-    return edits[int(difference(torch.stack(made), without[None]).mean(dim=(1, 2)).argmax())]
+    return edits[int(difference(*alone(renderer, recipe, edits, shrink=2)).mean(dim=(1, 2)).argmax())]

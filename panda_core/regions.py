@@ -1,6 +1,6 @@
 """Where an edit acts: parts, a drawn mask, or everywhere."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Self
 
@@ -46,6 +46,10 @@ class Region:
     keep: Mask | None = None
     mask: Mask | None = None
     all: bool = False
+
+    def as_learned(self) -> Self:
+        """The same place by its parts as they were learned, for what refined ones are not for."""
+        return replace(self, refine="none", k=32)
 
 
 def parse_region(given: Any) -> Region:

@@ -1,7 +1,5 @@
 """Named changes ("smile", "no hat") on the picture in hand: which can be seen in it, and at which place."""
 
-from dataclasses import replace
-
 from panda_core.effects import SeenChanges
 from panda_core.ops import Edit
 from panda_core.popular import STRENGTH, Change, popular
@@ -42,7 +40,7 @@ class Changes(Panel):
     def whole(self, session: Session) -> Region | None:
         """The region chosen, for ops that take parts as learned."""
         region = session.region()
-        return region and replace(region, refine="none", k=32)
+        return region and region.as_learned()
 
     def unnamed(self, session: Session) -> list[Edit]:
         """Both ends of each variation of the chosen region that nobody has named; none where it is not known yet."""

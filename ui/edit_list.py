@@ -56,9 +56,7 @@ class Edits(Panel):
             return gr.Slider(minimum=-4, maximum=4, value=0, interactive=False, label=label)
         low, high, step, _ = OPS[edit.op].slider
         low, high = min(low, edit.size), max(high, edit.size)
-        ends = self.pictures.ends(session, edit)
-        words = f"{ends.low} ← → {ends.high}" if ends else self.pictures.edit_words(session, edit)
-        label = f"Strength: {words}"
+        label = f"Strength: {self.pictures.slider_words(session, edit)}"
         return gr.Slider(minimum=low, maximum=high, step=step, value=edit.size, interactive=True, label=label)
 
 

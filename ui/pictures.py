@@ -75,6 +75,11 @@ class Pictures:
         """What the ends of an edit's variation are called; None where it has none, or nobody has named them."""
         return self.factors(session, edit).ends(edit.region.parts, edit.variation) if edit.op == "vary" else None
 
+    def slider_words(self, session: Session, edit: Edit) -> str:
+        """What an edit's strength moves between: "frown ← → smile"; of one whose ends have no names what it is."""
+        ends = self.ends(session, edit)
+        return f"{ends.low} ← → {ends.high}" if ends else self.edit_words(session, edit)
+
     def edits_words(self, session: Session, plain: bool = False) -> str:
         """All that is on, in words; empty where nothing is. plain: without looking at the picture."""
         words = self.plain_words if plain else self.edit_words

@@ -163,7 +163,7 @@ class Session:
         """The edit in hand gets the region chosen, if it can."""
         region = self.region()
         if region and self.edit and self.edit.op == "vary":
-            region = replace(region, refine="none", k=32)  # variations are those of parts as learned
+            region = region.as_learned()  # variations are those of parts as learned
         if self.edit is None or region in (None, self.edit.region) or self.edit.layer != self.layer:
             return replace(self, tag="")
         if region.parts and self.edit.region.parts not in ((), region.parts):  # it acts elsewhere

@@ -39,9 +39,7 @@ class FilmPanel(Panel):
         low, high, *_ = OPS[edit.op].slider
         low, high = min(low, edit.size), max(high, edit.size)
         session = session.set_strength(low)
-        ends = self.pictures.ends(session, session.edit)
-        words = f"{ends.low} ← → {ends.high}" if ends else self.pictures.edit_words(session, session.edit)
-        title = f"{words}: from {low:+.1f} to {high:+.1f}"
+        title = f"{self.pictures.slider_words(session, session.edit)}: from {low:+.1f} to {high:+.1f}"
         key = ("film", session.recipe, session.active, title)
 
         def make() -> bytes:

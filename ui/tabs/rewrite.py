@@ -13,7 +13,7 @@ from ..binding import Page
 from ..components.html import heading, hint
 from ..given import clicked_edit
 from ..panel import Panel
-from ..pictures import FULL, of_place
+from ..pictures import FULL, of_place, origin
 from ..session import Session
 from ..words import region_words
 
@@ -68,8 +68,12 @@ class RewriteTab(Panel):
         where = layer, session.layers[layer]
         if region is None or region.all or session.layer == layer:
             return *where, region
-        p = region_on(self.renderer, session.recipe, session.layer, region, session.factors_id, layer)
-        return *where, nearest_region(self.factors(session), p)
+
+        def find() -> Region:
+            p = region_on(self.renderer, session.recipe, session.layer, region, session.factors_id, layer)
+            return nearest_region(self.factors(session), p)
+
+        return *where, self.pictures.kept.get(("nearest", of_place(session), *where), find)
 
     def factors(self, session: Session) -> Factors:
         return self.renderer.catalogue.factors(session.recipe.generator, session.layers[max(session.layers)])
@@ -82,7 +86,8 @@ class RewriteTab(Panel):
         recipe = session.recipe
         if session.edit and session.edit.op == "rewrite":
             recipe = recipe.with_edit(session.active, replace(session.edit, on=False))
-        return leading_appearance(self.renderer, recipe, layer, factors_id, region)
+        key = "leading", origin(recipe), recipe.edits, layer, factors_id, region  # asked for several times an event
+        return self.pictures.kept.get(key, lambda: leading_appearance(self.renderer, recipe, layer, factors_id, region))
 
     def targets(self, session: Session) -> list[tuple[Edit, str]]:
         """`results` without their colours."""
