@@ -174,13 +174,17 @@ class SplitGenerator(nn.Module, ABC):
         self.check_layer(layer)
         if layer < cut.layer:
             raise ValueError(f"layer is {layer}; the cut is already at layer {cut.layer}, and can only go on.")
+        cut = self._run(cut, layer)
+        return cut.with_features(cut.features.contiguous())  # how a family lays them out is its own affair
+
+    def _run(self, cut: Cut, layer: int) -> Cut:
         while cut.layer < layer:
             cut = self.step(cut)
         return cut
 
     def tail(self, cut: Cut) -> Tensor:
         """G[l:]: from a cut to the pictures [N, 3, h, w]."""
-        return self.finish(self.advance(cut, max(self.layers)))
+        return self.finish(self._run(cut, max(self.layers)))
 
     def preview(self, cut: Cut, shrink: int = 2) -> Tensor:
         """From a cut to the pictures at 1/shrink of their size, a power of two; families that can stop early do."""

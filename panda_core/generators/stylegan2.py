@@ -75,6 +75,7 @@ class ModulatedConv(nn.Module):
         demodulation = (s.square() @ self.weight.square().sum(dim=(2, 3)).t() + 1e-8).rsqrt() * math.sqrt(2.0)
         noise, bias = self.noise * (self.noise_strength * math.sqrt(2.0)), self.bias * math.sqrt(2.0)
         if len(s) == 1 and s.requires_grad == self.weight.requires_grad:  # to s alone it is shorter past the weights
+            x = x.contiguous(memory_format=torch.channels_last)  # else a CPU reorders before and after each convolution
             x = self._convolve(x, self.weight * s[0, None, :, None, None] * demodulation[0, :, None, None, None], bias)
             x = x.add_(noise)
         else:
