@@ -115,11 +115,9 @@ def right(page: Page) -> None:
     with page.beside("Edit"):
         edit_tab.lay_out_others(page)
         with page.fold("Explore", elem_id="explore"):
-            for panel in (OthersPanel(pictures), FilmPanel(pictures), PapersPanel(pictures), RefinePanel(pictures)):
+            for panel in (OthersPanel(pictures), FilmPanel(pictures), PapersPanel(pictures), RefinePanel(pictures),
+                          factors_panel, FactorsFiles(pictures, opening)):  # fmt: skip
                 panel.lay_out(page)
-        with page.fold("Parts: names, learn others", elem_id="factors"):
-            factors_panel.lay_out(page)
-            FactorsFiles(pictures, opening).lay_out(page)
 
 
 with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, 7200)) as demo:

@@ -347,7 +347,7 @@ def test_a_card_is_published_opened_and_taken_back(visit, empty_home):
 
 def test_a_fit_is_cancelled_and_another_comes_into_use(visit, empty_home):
     page = visit()
-    unfold(page, "Parts: names")
+    unfold(page, "Explore")
     page.get_by_label("Pictures to learn from").fill("64")
     page.get_by_label("Pictures to learn from").press("Tab")
     page.get_by_role("button", name="Learn parts").click()
@@ -374,10 +374,10 @@ def test_picture_tiles_strength_list_and_link_are_in_view_at_once(visit):
                 "#copy-link")  # fmt: skip
 
 
-def test_phone_picture_tiles_and_strength_are_in_view_and_a_tap_chooses(visit):
+def test_phone_picture_tiles_strength_and_link_are_in_view_and_a_tap_chooses(visit):
     page = visit(**PHONE)
     assert page.evaluate("document.documentElement.scrollWidth") == 390
-    in_view(page, 390, 844, "#picture .stage", "#worlds button:last-child", "#ends .tiles", "#strength")
+    in_view(page, 390, 844, "#picture .stage", "#worlds button:last-child", "#ends .tiles", "#strength", "#copy-link")
     page.touchscreen.tap(*point(page, 0.1, 0.1))
     expect(page.locator(".places [aria-pressed=true]")).to_have_count(1)
     expect(page.locator("#picture .tip")).to_be_hidden()

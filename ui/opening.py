@@ -44,7 +44,7 @@ class Opening:
         """(layer, factors id) where programs that name none mean to work."""
         found, wished = self.catalogue.available(recipe.generator), self.catalogue.default_layer(recipe.generator)
         if not found:
-            raise ValueError(f"No parts are known for {recipe.generator} yet; learn some first (on the page: Parts).")
+            raise ValueError(f"No parts are known for {recipe.generator} yet; learn some first (on the page: Explore).")
         layer = wished if wished in found else list(found)[-1]
         return layer, found[layer]
 
@@ -175,4 +175,4 @@ def check_factors_id(factors_id: str) -> None:
                 f"this page fits at most {MAX_PARTS} from {MAX_SAMPLES}."
             )
     elif scheme == "local":
-        raise ValueError("The recipe uses its maker's own parts; open their file first (Parts), then its PNG.")
+        raise ValueError("The recipe uses its maker's own parts; open their file first (under Explore), then its PNG.")

@@ -11,7 +11,7 @@ from panda_core.progress import Cancelled, Progress
 from panda_core.recipes import Recipe
 
 from ..binding import Page
-from ..components.html import figure
+from ..components.html import figure, heading
 from ..components.plain import Slider
 from ..given import number
 from ..opening import MAX_PARTS, MAX_SAMPLES, fit_layers, until
@@ -26,6 +26,7 @@ SAME = 0.9  # |cos| from which a part that other samples give is the same
 
 class FactorsPanel(Panel):
     def lay_out(self, page: Page) -> None:
+        gr.HTML(heading("Names of parts, and other parts"))
         using = gr.Dropdown([], label="Parts in use", interactive=True, elem_id="using")
         page.field(using, lambda s: gr.Dropdown(choices=self.choices(s), value=s.factors_id), self.choose)
         page.follow(gr.HTML(elem_id="about-factors"), self.about)

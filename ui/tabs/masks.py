@@ -46,9 +46,10 @@ class MasksTab(Panel):
                         buttons=[], elem_id="mask-offset", interactive=True)  # fmt: skip
         shown, words = gr.HTML(elem_id="mask-view"), gr.HTML(elem_id="mask-words")
         with gr.Row(elem_classes="actions"):
-            for words_of, kind in (("Cut-out", "cut-out"), ("The rest", "rest"), ("Mask", "mask")):
-                button = gr.Button(f"Download {words_of.lower()}", size="sm", min_width=120, elem_id=f"save-{kind}")
-                page.save(button.click, getattr(self, f"save_{kind.replace('-', '_')}"))
+            for kind, make in (("cut-out", self.save_cut_out), ("rest", self.save_rest), ("mask", self.save_mask)):
+                words_of = "the rest" if kind == "rest" else kind
+                button = gr.Button(f"Download {words_of}", size="sm", min_width=120, elem_id=f"save-{kind}")
+                page.save(button.click, make)
             page.button("Edit what is cut out", self.edit_inside, min_width=120, elem_id="use-mask")
         with page.fold("On other pictures", elem_id="mask-others"):
             count = Slider(16, MAX_PAIRS, 32, step=16, label="Pictures in a zip, each with its mask", buttons=[],
