@@ -188,7 +188,7 @@ def remains(
 ) -> dict[Edit, float]:  # fmt: skip
     """How much of a place is left after each edit alone, ‖m(Z') - b(Z')‖ / ‖m(Z) - b(Z)‖: m is the mean of the layer's
     features over p̂ [S], round the point `at` if one is given, b that of the picture's background. Our own measure, an
-    order rather than a proof. Empty where no other place is background."""
+    order rather than a proof. Empty where no other place is background, or this one looks like it already."""
     try:
         cells = renderer.background_cells(recipe, layer, factors_id, p)
     except ValueError:
@@ -196,12 +196,17 @@ def remains(
     if at is not None:
         p = p * around(at, renderer.generator(recipe).layers[layer][1:]).flatten().to(p)
 
-    def away(*edits: Edit) -> float:
+    def away(cells: Tensor, *edits: Edit) -> tuple[float, float]:
         Z = renderer.edited_features(replace(recipe, edits=edits), layer).features.flatten(2)[0]  # [C, S]
-        return float(((Z @ p.to(Z)) / p.sum().to(Z) - Z[:, cells].mean(dim=1)).norm())
+        B = Z[:, cells]
+        b = B.mean(dim=1, keepdim=True)
+        return float(((Z @ p.to(Z)) / p.sum().to(Z) - b[:, 0]).norm()), float((B - b).norm(dim=0).median())
 
-    before = max(away(), 1e-6)
-    return {edit: away(edit) / before for edit in edits}
+    here, usual = away(renderer.background_cells(recipe, layer, factors_id, p))
+    if here <= usual:  # no further from the background beside it than half of that is
+        return {}
+    before = away(cells)[0]
+    return {edit: away(cells, edit)[0] / before for edit in edits}
 
 
 def touches_background(renderer: Renderer, recipe: Recipe, layer: int, factors_id: str, region: Region) -> bool:

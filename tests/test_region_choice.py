@@ -30,6 +30,13 @@ def test_a_click_chooses_the_thing_a_second_one_the_part_a_third_the_thing_again
         assert session.parts == expected
 
 
+def test_the_first_click_on_what_the_page_chose_is_no_second_one(start, several):
+    chosen = app.choosing.choose(start, list(several))
+    assert choosing.pick(chosen, event(part=several[1])).parts == several
+    moved = choosing.pick(chosen, event(part=several[1])).go_to(start.recipe.seed + 1)  # nor is one on a new picture
+    assert choosing.pick(moved, event(part=several[1])).parts == several
+
+
 def test_a_click_on_a_thing_of_one_part_stays_there(start):
     single = next(thing for thing in things(start) if len(thing) == 1)
     session = start

@@ -124,13 +124,22 @@ def test_what_is_not_there_is_not_taken_away():
         assert edit not in remove.ways(there)
 
 
-def test_what_only_fades_is_shown_and_not_taken(monkeypatch):
-    told = []
-    monkeypatch.setattr(gr, "Info", lambda words, **_: told.append(words))
+def test_what_only_fades_is_no_way():
     session = app.opening.start("scenes").reset().go_to(5).open_tab("Remove")
     house = next(t for t in things(session) if "house" in app.pictures.factors(session).region_name(t))
     chosen = app.choosing.pick(session, event(part=house[0], at=[0.5, 0.55]))
-    assert chosen.recipe == session.recipe and app.remove_tab.tiles(chosen)["items"] and told
+    shown = app.remove_tab.tiles(chosen)
+    assert chosen.recipe == session.recipe and not shown["items"] and shown["note"].startswith("Nothing here")
+
+
+@pytest.mark.parametrize("world", ["portraits", "scenes"])
+def test_plain_background_is_not_covered_with_background(world):
+    session = app.opening.start(world).reset().open_tab("Remove")
+    factors = app.pictures.factors(session)
+    corner = int(factors.scaled_parts[0].argmax())  # the part of the first cell
+    chosen = app.choosing.pick(session, event(part=corner, at=[0.05, 0.05]))
+    assert chosen.parts == (corner,) and all(way.op != "remove" for way in remove.ways(chosen))
+    assert not chosen.recipe.edits
 
 
 def picked(name: str) -> Session:

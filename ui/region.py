@@ -11,6 +11,7 @@ from .binding import Page
 from .changes import Changes
 from .components.plain import Picture
 from .given import point, sent
+from .pictures import of_place
 from .session import Session
 
 
@@ -36,10 +37,12 @@ class Choosing:
         if sent(evt, "several") and session.where == "parts":
             chosen = set(session.parts)
             return self.choose(session, sorted(chosen - set(thing) if chosen >= set(thing) else chosen | set(thing)))
-        narrow = len(thing) > 1 and session.where == "parts" and session.parts == thing
+        again = session.aside("clicked", ("", None))[0] == of_place(session)  # what the page chose itself is no click
+        narrow = len(thing) > 1 and session.where == "parts" and session.parts == thing and again
         chosen = self.choose(session, [part] if narrow else list(thing))
         at = sent(evt, "at")
         at = None if at is None else point(at)
+        chosen = chosen.put_aside("clicked", (of_place(chosen), at))
         return self.after[session.tab](chosen, part, at) if session.tab in self.after else chosen
 
     def choose(self, session: Session, parts: list[int]) -> Session:

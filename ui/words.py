@@ -61,4 +61,4 @@ def change_words(session: Session, words: str, change: Tensor, region: Tensor) -
     if most <= LITTLE:
         return f"{words[0].upper()}{words[1:]}; nothing else changed by more than {max(1, math.ceil(100 * most))}%."
     amount = f"{100 * mean:.1f}%" if mean >= 0.0005 else "less than 0.1%"
-    return f"{words[0].upper()}{words[1:]}; the rest changed by {amount} on average."
+    return f"{words[0].upper()}{words[1:]}; everything else changed by {amount} on average."

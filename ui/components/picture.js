@@ -11,7 +11,10 @@ async function refresh(v = props.value) {
   const mine = ++arrived;
   if (!v) return;
   settled += !v.moving;
-  if (v.shown) tell(v.shown);
+  if (v.shown) {
+    if (window.shown && v.shown[0] !== window.shown[0] && showing === 'difference') show('image');
+    tell(v.shown);
+  }
   const wanted = {};
   if (v.scene) wanted.before = await load(v.scene.before);
   if (v.frame) wanted.image = await load(v.frame.image);
@@ -88,7 +91,7 @@ function tint(numbers, [red, green, blue], fill, line) {  // a region in colour,
 
 const heat = document.createElement('canvas'); heat.width = heat.height = TINT;
 const HEAT = [[13, 8, 70], [126, 3, 168], [204, 71, 120], [248, 149, 64], [240, 249, 33]];
-function difference() {                                 // how much each place changed, from dark blue to yellow
+function difference() {                                 // how much each place changed, from dark blue to yellow, over the picture in grey
   const read = image => { lg.drawImage(image, 0, 0, TINT, TINT); return lg.getImageData(0, 0, TINT, TINT); };
   if (heat.of === images.image && heat.from === images.before) return heat;
   heat.of = images.image; heat.from = images.before;
@@ -96,8 +99,9 @@ function difference() {                                 // how much each place c
   const change = Float32Array.from({length: TINT * TINT}, (_, i) => [0, 1, 2].reduce((sum, c) => sum + Math.abs(out[4 * i + c] - before[4 * i + c]), 0) / 382.5);
   const most = Math.max(0.6, change.reduce((a, b) => Math.max(a, b)));
   change.forEach((x, i) => {
-    const at = (HEAT.length - 1) * x / most, low = Math.min(Math.floor(at), HEAT.length - 2);
-    for (let c = 0; c < 3; c++) out[4 * i + c] = HEAT[low][c] + (at - low) * (HEAT[low + 1][c] - HEAT[low][c]);
+    const at = (HEAT.length - 1) * x / most, low = Math.min(Math.floor(at), HEAT.length - 2), much = Math.min(1, 6 * x / most);
+    const grey = (out[4 * i] + out[4 * i + 1] + out[4 * i + 2]) / 6;
+    for (let c = 0; c < 3; c++) out[4 * i + c] = (1 - much) * grey + much * (HEAT[low][c] + (at - low) * (HEAT[low + 1][c] - HEAT[low][c]));
   });
   heat.getContext('2d').putImageData(shown, 0, 0);
   return heat;
@@ -294,16 +298,19 @@ element.querySelectorAll('[data-tool]').forEach(b => b.addEventListener('click',
   view.classList.toggle('painting', painting); view.classList.toggle('pulls', !painting && frame && frame.pull !== null); draw();
 }));
 $('.several').addEventListener('click', e => { several = !several; pressed(e.currentTarget, several); });
-$('.all').addEventListener('click', e => { all = !all; pressed(e.currentTarget, all); draw(); });
+$('.all').addEventListener('click', e => { all = !all; pressed(e.currentTarget, all); if (all) show('image'); draw(); });
 $('.clear').addEventListener('click', () => { if (painted) { painted.fill(0); draw(); trigger('paint', {rle: pack()}); } });
-function show(what) { showing = what; pressed($('.differ'), what === 'difference'); wipe.hidden = !divided || what === 'difference'; draw(); }
+function show(what) {                                   // one view at a time
+  showing = what; wipe.hidden = !divided || what === 'difference';
+  pressed($('.differ'), what === 'difference'); pressed($('.divide'), !wipe.hidden); draw();
+}
 $('.differ').addEventListener('click', () => show(showing === 'difference' ? 'image' : 'difference'));
 
 // Before and after, divided by a line that can be moved.
 const wipe = $('.wipe');
 function divide(at) {
-  divided = at; wipe.hidden = !at || showing === 'difference'; wipe.style.left = at * 100 + '%'; wipe.setAttribute('aria-valuenow', Math.round(at * 100));
-  pressed($('.divide'), at > 0); draw();
+  divided = at; wipe.style.left = at * 100 + '%'; wipe.setAttribute('aria-valuenow', Math.round(at * 100));
+  show(showing);
 }
 const within = x => Math.min(Math.max(x, 0.02), 0.98);
 let held = 0;                                           // the button, held down: all of the picture as it was before
@@ -314,7 +321,7 @@ for (const kind of ['pointerup', 'pointerleave', 'pointercancel']) $('.divide').
 });
 $('.divide').addEventListener('click', () => {
   if (held < 0) { held = 0; return; }
-  first = null; if (showing !== 'image') show('image'); divide(divided ? 0 : 0.5);
+  const is = !wipe.hidden; first = null; show('image'); divide(is ? 0 : 0.5);
 });
 let grip = null;                                        // where the line was taken; a click on it is one on the picture
 wipe.addEventListener('pointerdown', e => { e.preventDefault(); wipe.setPointerCapture(e.pointerId); wipe.focus({preventScroll: true}); grip = e.clientX; });

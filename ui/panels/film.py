@@ -26,7 +26,7 @@ class FilmPanel(Panel):
         page.job(go.click, self.make_film)
         page.follow(gr.HTML(elem_id="film"), self.show)
         save = gr.Button("Download the animation", size="sm", elem_id="save-film")
-        page.follow(save, lambda s: gr.Button(interactive=self.film(s) is not None))
+        page.follow(save, lambda s: gr.Button(visible=self.film(s) is not None))
         page.save(save.click, self.save)
 
     def make_film(self, session: Session, report) -> tuple:

@@ -185,7 +185,7 @@ class RankTab(Panel):
     def what_varies(self, session: Session) -> str:
         number = self.region_of(session)
         if number is None:
-            return "By what varies in a thing: choose one"
+            return "Click a thing in the picture"
         return f"By what varies: {self.pictures.factors(session).region_name(self.regions(session)[number])}"
 
     def term_name(self, session: Session, term: Term) -> str:

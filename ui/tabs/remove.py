@@ -17,7 +17,7 @@ from ..session import Session
 from ..words import ABSENT, region_words
 
 VARIATIONS = 12  # tried
-LEAVING, GONE = 0.8, 0.5  # of the distance to the background that is left where a way is offered, and taken at once
+LEAVING, GONE = 0.7, 0.5  # of the distance to the background that is left where a way is offered, and taken at once
 SHOWN = 8
 
 
@@ -105,10 +105,14 @@ class RemoveTab(Panel):
             return {"items": [], "note": "You cannot remove everything; choose a thing or a part, or paint."}
         ways = self.ways(session)
         if not ways:
-            note = "" if region is None else "Nothing here takes it away; choose more of it, or paint over all of it."
-            return {"items": [], "note": note}
+            return {"items": [], "note": "" if region is None else self.no_way(session)}
         made = [(way, self.pictures.results(session, [way])[0][0]) for way in ways]
         return self.pictures.edit_tiles(session, made, lambda edit: self.words(session, edit))
+
+    def no_way(self, session: Session) -> str:
+        if holds_background(self.renderer, session.recipe, session.layer, session.factors_id, session.region()):
+            return "This is background; there is nothing here to take away."
+        return "Nothing here takes it away; choose more of it, or paint over all of it."
 
     def choose(self, session: Session, evt: gr.EventData) -> Session | None:
         way = clicked_edit(evt, "way", self.pictures, session, lambda: self.ways(session))
@@ -130,7 +134,6 @@ class RemoveTab(Panel):
         where = session.recipe, session.layer, session.factors_id, region
         if part is not None and region and len(region.parts) > 1 and holds_background(self.renderer, *where):
             session = session.choose((part,))
-        if at is not None:
             session = session.put_aside("clicked", (of_place(session), at))
         ways, left = self.ranked(session)
         if not ways or session.recipe.has(ways[0]):

@@ -30,10 +30,10 @@ class RewriteTab(Panel):
         page.field(where, self.show_where, self.set_where)
 
     def place_words(self, session: Session) -> str:
-        region = self.where(session)[2]
+        region = session.region()
         if region is None:
             return "Nothing is chosen yet"
-        return f"{region_words(self.factors(session), region).capitalize()}: what is here becomes …"
+        return f"{region_words(self.pictures.factors(session), region).capitalize()}: what is here becomes …"
 
     def show_where(self, session: Session):
         region = session.region()
