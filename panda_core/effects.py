@@ -158,14 +158,20 @@ def region_on(renderer: Renderer, recipe: Recipe, layer: int, region: Region, fa
 
 
 def nearest_region(factors: Factors, p: Tensor) -> Region:
-    """Of the things and the regions whose variations are stored the one that has most in common with p̂ [S]:
-    Σ min / Σ max."""
+    """The parts that together have most in common with p̂ [S], Σ min / Σ max: each added while that grows."""
 
     def common(parts: tuple[int, ...]) -> float:
         other = combine_parts(factors.parts, parts).to(p)
         return float(torch.minimum(p, other).sum() / torch.maximum(p, other).sum())
 
-    return Region(max(dict.fromkeys([*factors.things, *factors.variations]), key=common))
+    found: tuple[int, ...] = ()
+    while len(found) < factors.parts.shape[1]:
+        more = [(*found, k) for k in range(factors.parts.shape[1]) if k not in found]
+        best = max(more, key=common)
+        if found and common(best) <= common(found):
+            break
+        found = best
+    return Region(tuple(sorted(found)))
 
 
 @torch.inference_mode()

@@ -189,8 +189,11 @@ def test_what_is_rewritten_is_the_clicked_thing_on_the_finest_layer(hair):
     layer, _, region = rewrite.where(hair)
     assert layer == max(hair.layers) != hair.layer
     factors = rewrite.factors(hair)
-    assert factors.region_name(region.parts) == "all hair"
+    names = factors.region_name(region.parts)
+    assert "hair top" in names and "hair bottom" in names and "skin" not in names and "background" not in names
     assert factors.appearance_name(rewrite.source(hair)) == "hair"
+    eyes = rewrite.where(choose_named(bare(), "eyes"))[2]
+    assert "eyes" in factors.region_name(eyes.parts)
     there = choose_named(hair.choose_layer(layer), "background")
     assert rewrite.where(there)[2] == there.region()
     assert factors.appearance_name(rewrite.source(there)) == "background"

@@ -8,7 +8,7 @@ from panda_core.images import animation, to_pil
 from panda_core.ops import OPS
 
 from ..binding import Page
-from ..components.html import figure, heading
+from ..components.html import figure
 from ..jpegs import FRAME_SIDE, resized
 from ..panel import Panel
 from ..server.jobs import tell
@@ -20,12 +20,11 @@ STRENGTHS = 13
 
 class FilmPanel(Panel):
     def lay_out(self, page: Page) -> None:
-        gr.HTML(heading("Animation of the strength"))
         go = gr.Button("Animate the strength of this edit", size="sm", elem_id="animate")
         page.follow(go, lambda s: gr.Button(interactive=s.edit is not None))
         page.job(go.click, self.make_film)
         page.follow(gr.HTML(elem_id="film"), self.show)
-        save = gr.Button("Download the animation", size="sm", elem_id="save-film")
+        save = gr.Button("Download the animation", size="sm", visible=False, elem_id="save-film")
         page.follow(save, lambda s: gr.Button(visible=self.film(s) is not None))
         page.save(save.click, self.save)
 

@@ -11,7 +11,7 @@ from panda_core.recipes import Recipe
 from panda_core.rendering import Renderer
 
 from ..binding import Page
-from ..components.html import heading, sentence
+from ..components.html import sentence
 from ..jpegs import small
 from ..panel import Panel
 from ..pictures import seed_tiles, seeds_from
@@ -24,7 +24,6 @@ OTHERS = 16
 
 class OthersPanel(Panel):
     def lay_out(self, page: Page) -> None:
-        gr.HTML(heading("On sixteen other pictures"))
         go = gr.Button("Try these edits on sixteen other pictures", size="sm", elem_id="try")
         page.follow(go, lambda s: gr.Button(interactive=bool(s.recipe.ordered())))
         page.job(go.click, self.try_others)

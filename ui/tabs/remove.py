@@ -18,6 +18,7 @@ from ..words import ABSENT, region_words
 
 VARIATIONS = 12  # tried
 LEAVING, GONE = 0.7, 0.5  # of the distance to the background that is left where a way is offered, and taken at once
+COVERED = 0.4  # the same where a cover is taken at once: it only fades what its layer does not hold
 SHOWN = 8
 
 
@@ -147,6 +148,6 @@ class RemoveTab(Panel):
         """Whether the chosen place is gone after a way, rather than fainter. What is named for that is believed, a
         cover where background lies round the place."""
         where = session.recipe, session.layer, session.factors_id, session.region()
-        if way.op == "remove" and not touches_background(self.renderer, *where):
-            return False
+        if way.op == "remove":
+            return left[way] <= COVERED and touches_background(self.renderer, *where)
         return self.pictures.edit_words(session, way).startswith(ABSENT) or left.get(way, 1.0) <= GONE

@@ -63,7 +63,7 @@ class RewriteTab(Panel):
 
     def where(self, session: Session) -> tuple[int, str, Region | None]:
         """(layer, factors id) of the finest grid with parts, where appearances are colours and materials, and the
-        region there: the one chosen, or of those known the one that has most in common with it, Σ min / Σ max."""
+        region there: the one chosen, or of the parts there those that have most in common with it, `nearest_region`."""
         layer, region = max(session.layers), session.region()
         where = layer, session.layers[layer]
         if region is None or region.all or session.layer == layer:
