@@ -205,7 +205,7 @@ async function fly(data, number) {
   const known = settled, answer = await server.move({...data, at: performance.now()}).catch(() => null);
   if (!answer?.frame || known !== settled || number < seen) return;  // what is wrong is said once it is let go; or newer is there
   seen = number;
-  if (answer.frame.image !== frame.image) await refresh({frame: answer.frame, moving: true});
+  if (answer.frame.image !== frame.image) await refresh({frame: answer.frame, moving: true}); else draw();
   if (!pull) return;
   const range = document.querySelector('#strength input[type=range]');
   range.value = answer.strength;
@@ -228,7 +228,7 @@ view.addEventListener('pointermove', e => {
     if (!pull.to && Math.hypot(e.clientX - pull.x, e.clientY - pull.y) < 6) return;
     if (!pull.holds) { tip.hidden = true; say(frame.pull === null ? 'Choose a change first, then pull' : 'Click here first, and choose a change'); return; }
     pull.to = at; quiet = 1; tip.hidden = true; if (divided) divide(0);
-    move(pulled()); draw();
+    move(pulled());                                     // the line follows with the picture
     return;
   }
   quiet = 0;
