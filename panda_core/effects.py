@@ -200,7 +200,8 @@ def remains(
     except ValueError:
         return {}
     if at is not None:
-        p = p * around(at, renderer.generator(recipe).layers[layer][1:]).flatten().to(p)
+        near = p * around(at, renderer.generator(recipe).layers[layer][1:]).flatten().to(p)
+        p = near if near.max() > 0.01 else p  # the click may have taken out what it was on
 
     def away(cells: Tensor, *edits: Edit) -> tuple[float, float]:
         Z = renderer.edited_features(replace(recipe, edits=edits), layer).features.flatten(2)[0]  # [C, S]

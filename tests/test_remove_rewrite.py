@@ -8,7 +8,7 @@ import torch
 
 import app
 from panda_core.colours import COLOURS, became
-from panda_core.effects import LEADING, SEEN
+from panda_core.effects import LEADING, SEEN, remains
 from panda_core.ops import Edit
 from panda_core.regions import Region
 from ui.session import Session
@@ -130,6 +130,17 @@ def test_what_only_fades_is_no_way():
     chosen = app.choosing.pick(session, event(part=house[0], at=[0.5, 0.55]))
     shown = app.remove_tab.tiles(chosen)
     assert chosen.recipe == session.recipe and not shown["items"] and shown["note"].startswith("Nothing here")
+
+
+def test_a_click_may_be_beside_what_is_chosen():
+    plain = bare()  # with Shift a click takes out of the choice what it was on
+    layer = max(plain.layers)
+    _, H, W = app.renderer.generator(plain.recipe).layers[layer]
+    p = torch.zeros(H, W)
+    p[H // 2 :, W // 2] = 1.0
+    edit = Edit("remove", layer, plain.layers[layer], Region((0,)), strength=1.0)
+    where = app.renderer, plain.recipe, [edit], layer, plain.layers[layer], p.flatten()
+    assert remains(*where, at=(0.05, 0.05)) == remains(*where) != {}
 
 
 @pytest.mark.parametrize("world", ["portraits", "scenes"])
