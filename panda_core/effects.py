@@ -164,13 +164,12 @@ def nearest_region(factors: Factors, p: Tensor) -> Region:
         other = combine_parts(factors.parts, parts).to(p)
         return float(torch.minimum(p, other).sum() / torch.maximum(p, other).sum())
 
-    found: tuple[int, ...] = ()
-    while len(found) < factors.parts.shape[1]:
-        more = [(*found, k) for k in range(factors.parts.shape[1]) if k not in found]
-        best = max(more, key=common)
-        if found and common(best) <= common(found):
+    found, most = (), -1.0
+    while more := {(*found, k): common((*found, k)) for k in range(factors.parts.shape[1]) if k not in found}:
+        best = max(more, key=more.__getitem__)
+        if more[best] <= most:
             break
-        found = best
+        found, most = best, more[best]
     return Region(tuple(sorted(found)))
 
 
@@ -201,19 +200,21 @@ def remains(
         return {}
     if at is not None:
         near = p * around(at, renderer.generator(recipe).layers[layer][1:]).flatten().to(p)
-        p = near if near.max() > 0.01 else p  # the click may have taken out what it was on
+        p = near if near.max() > 0.01 else p  # parts of this grid, or refined ones, may end before the click
 
-    def away(cells: Tensor, *edits: Edit) -> tuple[float, float]:
-        Z = renderer.edited_features(replace(recipe, edits=edits), layer).features.flatten(2)[0]  # [C, S]
-        B = Z[:, cells]
-        b = B.mean(dim=1, keepdim=True)
-        return float(((Z @ p.to(Z)) / p.sum().to(Z) - b[:, 0]).norm()), float((B - b).norm(dim=0).median())
+    def features(*edits: Edit) -> Tensor:
+        return renderer.edited_features(replace(recipe, edits=edits), layer).features.flatten(2)[0]  # [C, S]
 
-    here, usual = away(renderer.background_cells(recipe, layer, factors_id, p))
-    if here <= usual:  # no further from the background beside it than half of that is
+    def away(Z: Tensor, cells: Tensor) -> float:
+        return float(((Z @ p.to(Z)) / p.sum().to(Z) - Z[:, cells].mean(dim=1)).norm())
+
+    Z, beside = features(), renderer.background_cells(recipe, layer, factors_id, p)
+    B = Z[:, beside]
+    usual = float((B - B.mean(dim=1, keepdim=True)).norm(dim=0).median())
+    if away(Z, beside) <= usual:  # no further from the background beside it than half of that is
         return {}
-    before = away(cells)[0]
-    return {edit: away(cells, edit)[0] / before for edit in edits}
+    before = away(Z, cells)
+    return {edit: away(features(edit), cells) / before for edit in edits}
 
 
 def touches_background(renderer: Renderer, recipe: Recipe, layer: int, factors_id: str, region: Region) -> bool:

@@ -133,7 +133,7 @@ def test_what_only_fades_is_no_way():
 
 
 def test_a_click_may_be_beside_what_is_chosen():
-    plain = bare()  # with Shift a click takes out of the choice what it was on
+    plain = bare()
     layer = max(plain.layers)
     _, H, W = app.renderer.generator(plain.recipe).layers[layer]
     p = torch.zeros(H, W)

@@ -191,4 +191,4 @@ class StyleGAN2(SplitGenerator):
     def preview(self, cut: Cut, shrink: int = 2) -> Tensor:
         """The running RGB image of that size: what the convolutions to come only sharpen."""
         last = max(self.layers) - 2 * (shrink.bit_length() - 1)
-        return self.finish(self.advance(cut, last)) if cut.layer < last else super().preview(cut, shrink)
+        return self.finish(self._run(cut, last)) if cut.layer < last else super().preview(cut, shrink)

@@ -321,7 +321,7 @@ for (const kind of ['pointerup', 'pointerleave', 'pointercancel']) $('.divide').
 });
 $('.divide').addEventListener('click', () => {
   if (held < 0) { held = 0; return; }
-  const is = !wipe.hidden; first = null; show('image'); divide(is ? 0 : 0.5);
+  const is = !wipe.hidden; first = null; showing = 'image'; divide(is ? 0 : 0.5);
 });
 let grip = null;                                        // where the line was taken; a click on it is one on the picture
 wipe.addEventListener('pointerdown', e => { e.preventDefault(); wipe.setPointerCapture(e.pointerId); wipe.focus({preventScroll: true}); grip = e.clientX; });
