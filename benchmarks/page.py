@@ -180,6 +180,9 @@ def main() -> None:
         for words, size in sizes.items():
             print(f"{size / 1e3:8.1f} kB  {words}")
         print(f"{sum(sizes.values()) / 1e3:8.1f} kB  in all, {statistics.mean(sizes.values()) / 1e3:.0f} kB an event")
+        page.goto(page.url.partition("?")[0])  # the picture that it opens with: what is pulled at is there
+        page.wait_for_selector("#from-others button", timeout=1e3 * PATIENCE)
+        page.wait_for_timeout(3000)
         page.locator("#reset").click()  # one change, at the place that is pulled at
         page.locator("#picture .places button", has_text="all hair").click()
         page.wait_for_timeout(3000)
