@@ -13,16 +13,19 @@ from starlette.middleware import Middleware
 
 from panda_core.rendering import MAX_OWN, Renderer
 from panda_core.runtime.allocator import keep_freed_memory
+from panda_core.runtime.kept import Kept
+from panda_core.studio.opening import Opening
+from panda_core.studio.pictures import of_picture, of_place
+from panda_core.studio.session import Session
+from panda_core.studio.words import made_by, moment_words
 from panda_core.uploads import MAX_BYTES, MAX_PIXELS
 from ui.api import Api
 from ui.binding import Page
-from ui.changes import Changes
 from ui.components.html import sentence
 from ui.components.plain import Picture, read, style
 from ui.dragging import Dragging
 from ui.edit_list import Edits
 from ui.languages import I18N, script, translate
-from ui.opening import Opening
 from ui.panels.examples import ExamplesPanel
 from ui.panels.factors import FactorsPanel
 from ui.panels.factors_files import FactorsFiles
@@ -33,21 +36,18 @@ from ui.panels.others import OthersPanel
 from ui.panels.own_picture import OwnPicturePanel
 from ui.panels.papers import PapersPanel
 from ui.panels.refine import RefinePanel
-from ui.pictures import Pictures, of_picture, of_place
+from ui.pictures import PagePictures
 from ui.region import Choosing
 from ui.seeds import Seeds
 from ui.server.events import BUDGETS
-from ui.server.kept import Kept
 from ui.server.limits import Limits, device, log, memory_mb
 from ui.server.preview import TITLE, LinkPreview, Preview
-from ui.session import Session
 from ui.sharing import SPACE, Sharing
 from ui.tabs.edit import EditTab
 from ui.tabs.masks import MasksTab
 from ui.tabs.rank import RankTab
 from ui.tabs.remove import RemoveTab
 from ui.tabs.rewrite import RewriteTab
-from ui.words import made_by, moment_words
 
 PIL.Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2  # a visitor's picture; Pillow refuses twice as many
 # after every event gradio would sum up its last 10,000 in a table of pandas, for a dashboard that is off here
@@ -55,16 +55,15 @@ os.environ |= {"GRADIO_ANALYTICS_CACHE_FREQUENCY": "1000000000", "GRADIO_ANALYTI
 
 renderer = Renderer(cached=48, own=Kept(MAX_OWN))
 gpu.when_full.append(renderer.leave_gpu)
-pictures, opening = Pictures(renderer), Opening(renderer)
+pictures, opening = PagePictures(renderer), Opening(renderer)
 sharing, seeds = Sharing(pictures, opening), Seeds(pictures)
-changes = Changes(pictures)
-edit_tab, remove_tab = EditTab(pictures, changes), RemoveTab(pictures, changes)
-rank_tab = RankTab(pictures)
+edit_tab, rank_tab = EditTab(pictures), RankTab(pictures)
+remove_tab = RemoveTab(edit_tab)
 masks_tab, rewrite_tab = MasksTab(pictures, sharing), RewriteTab(pictures)
 factors_panel, generators_panel = FactorsPanel(pictures), GeneratorsPanel(pictures, opening)
 own_picture_panel = OwnPicturePanel(pictures, opening)
 gallery_panel, api = GalleryPanel(pictures, opening), Api(opening, factors_panel, rank_tab, own_picture_panel)
-choosing = Choosing(changes, after={"Remove": remove_tab.after_pick, "Masks": masks_tab.after_pick})
+choosing = Choosing(edit_tab, after={"Remove": remove_tab.after_pick, "Masks": masks_tab.after_pick})
 
 
 def open_page(session: Session, request: gr.Request) -> Session:

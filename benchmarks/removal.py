@@ -28,14 +28,14 @@ from panda_core.recipes import Recipe
 from panda_core.regions import Mask, Region
 from panda_core.rendering import Renderer
 from panda_core.runtime.allocator import keep_freed_memory
+from panda_core.studio.changes import Changes
+from panda_core.studio.pictures import Pictures
+from panda_core.studio.removal import Removal
+from panda_core.studio.session import Session
+from panda_core.studio.words import ABSENT
 from tools.truth import Wish, changed_latents, ends_of, seeds_for
 from tools.worlds import WORLDS, World
 from tools.worlds.drawing import Canvas
-from ui.changes import Changes
-from ui.pictures import Pictures
-from ui.session import Session
-from ui.tabs.remove import RemoveTab
-from ui.words import ABSENT
 
 KINDS = "first", "named", "covered", "nearer", "best", "painted"
 CLOSE = 0.15
@@ -104,7 +104,7 @@ def click(session: Session, pictures: Pictures, change: Tensor) -> tuple[Session
     return session.choose(factors.thing_of(part)), ((column + 0.5) / heat.shape[1], (row + 0.5) / len(heat))
 
 
-def offered(tab: RemoveTab, session: Session, t: Trial) -> dict[str, list[Edit]]:
+def offered(tab: Removal, session: Session, t: Trial) -> dict[str, list[Edit]]:
     """What the tab offers after a click, by kind; and the place painted over."""
     there, at = click(session, tab.pictures, t.change)
     ways, left = tab.ranked(there, at)
@@ -153,7 +153,7 @@ def main() -> None:
     keep_freed_memory()
     world, renderer = WORLDS[args.world], Renderer(Catalogue())
     pictures = Pictures(renderer)
-    tab = RemoveTab(pictures, Changes(pictures))
+    tab = Removal(Changes(pictures))
     layers, sheet = renderer.catalogue.bundled(world.name), []
     print("| thing | layer | " + " | ".join(KINDS) + " |\n|" + " --- |" * (len(KINDS) + 2))
     for words, found in trials(renderer, world, args.seeds):

@@ -11,12 +11,12 @@ import torch
 
 from benchmarks import timing
 from panda_core.catalogue import Catalogue
+from panda_core.jpegs import jpegs
 from panda_core.ops import Edit
 from panda_core.recipes import Recipe
 from panda_core.regions import Mask, Region
 from panda_core.rendering import Renderer
 from panda_core.runtime.allocator import keep_freed_memory
-from ui.jpegs import jpegs
 
 NAME = "portraits"
 

@@ -3,7 +3,7 @@
 import gradio as gr
 
 import app
-from ui.session import Session
+from panda_core.studio.session import Session
 
 
 def event(**data) -> gr.EventData:

@@ -11,12 +11,12 @@ from PIL import Image
 
 import app
 from panda_core.images import to_pil
+from panda_core.jpegs import SMOOTH_SIDE, resized
+from panda_core.studio.session import Session
 from ui import edit_list
 from ui.dragging import Dragging
 from ui.edit_list import Edits, act
-from ui.jpegs import SMOOTH_SIDE, resized
 from ui.seeds import go_to_seed, open_seed
-from ui.session import Session
 
 from .page import bare, choose, event, picture
 
@@ -50,7 +50,7 @@ def test_a_drag_of_the_slider_is_one_step_of_undo(hand):
 
 
 def test_a_large_picture_moves_in_a_quarter_of_its_size_and_comes_whole_once_it_rests(hand, monkeypatch):
-    monkeypatch.setattr("ui.pictures.MAX_WHOLE", 64)
+    monkeypatch.setattr("panda_core.studio.pictures.MAX_WHOLE", 64)
     session, update = tick(hand, 1.7)
     quick, whole = (np.asarray(pixels(f["image"]), np.float32) for f in (update["frame"], app.pictures.frame(session)))
     drawn = app.renderer.variants(session.recipe, session.active, [session.edit], shrink=4)

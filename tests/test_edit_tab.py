@@ -9,9 +9,10 @@ import torch
 import app
 from panda_core.ops import Edit
 from panda_core.regions import Region
+from panda_core.studio.changes import NAMED, TILES
+from panda_core.studio.session import Session
 from ui.panels.papers import PapersPanel
-from ui.session import Session
-from ui.tabs.edit import NAMED, TILES, another_twelve
+from ui.tabs.edit import another_twelve
 
 from .page import bare, choose, event, painted, picture, things
 
@@ -49,7 +50,7 @@ def test_changes_with_a_name_come_first_from_whatever_layer_those_that_act_there
     assert len(named) > 2 and words[: len(named)] == named and len(set(named)) == len(named)
     assert {edit.region.parts for edit in ends(chosen)[len(named) :]} <= {chosen.parts}
     where = app.pictures.region_map(chosen, chosen.region())
-    shown = {s.change.edit: s for s in tab.changes.seen(chosen).shown}
+    shown = {s.change.edit: s for s in tab.seen(chosen).shown}
     small = torch.nn.functional.interpolate(where[None, None], shown[ends(chosen)[0]].difference.shape, mode="area")
     shares = [shown[edit].share(small[0, 0]) for edit in ends(chosen)[: len(named)]]
     assert shares == sorted(shares, reverse=True) and shares[-1] >= 0.2
@@ -114,17 +115,17 @@ def test_a_click_on_tiles_that_have_just_gone_is_what_was_seen_on_them(chosen):
 
 def test_opposites_of_different_places_exclude_each_other(chosen):
     """ "hat" and "no hat" may be two variations; the one takes the place of the other, in one step of undo."""
-    changes = tab.changes.known(chosen)
+    changes = tab.known(chosen)
     one = next(c for c in changes for d in changes
                if c.opposite == d.name and chosen.append(c.edit).recipe.find_like(d.edit) != 0)  # fmt: skip
     other = next(c for c in changes if c.name == one.opposite)
-    both = tab.changes.toggle(tab.changes.toggle(chosen, one.edit), other.edit)
+    both = tab.toggle(tab.toggle(chosen, one.edit), other.edit)
     assert both.recipe.edits == (other.edit,) and both.undo().recipe.edits == (one.edit,)
 
 
 def test_a_change_of_another_layer_leaves_what_a_click_means(chosen):
     edit = next(edit for edit in ends(chosen) if edit.layer != chosen.layer)
-    made = tab.changes.toggle(chosen, edit)
+    made = tab.toggle(chosen, edit)
     assert made.edit == edit and (made.layer, made.parts) == (chosen.layer, chosen.parts)
     assert app.choosing.choose(choose(made, 0), list(chosen.parts)).edit == edit  # it comes into hand again
 
@@ -137,9 +138,9 @@ def test_nothing_chosen_offers_nothing(chosen):
 def test_what_varies_in_a_painted_area_is_learned_on_demand(chosen):
     coarse = chosen.choose_layer(3)  # sooner learned
     stroke = app.choosing.paint(coarse, event(rle=painted(coarse)))
-    assert not tab.changes.knows(stroke) and all(edit.region.parts for edit in ends(stroke))
+    assert not tab.knows(stroke) and all(edit.region.parts for edit in ends(stroke))
     tab.learn(stroke, lambda progress: True)
-    assert tab.changes.knows(stroke)
+    assert tab.knows(stroke)
     learned = [edit.region.mask is not None for edit in ends(stroke)]
     session = tab.choose_end(stroke, event(index=learned.index(True)))
     assert session.edit.region.mask is not None and session.edit.op == "vary"
@@ -240,14 +241,14 @@ def _where(session: Session) -> tuple:
 
 def test_what_a_picture_has_not_is_not_changed(chosen):
     """On a bare head "hat" is offered, and no colour of hats."""
-    known = {change.name: change for change in tab.changes.known(chosen)}
+    known = {change.name: change for change in tab.known(chosen)}
     pictures = [chosen.reset().go_to(seed) for seed in range(20)]
 
     def has(session: Session, name: str) -> bool:
-        return tab.changes.seen(session).is_there(session.recipe, known[name].edit)
+        return tab.seen(session).is_there(session.recipe, known[name].edit)
 
     def lacks(session: Session, name: str) -> bool:
-        return tab.changes.seen(session).lacks(session.recipe, known[name])
+        return tab.seen(session).lacks(session.recipe, known[name])
 
     bare, worn = (next(session for session in pictures if has(session, name)) for name in ("no hat", "hat"))
     assert lacks(bare, "blue hat") and not lacks(bare, "hat") and not lacks(worn, "blue hat")

@@ -7,9 +7,9 @@ import pytest
 import app
 from panda_core.generators import registry
 from panda_core.generators.registry import GENERATORS
-from ui.opening import Opening
+from panda_core.studio.opening import Opening
 from ui.panels.examples import ExamplesPanel
-from ui.pictures import Pictures
+from ui.pictures import PagePictures
 
 from .page import edited, event
 
@@ -24,7 +24,7 @@ def panel(tmp_path, monkeypatch):
     def panel(examples) -> ExamplesPanel:
         text = examples if isinstance(examples, str) else json.dumps(examples)
         (tmp_path / "portraits" / "examples.json").write_text(text)
-        return ExamplesPanel(Pictures(app.renderer), Opening(app.renderer))
+        return ExamplesPanel(PagePictures(app.renderer), Opening(app.renderer))
 
     return panel
 

@@ -11,9 +11,9 @@ import app
 from panda_core.factors import Factors
 from panda_core.ops import Edit
 from panda_core.regions import Region
+from panda_core.studio.session import Session
 from ui.panels.factors import FactorsPanel, use
 from ui.panels.factors_files import FactorsFiles
-from ui.session import Session
 from ui.sharing import factors_file
 
 from .page import bare, go_on, picture

@@ -11,11 +11,11 @@ from panda_core.catalogue import Catalogue
 from panda_core.ops import Edit
 from panda_core.regions import Region
 from panda_core.rendering import Renderer
-from ui import opening
-from ui.opening import Opening
+from panda_core.studio import opening
+from panda_core.studio.opening import Opening
+from panda_core.studio.session import Session
 from ui.panels.factors import FactorsPanel, use
 from ui.server.events import plainly
-from ui.session import Session
 
 from .page import bare, choose, event, go_on, picture
 

@@ -27,13 +27,13 @@ from panda_core.recipes import parse_recipe
 from panda_core.rendering import Renderer
 from panda_core.runtime import atomic_write as whole
 from panda_core.runtime import devices
+from panda_core.studio import opening
+from panda_core.studio.gallery import Gallery
 from tests.helpers import GENERATOR, LOADED, add_edit, fit_tiny, load_tiny, tiny_catalogue, tiny_recipe
 from tests.test_ranking import ABOUT, Pictures
-from ui import opening
 from ui.edit_list import moved
 from ui.server import gpu
 from ui.server.events import plainly
-from ui.server.gallery_store import Gallery
 from ui.visit import Visit
 
 pytestmark = pytest.mark.usefixtures("home")
@@ -115,7 +115,7 @@ print("go", flush=True)
 while True: made.save(home / "a.safetensors")
 """,
     "gallery": """
-from ui.server.gallery_store import Gallery
+from panda_core.studio.gallery import Gallery
 from tests.helpers import add_edit, tiny_recipe
 folder = Gallery(home / "gallery")
 folder.publish(tiny_recipe(add_edit()))

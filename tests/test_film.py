@@ -10,11 +10,11 @@ from PIL import Image
 
 import app
 from panda_core.images import to_pil
+from panda_core.jpegs import resized
 from panda_core.ops import OPS
 from panda_core.progress import Cancelled
-from ui.jpegs import resized
+from panda_core.studio.session import Session
 from ui.panels.film import STRENGTHS, FilmPanel
-from ui.session import Session
 
 from .page import go_on, picture
 

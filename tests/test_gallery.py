@@ -9,12 +9,12 @@ import pytest
 
 import app
 from panda_core.recipes import Recipe
+from panda_core.runtime.kept import Kept
+from panda_core.studio import gallery as core
+from panda_core.studio.gallery import Gallery
 from ui.panels import gallery
 from ui.panels.gallery import card_in_hand
-from ui.server import gallery_store as core
 from ui.server.events import plainly
-from ui.server.gallery_store import Gallery
-from ui.server.kept import Kept
 
 pytestmark = pytest.mark.usefixtures("home")
 

@@ -17,12 +17,12 @@ from panda_core.generators.registry import GENERATORS, LocalFile
 from panda_core.hub.errors import HubError
 from panda_core.progress import Cancelled
 from panda_core.rendering import Renderer
-from ui.opening import Opening
+from panda_core.studio.opening import Opening
+from panda_core.studio.session import Session
 from ui.panels.generators import GeneratorsPanel, card_file
-from ui.pictures import Pictures
+from ui.pictures import PagePictures
 from ui.seeds import Seeds
 from ui.server.events import plainly
-from ui.session import Session
 
 from .openvino import programs, write
 from .page import event, go_on, picture
@@ -39,7 +39,7 @@ class Elsewhere:
 
     def __init__(self, home):
         self.renderer = Renderer(Catalogue(home=home, own=True))
-        self.pictures, self.opening = Pictures(self.renderer), Opening(self.renderer)
+        self.pictures, self.opening = PagePictures(self.renderer), Opening(self.renderer)
         self.panel, self.seeds = GeneratorsPanel(self.pictures, self.opening), Seeds(self.pictures)
 
 

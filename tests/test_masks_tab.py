@@ -13,9 +13,8 @@ from PIL import Image
 import app
 from panda_core.images import read_recipe_json
 from panda_core.progress import Cancelled
-from ui.session import Session
-from ui.tabs import masks
-from ui.tabs.masks import MAX_ARCHIVES
+from panda_core.studio.masking import MAX_ARCHIVES
+from panda_core.studio.session import Session
 
 from .page import edited, event, go_on
 
@@ -113,7 +112,7 @@ def test_an_edit_shows_in_the_mask_s_picture():
 
 
 def test_zips_are_few_and_leave_nothing_behind_when_cancelled(plain, tmp_path, monkeypatch):
-    monkeypatch.setattr(masks, "get_upload_folder", lambda: str(tmp_path / "new"))
+    monkeypatch.setattr("ui.tabs.masks.get_upload_folder", lambda: str(tmp_path / "new"))
     made = [tab.pack_pairs(plain, 1, go_on) for _ in range(MAX_ARCHIVES + 2)]
     left = {str(path) for path in tmp_path.rglob("*.zip")}
     assert len(left) == MAX_ARCHIVES and made[-1] in left and made[0] not in left

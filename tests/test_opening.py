@@ -14,9 +14,9 @@ from panda_core.generators.registry import GENERATORS, LocalFile
 from panda_core.links import encode_link
 from panda_core.recipes import Recipe, parse_recipe
 from panda_core.rendering import Renderer
-from ui import opening
-from ui.opening import Opening
-from ui.session import Session
+from panda_core.studio import opening
+from panda_core.studio.opening import Opening
+from panda_core.studio.session import Session
 
 from .page import picture
 

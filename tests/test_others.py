@@ -5,11 +5,11 @@ import dataclasses
 import pytest
 
 import app
+from panda_core.jpegs import small
 from panda_core.progress import Cancelled
-from ui.jpegs import small
+from panda_core.studio.session import Session
 from ui.panels.others import OTHERS, OthersPanel
 from ui.seeds import open_seed
-from ui.session import Session
 
 from .page import event, go_on
 

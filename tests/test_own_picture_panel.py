@@ -23,12 +23,12 @@ from panda_core.origin import Origin
 from panda_core.own_picture import OwnPicture
 from panda_core.recipes import parse_recipe
 from panda_core.regions import Region
+from panda_core.studio.session import Session
 from panda_core.uploads import prepare_picture
 from ui.panels import own_picture
 from ui.seeds import go_to_seed, roll
 from ui.server.events import plainly
 from ui.server.preview import LinkPreview
-from ui.session import Session
 from ui.visit import Visit
 
 from .page import bare, event, go_on

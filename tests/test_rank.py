@@ -9,11 +9,11 @@ import pytest
 import app
 from panda_core.progress import Cancelled
 from panda_core.ranking import EVERYWHERE
+from panda_core.runtime.kept import Kept
+from panda_core.studio import ordering
+from panda_core.studio.ordering import AXIS, EXTREMES, Answer, Term
+from panda_core.studio.session import Session
 from ui.seeds import open_seed
-from ui.server.kept import Kept
-from ui.session import Session
-from ui.tabs import rank
-from ui.tabs.rank import AXIS, EXTREMES, Answer, Term
 
 from .page import choose, event, go_on, things
 
@@ -25,7 +25,7 @@ tab = app.rank_tab
 def home(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PANDA_HOME", str(tmp_path_factory.mktemp("home")))
-        patch.setattr(rank, "SHARD", 5)
+        patch.setattr(ordering, "SHARD", 5)
         patch.setattr(app.pictures, "kept", Kept(256))
         yield patch
 
@@ -153,12 +153,12 @@ def test_cancelled_keeps_what_is_finished(varied):
 
 
 def test_indexes_do_not_pile_up(varied, home):
-    home.setattr(rank, "INDEXES", 2)
+    home.setattr(ordering, "INDEXES", 2)
     for psi in (0.41, 0.42, 0.43, 0.44):
         tab.build(tab.choose_count(varied.set_psi(psi), 1), go_on)
     folder = tab.opened(varied)[0].folder.parent
     assert len(list(folder.iterdir())) == 3  # two, and the one that was built after making room
-    home.setattr(rank, "INDEXES", 200)
+    home.setattr(ordering, "INDEXES", 200)
     tab.build(varied, go_on)
 
 

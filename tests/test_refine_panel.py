@@ -7,9 +7,9 @@ import torch
 import app
 from panda_core.ops import Edit
 from panda_core.regions import Region
+from panda_core.studio.session import Session
 from ui.panels.refine import RefinePanel, set_refine
 from ui.server.events import plainly
-from ui.session import Session
 
 from .page import bare, edited, picture
 

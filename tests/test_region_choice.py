@@ -5,7 +5,7 @@ import pytest
 import app
 from panda_core.ops import Edit
 from panda_core.regions import Mask
-from ui.session import Session
+from panda_core.studio.session import Session
 
 from .page import bare, event, painted, things
 

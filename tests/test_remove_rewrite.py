@@ -11,8 +11,8 @@ from panda_core.colours import COLOURS, became
 from panda_core.effects import LEADING, SEEN, remains
 from panda_core.ops import Edit
 from panda_core.regions import Region
-from ui.session import Session
-from ui.tabs.rewrite import FAINT, TARGETS
+from panda_core.studio.rewriting import FAINT, TARGETS
+from panda_core.studio.session import Session
 
 from .page import bare, choose, event, picture, things
 
@@ -212,7 +212,7 @@ def test_what_is_rewritten_is_the_clicked_thing_on_the_finest_layer(hair):
 
 @pytest.mark.parametrize("everywhere", [False, True])
 def test_targets_are_results_that_can_be_seen_most_first(hair, everywhere):
-    found = [edit for edit, _ in rewrite.targets(hair.put_aside("everywhere", everywhere))]
+    found = [edit for edit, *_ in rewrite.results(hair.put_aside("everywhere", everywhere))]
     changes = [change for _, change in app.pictures.results(hair, found, quick=True, region=hair.region())]
     assert changes == sorted(changes, reverse=True) and changes[-1] >= max(SEEN, FAINT * changes[0])
     assert {(edit.source, edit.region.all) for edit in found} == {(rewrite.source(hair), everywhere)}
@@ -238,11 +238,11 @@ def test_what_cannot_be_seen_is_not_offered(hair, monkeypatch):
     changes = itertools.cycle([0.5, 0.13, 0.12, 0.01])  # the third is faint beside the first, the fourth beside any
     monkeypatch.setattr(app.pictures, "results", lambda s, edits, **_: [("", next(changes)) for _ in edits])
     monkeypatch.setattr(app.pictures, "colours", lambda s, edits: list(range(len(edits))))  # each its own
-    numbers = [edit.target for edit, _ in rewrite.targets(hair)]
+    numbers = [edit.target for edit, *_ in rewrite.results(hair)]
     tried = [k for k in range(LEADING) if k != rewrite.source(hair)]
     assert numbers == [*tried[::4], *tried[1::4]][:TARGETS]
     changes = itertools.repeat(0.9 * SEEN)
-    assert rewrite.targets(hair) == [] and rewrite.tiles(hair)["note"]
+    assert rewrite.results(hair) == [] and rewrite.tiles(hair)["note"]
 
 
 def test_a_tile_says_the_colour_that_the_place_becomes_and_no_two_say_the_same(hair):
@@ -272,7 +272,7 @@ def test_colours_are_called_what_people_call_them(before, after, words):
 def test_another_target_takes_the_place_of_the_first_and_a_second_click_takes_it_away(hair):
     one = rewrite.choose(hair, event(index=0))
     assert (one.layer, one.region()) == (hair.layer, hair.region()) and rewrite.source(one) == rewrite.source(hair)
-    targets = [edit for edit, _ in rewrite.targets(one)]
+    targets = [edit for edit, *_ in rewrite.results(one)]
     same = next(i for i, edit in enumerate(targets) if one.recipe.has(edit))
     two = rewrite.choose(one, event(index=1 - min(same, 1)))
     assert len(two.recipe.edits) == 1 and two.edit.target != one.edit.target
@@ -287,7 +287,7 @@ def test_a_click_on_the_place_goes_on_from_what_it_has_become(hair):
 
 def test_nothing_chosen_asks_for_a_click(hair):
     nothing = app.choosing.choose(hair, [])
-    assert "Nothing is chosen" in rewrite.place_words(nothing) and rewrite.targets(nothing) == []
+    assert "Nothing is chosen" in rewrite.place_words(nothing) and rewrite.results(nothing) == []
 
 
 MISTAKES = {
@@ -305,7 +305,7 @@ def test_a_mistake_is_one_sentence(chosen, kind):
 
 def test_a_click_on_tiles_that_have_just_gone_is_what_was_seen_on_them(chosen):
     other = choose(chosen, 0)
-    for tab, offered in ((remove, remove.ways(chosen)), (rewrite, [edit for edit, _ in rewrite.targets(chosen)])):
+    for tab, offered in ((remove, remove.ways(chosen)), (rewrite, [edit for edit, *_ in rewrite.results(chosen)])):
         assert tab.choose(other, event(index=0, of=tab.tiles(chosen)["of"])).edit == offered[0]
         assert tab.choose(other, event(index=0, of="of nobody")) is None
 

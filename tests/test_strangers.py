@@ -35,7 +35,8 @@ HANDLERS = {f"{f.fn.__module__.removeprefix('ui.')}.{f.fn.__name__}": f for f in
 OURS = sorted(
     name
     for name, f in HANDLERS.items()
-    if f.fn.__module__.startswith(("ui.", "app")) and not any(isinstance(b, gr.State) for b in f.inputs[1:])
+    if f.fn.__module__.startswith(("ui.", "panda_core.studio.", "app"))
+    and not any(isinstance(b, gr.State) for b in f.inputs[1:])
 )  # what a State holds comes from the server
 GIVEN = [
     name

@@ -149,11 +149,11 @@ def main() -> None:
 
     import app
     from panda_core.runtime import devices
+    from panda_core.studio.ordering import Term
+    from panda_core.studio.session import Session, work_name
     from ui.dragging import Dragging
     from ui.server import gpu
     from ui.server.preview import LinkPreview
-    from ui.session import Session, work_name
-    from ui.tabs.rank import Term
     from ui.visit import Visit, moving
 
     torch.set_num_threads(1)
@@ -161,7 +161,11 @@ def main() -> None:
     for block in app.demo.fns.values():
         if any(isinstance(b, gr.State) for b in block.inputs[1:]):  # a job's result, which comes from the server
             continue
-        if block.fn and block.fn.__module__.startswith(("ui.", "app")) and "<" not in block.fn.__name__:
+        if (
+            block.fn
+            and block.fn.__module__.startswith(("ui.", "panda_core.studio.", "app"))
+            and "<" not in block.fn.__name__
+        ):
             named.setdefault(f"{block.fn.__module__.removeprefix('ui.')}.{block.fn.__name__}", block)
     base = app.rank_tab.keep(app.opening.start(), chosen=Term("appearance", 1, -1), count=16)
     _, H, W = app.renderer.generator(base.recipe).layers[base.layer]

@@ -9,11 +9,12 @@ from typing import Any, NamedTuple
 import gradio as gr
 from anyio import to_thread
 
+from panda_core.studio.session import OPEN_FOLDS, Session, work_name
+
 from .components.html import sentence
 from .components.plain import Tiles
 from .server import gpu
 from .server.events import BUDGETS, JOBS, asking, counted
-from .session import OPEN_FOLDS, Session, work_name
 from .visit import Visit, changing, moving, reading
 
 QUIET = {"show_progress": "hidden", "api_visibility": "private"}

@@ -8,18 +8,18 @@ import torch
 from panda_core.method.dragging import Trajectory
 from panda_core.ops import OPS, Edit
 from panda_core.recipes import Recipe
+from panda_core.studio.pictures import origin
+from panda_core.studio.room import Room
+from panda_core.studio.session import Session
 
 from .edit_list import moved
 from .given import point, sent
-from .panel import Panel
-from .pictures import origin
-from .session import Session
 
 FOLLOWED = 128  # pixels of the pictures in which a point is followed
 STRENGTHS = torch.linspace(-4, 4, 9)
 
 
-class Dragging(Panel):
+class Dragging(Room):
     def move(self, session: Session, given: dict) -> tuple[Session, dict]:
         """Slider or pointer moved: a new frame, and nothing else; the rest of the page follows once it is let go."""
         evt = gr.EventData(None, given)

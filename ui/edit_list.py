@@ -7,18 +7,18 @@ from dataclasses import replace
 import gradio as gr
 
 from panda_core.ops import OPS, Edit
+from panda_core.studio.room import Room
+from panda_core.studio.session import Session
 
 from .binding import Page
 from .components.html import heading
 from .components.plain import EditList, Slider
 from .given import sent
-from .panel import Panel
-from .session import Session
 
 PAUSE = 1.5  # seconds of rest after which a move of the slider is another step of undo
 
 
-class Edits(Panel):
+class Edits(Room):
     """Strength and list; between them, always in view, what is laid out in lay_out's `between`."""
 
     def lay_out(self, page: Page, between: Callable[[Page], None]) -> None:

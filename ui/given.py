@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 import gradio as gr
 
 from panda_core.ops import Edit
+from panda_core.studio.session import Session
 
-from .pictures import Pictures, sheet_of
-from .session import Session
+from .pictures import PagePictures, sheet_of
 
 T = TypeVar("T")
 
@@ -38,7 +38,7 @@ def clicked(event: gr.EventData, what: str, choices: Sequence[T], of: str | None
 
 
 def clicked_edit(
-    event: gr.EventData, what: str, pictures: Pictures, session: Session, now: Callable[[], Sequence[Edit]]
+    event: gr.EventData, what: str, pictures: PagePictures, session: Session, now: Callable[[], Sequence[Edit]]
 ) -> Edit | None:
     """The edit that the tile clicked stands for, also where the tile has just gone; now(): those that are there."""
     edits = pictures.offered(session, sent(event, "of")) or now()

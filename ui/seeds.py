@@ -4,14 +4,15 @@ import random
 
 import gradio as gr
 
+from panda_core.studio.room import Room
+from panda_core.studio.session import Session
+
 from .binding import Page
 from .components.plain import Slider
 from .given import number, sent
-from .panel import Panel
-from .session import Session
 
 
-class Seeds(Panel):
+class Seeds(Room):
     def lay_out(self, page: Page) -> None:
         with gr.Row(elem_classes="seeds", equal_height=True):
             dice = gr.Button("New picture", variant="primary", min_width=110, size="md", elem_id="dice")

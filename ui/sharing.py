@@ -11,13 +11,13 @@ from PIL import Image
 
 from panda_core.factors import Factors
 from panda_core.images import png_bytes, read_recipe_json, to_pil
+from panda_core.jpegs import resized
 from panda_core.links import encode_link
 from panda_core.recipes import Recipe, parse_recipe
+from panda_core.studio.room import Room
+from panda_core.studio.session import Session
 
 from .binding import QUIET, Page
-from .jpegs import resized
-from .panel import Panel
-from .session import Session
 from .visit import reading
 
 SIDES = [256, 512, 1024]  # pixels of a download
@@ -32,7 +32,7 @@ ADDRESS_JS = """(r) => { const u = new URL(window.location);
 COPY_JS = f"(text) => {{ {COPY.format('text', '#copy-python')} return text; }}"
 
 
-class Sharing(Panel):
+class Sharing(Room):
     """What leaves the page, and comes back."""
 
     def lay_out(self, page: Page) -> None:

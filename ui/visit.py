@@ -11,9 +11,10 @@ from typing import Any, Self, TypeVar
 
 import gradio as gr
 
+from panda_core.studio.session import Session
+
 from .components.plain import Picture
 from .server.events import plainly
-from .session import Session
 
 OUTPUT_ONLY = (gr.HTML, gr.Button, gr.DownloadButton, gr.Markdown)
 T = TypeVar("T")

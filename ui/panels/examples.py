@@ -7,17 +7,17 @@ import gradio as gr
 import torch
 
 from panda_core.generators.registry import GENERATORS
+from panda_core.jpegs import small
 from panda_core.recipes import Recipe, parse_recipe
+from panda_core.studio.room import Room
+from panda_core.studio.session import Session
 
 from ..binding import Page
 from ..components.html import heading
 from ..given import clicked
-from ..jpegs import small
-from ..panel import Panel
-from ..session import Session
 
 
-class ExamplesPanel(Panel):
+class ExamplesPanel(Room):
     def lay_out(self, page: Page) -> None:
         page.follow(gr.HTML(), lambda s: heading("Examples") if self.recipes(s) else "", later=True)
         page.tiles("Examples", self.tiles, self.open, elem_id="examples")

@@ -9,22 +9,22 @@ from panda_core.factors import MAX_NAME, Factors, region_key
 from panda_core.fitting import fit_id, fit_layer
 from panda_core.progress import Cancelled, Progress
 from panda_core.recipes import Recipe
+from panda_core.studio.opening import MAX_PARTS, MAX_SAMPLES, fit_layers, until
+from panda_core.studio.pictures import Names, origin
+from panda_core.studio.room import Room
+from panda_core.studio.session import Session
+from panda_core.studio.words import region_words
 
 from ..binding import Page
 from ..components.html import figure, heading
 from ..components.plain import Slider
 from ..given import number
-from ..opening import MAX_PARTS, MAX_SAMPLES, fit_layers, until
-from ..panel import Panel
-from ..pictures import Names, origin
-from ..session import Session
-from ..words import region_words
 from .refine import parts_picture
 
 SAME = 0.9  # |cos| from which a part that other samples give is the same
 
 
-class FactorsPanel(Panel):
+class FactorsPanel(Room):
     def lay_out(self, page: Page) -> None:
         gr.HTML(heading("Names of parts, and other parts"))
         using = gr.Dropdown([], label="Parts in use", interactive=True, elem_id="using")

@@ -6,17 +6,17 @@ import gradio as gr
 
 from panda_core.factors import Factors
 from panda_core.recipes import Recipe
+from panda_core.studio.opening import MAX_PARTS, fit_layers
+from panda_core.studio.room import Room
+from panda_core.studio.session import Session
 
 from ..binding import Page
 from ..given import uploaded
-from ..opening import MAX_PARTS, fit_layers
-from ..panel import Panel
-from ..session import Session
 from ..sharing import as_file, factors_file
 from .factors import use
 
 
-class FactorsFiles(Panel):
+class FactorsFiles(Room):
     def lay_out(self, page: Page) -> None:
         with gr.Row(elem_classes="actions"):
             save = gr.Button("Download factors", size="sm", min_width=130, elem_id="save-factors")

@@ -5,20 +5,20 @@ import base64
 import gradio as gr
 
 from panda_core.images import animation, to_pil
+from panda_core.jpegs import FRAME_SIDE, resized
 from panda_core.ops import OPS
+from panda_core.studio.room import Room
+from panda_core.studio.session import Session
 
 from ..binding import Page
 from ..components.html import figure
-from ..jpegs import FRAME_SIDE, resized
-from ..panel import Panel
 from ..server.jobs import tell
-from ..session import Session
 from ..sharing import as_file, file_stem
 
 STRENGTHS = 13
 
 
-class FilmPanel(Panel):
+class FilmPanel(Room):
     def lay_out(self, page: Page) -> None:
         go = gr.Button("Animate the strength of this edit", size="sm", elem_id="animate")
         page.follow(go, lambda s: gr.Button(interactive=s.edit is not None))

@@ -6,22 +6,22 @@ from itertools import islice
 import gradio as gr
 
 from panda_core.hub.files import user_folder
+from panda_core.jpegs import small
+from panda_core.studio.gallery import Gallery
+from panda_core.studio.room import Room
+from panda_core.studio.session import Session
 
 from ..binding import Page
 from ..components.html import heading
 from ..given import clicked, sent
-from ..jpegs import small
-from ..panel import Panel
 from ..server.events import asking
-from ..server.gallery_store import Gallery
 from ..server.limits import Budgets, log
-from ..session import Session
 
 CARDS = 32
 PUBLISHED = Budgets(burst=5.0, refill=1 / 720)  # cards: five an hour for each visitor
 
 
-class GalleryPanel(Panel):
+class GalleryPanel(Room):
     def lay_out(self, page: Page) -> None:
         gr.HTML(heading("Gallery"))
         page.tiles("Gallery", self.show_cards, self.open_card, elem_id="gallery")

@@ -10,21 +10,21 @@ import gradio as gr
 
 from panda_core.generators.registry import GENERATORS, GeneratorSpec
 from panda_core.hub.files import is_offline, user_folder
+from panda_core.jpegs import small
 from panda_core.recipes import parse_recipe
 from panda_core.runtime.atomic_write import atomic_write
+from panda_core.studio.room import Room
+from panda_core.studio.session import Session
 
 from ..binding import Page
 from ..components.html import figure
 from ..given import clicked
-from ..jpegs import small
-from ..panel import Panel
-from ..session import Session
 
 MAX_CARD = 2**18  # bytes of a picture that is read
 BESIDE = "faces"  # offered beside those that ship: photographs, which a few megabytes bring
 
 
-class GeneratorsPanel(Panel):
+class GeneratorsPanel(Room):
     def lay_out_worlds(self, page: Page) -> None:
         page.tiles("What is drawn", self.world_tiles, self.open_world, elem_id="worlds")
 

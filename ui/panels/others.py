@@ -7,22 +7,23 @@ import torch
 
 from panda_core.effects import SEEN
 from panda_core.images import difference
+from panda_core.jpegs import small
 from panda_core.recipes import Recipe
 from panda_core.rendering import Renderer
+from panda_core.studio.pictures import seeds_from
+from panda_core.studio.room import Room
+from panda_core.studio.session import Session
 
 from ..binding import Page
 from ..components.html import sentence
-from ..jpegs import small
-from ..panel import Panel
-from ..pictures import seed_tiles, seeds_from
+from ..pictures import seed_tiles
 from ..seeds import open_seed
 from ..server.jobs import tell
-from ..session import Session
 
 OTHERS = 16
 
 
-class OthersPanel(Panel):
+class OthersPanel(Room):
     def lay_out(self, page: Page) -> None:
         go = gr.Button("Try these edits on sixteen other pictures", size="sm", elem_id="try")
         page.follow(go, lambda s: gr.Button(interactive=bool(s.recipe.ordered())))

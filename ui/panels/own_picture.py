@@ -9,22 +9,23 @@ import gradio as gr
 import torch
 from torch import Tensor
 
+from panda_core.jpegs import large, resized
 from panda_core.method.inversion import STEPS, Space, invert
 from panda_core.own_picture import OwnPicture
 from panda_core.recipes import Recipe
+from panda_core.runtime.kept import Kept
+from panda_core.studio.opening import Opening
+from panda_core.studio.pictures import bare
+from panda_core.studio.room import Room
+from panda_core.studio.session import Session
 from panda_core.uploads import Crop, lighter, prepare_picture
 
 from ..binding import Page
 from ..components.html import figure, hint, pair
 from ..components.plain import Slider
 from ..given import number, uploaded
-from ..jpegs import large, resized
-from ..opening import Opening
-from ..panel import Panel
-from ..pictures import Pictures, bare
+from ..pictures import PagePictures
 from ..server import gpu
-from ..server.kept import Kept
-from ..session import Session
 from ..sharing import as_file
 from ..visit import Visit
 
@@ -71,8 +72,8 @@ class Brought:
     ticket: str
 
 
-class OwnPicturePanel(Panel):
-    def __init__(self, pictures: Pictures, opening: Opening):
+class OwnPicturePanel(Room):
+    def __init__(self, pictures: PagePictures, opening: Opening):
         super().__init__(pictures, opening)
         self.spaces, self._enough = Kept(4), set()
 

@@ -5,18 +5,18 @@ import gradio as gr
 from panda_core.effects import SEEN
 from panda_core.ops import Edit
 from panda_core.regions import Region
+from panda_core.studio.pictures import leading_part, of_place
+from panda_core.studio.room import Room
+from panda_core.studio.session import Session
 
 from ..binding import Page
 from ..components.html import heading
 from ..given import clicked_edit
-from ..panel import Panel
-from ..pictures import leading_part, of_place
-from ..session import Session
 
 TRIED, PAIRS, STRENGTH = 24, 6, 3.0  # appearances suggested for a part that are tried; of them shown; units
 
 
-class PapersPanel(Panel):
+class PapersPanel(Room):
     def lay_out(self, page: Page) -> None:
         gr.HTML(heading("The papers' appearances here, less and more of each"))
         page.tiles("Appearances", self.tiles, self.choose, about=of_place, elem_id="appearances")

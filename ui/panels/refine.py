@@ -5,23 +5,23 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from panda_core.images import overlay_parts
+from panda_core.jpegs import jpeg, resized
 from panda_core.method.parts import scale_parts
 from panda_core.recipes import Recipe
 from panda_core.regions import parse_region
 from panda_core.rendering import Renderer
+from panda_core.studio.pictures import origin
+from panda_core.studio.room import Room
+from panda_core.studio.session import Session
 
 from ..binding import Page
 from ..components.html import figure, heading
 from ..given import whole
-from ..jpegs import jpeg, resized
-from ..panel import Panel
-from ..pictures import origin
-from ..session import Session
 
 METHODS = [("As learned", "none"), ("Refined", "dense"), ("Refined among neighbours", "graph")]
 
 
-class RefinePanel(Panel):
+class RefinePanel(Room):
     def lay_out(self, page: Page) -> None:
         gr.HTML(heading("Parts refined to this picture"))
         method = gr.Radio(METHODS, label="Outline of the parts", value="none", interactive=True, elem_id="method")

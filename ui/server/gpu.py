@@ -22,9 +22,9 @@ import torch
 
 from panda_core.hub.errors import HubError
 from panda_core.runtime import devices
+from panda_core.runtime.kept import Kept
 
 from .jobs import run_job
-from .kept import Kept
 
 EVENT, JOB = 10, 60  # seconds asked for: an event takes under 1 with its weights there; they move in on the first call
 FULL = "The GPU's memory is full; this goes on on the processor, more slowly."

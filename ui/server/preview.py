@@ -21,9 +21,9 @@ from panda_core.images import to_pil
 from panda_core.links import decode_link
 from panda_core.recipes import Recipe
 from panda_core.runtime.lru import LRUCache
+from panda_core.studio.opening import Opening, check_factors_id
 
-from ..opening import Opening, check_factors_id
-from ..pictures import Pictures
+from ..pictures import PagePictures
 from .events import BUDGETS, asking, counted, plainly
 from .limits import BUSY, FIRST
 
@@ -41,7 +41,7 @@ class Spent(Exception):
 class LinkPreview:
     """What a link shows: a title and a picture."""
 
-    def __init__(self, pictures: Pictures, opening: Opening):
+    def __init__(self, pictures: PagePictures, opening: Opening):
         self.pictures, self.renderer, self.opening = pictures, pictures.renderer, opening
         self.kept = LRUCache(128)  # recipe -> JPEG, about 50 kB each; None is the start page's
         self._draw = plainly(self.draw)

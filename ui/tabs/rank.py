@@ -1,87 +1,24 @@
-"""The Rank tab: pictures in the order of what varies in a thing (ours), or of an appearance, at a part or anywhere
-(II Sec. 5.6, Eqs. 17, 18).
-
-The pictures are the seeds 0, 1, 2, ... at the visitor's ψ. An index on disk holds what is asked of them, for everybody
-who looks at the same generator through the same factors; what it can answer needs no work.
-"""
-
-import os
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import NamedTuple
+"""The Rank tab: pictures in the order of what varies in a thing, or of the papers' appearances."""
 
 import gradio as gr
 import numpy as np
-import torch
-from torch import Tensor
 
-from panda_core.fitting import batch_for
-from panda_core.images import overlay_map, to_pil
-from panda_core.method.saliency import saliency
-from panda_core.ops import Edit
-from panda_core.progress import Progress
-from panda_core.ranking import EVERYWHERE, RankingIndex, prune
-from panda_core.regions import Region
+from panda_core.jpegs import jpegs
+from panda_core.studio.ordering import APPEARANCES, MAX_PICTURES, Ordering, Term, sheet_of
+from panda_core.studio.pictures import of_place, origin
+from panda_core.studio.session import Session
 
 from ..binding import Page
 from ..components.html import heading, hint, sentence
 from ..components.plain import Slider
 from ..given import clicked
-from ..jpegs import jpeg, jpegs, resized
-from ..panel import Panel
-from ..pictures import of_place, origin, seed_tiles
+from ..pictures import seed_tiles
 from ..seeds import open_seed
-from ..session import Session
 
-COUNTS, MAX_PICTURES = [("100", 100), ("1,000", 1000), ("10,000", 10_000)], 10_000
-MAX_TERMS, MAX_VARIATIONS = 8, 12  # of a sum; offered of a thing
-EXTREMES, AXIS = 12, 23  # pictures named at either end, and shown along the axis
-SHARD = 100  # pictures that a cancelled job loses at most
-DISK, INDEXES = 10**9, 200  # bytes and folders that all indexes together may take
-APPEARANCES, THUMBNAIL = 24, 96  # shown, and their pixels
+COUNTS = [("100", 100), ("1,000", 1000), ("10,000", MAX_PICTURES)]
 
 
-class Term(NamedTuple):
-    """How far along a variation of a thing (its number among the regions) a picture is, or how much of an appearance it
-    has at a part, or EVERYWHERE."""
-
-    kind: str
-    number: int
-    where: int
-    weight: float = 1.0
-
-
-@dataclass(frozen=True)
-class Ranking:
-    """What the tab keeps: what was chosen last, the sum, whose terms are of one kind, among how many pictures."""
-
-    chosen: Term | None = None
-    terms: tuple[Term, ...] = ()
-    count: int = 100
-
-    def __post_init__(self) -> None:
-        if type(self.count) is not int or not 1 <= self.count <= MAX_PICTURES:
-            raise ValueError(f"count is {self.count!r:.20}; it must be a whole number from 1 to {MAX_PICTURES}.")
-        if len(self.terms) > MAX_TERMS:
-            raise ValueError(f"The sum has {MAX_TERMS} terms, the most it can have; remove one first.")
-        if len({term.kind for term in self.terms}) > 1:
-            raise ValueError("A sum is of what varies or of appearances, not of both; take the other terms out first.")
-        for term in self.terms:
-            if not isinstance(term.weight, int | float) or not 0 < abs(term.weight) <= 1:
-                raise ValueError(f"weight is {term.weight!r:.20}; it must be from -1 to 1, and not 0.")
-
-
-class Answer(NamedTuple):
-    """Seeds with the most, highest first, and with the least, lowest first; the scores of all; where they are kept."""
-
-    most: list[int]
-    least: list[int]
-    scores: np.ndarray
-    folder: Path
-
-
-class RankTab(Panel):
+class RankTab(Ordering):
     def lay_out(self, page: Page) -> None:
         hint("Which pictures have the most of something? Click a thing, choose what varies in it, and rank them.")
         page.follow(gr.HTML(), lambda s: heading(self.what_varies(s)))
@@ -108,75 +45,7 @@ class RankTab(Panel):
         page.field(count, lambda s: self.in_hand(s).count, self.choose_count)
         page.follow(order, self.order_button)
 
-    # ---- what is asked, and the answer ----
-
-    def in_hand(self, session: Session) -> Ranking:
-        """What is chosen of these factors; what was chosen of others waits until they are in use again."""
-        return session.aside("ranking", Ranking(), sheet_of(session))
-
-    def part_of(self, session: Session) -> int:
-        """The part that counts: the one chosen; with none, several or a painting the whole picture does."""
-        region = session.region()
-        return region.parts[0] if region and len(region.parts) == 1 and not region.keep else EVERYWHERE
-
-    def regions(self, session: Session) -> list[tuple[int, ...]]:
-        """The regions, as parts, of which it is known what varies there."""
-        return sorted(self.pictures.factors(session).variations)
-
-    def region_of(self, session: Session) -> int | None:
-        """The number of the region chosen, or of the thing that its first part is of; None where that is unknown."""
-        region, known = session.region(), self.regions(session)
-        if region is None or not region.parts:
-            return None
-        chosen = [tuple(sorted(region.parts)), self.pictures.factors(session).thing_of(region.parts[0])]
-        return next((known.index(parts) for parts in chosen if parts in known), None)
-
-    def terms_of(self, session: Session) -> tuple[Term, ...]:
-        """The sum, or what is chosen as a sum of its own; empty where there is neither."""
-        now = self.in_hand(session)
-        return now.terms or ((now.chosen,) if now.chosen else ())
-
-    def question(self, session: Session) -> tuple:
-        recipe = session.recipe
-        asked = self.terms_of(session), self.in_hand(session).count
-        return recipe.generator, recipe.class_index, recipe.psi, session.factors_id, *asked
-
-    def opened(self, session: Session) -> tuple[RankingIndex, Callable[[int, int], Tensor]]:
-        """The index that answers, as far as it has grown, and what it grows by."""
-        recipe, terms, factors = session.recipe, self.terms_of(session), self.pictures.factors(session)
-        varies = bool(terms) and terms[0].kind == "variation"
-        variations = [factors.variations[parts] for parts in self.regions(session)] if varies else None
-        where = recipe.generator, session.factors_id, recipe.psi, recipe.class_index
-        return self.renderer.catalogue.ranking(*where, variations)
-
-    def answer(self, session: Session) -> Answer | None:
-        """None where nothing is asked, or the index lacks pictures: only `build` looks at pictures."""
-        asked, terms, count = self.question(session), self.terms_of(session), self.in_hand(session).count
-        found = self.pictures.kept.get(("ranking", asked))
-        if found and not found.folder.exists():  # somebody needed the room
-            found = None
-        if found is None and terms and (index := self.opened(session)[0]).holds(count):
-            os.utime(index.folder)  # what was used last is dropped last
-            scores = index.weighted([term[1:] for term in terms], count)
-            most, least = index.extremes(scores, EXTREMES)
-            found = Answer(most.tolist(), least.tolist(), scores, index.folder)
-            self.pictures.kept.hold(("ranking", asked), found)
-        return found
-
-    def build(self, session: Session, report: Callable[[Progress], bool]) -> Answer:
-        """Look at the pictures that the index lacks, together with whoever else builds it."""
-        if not self.terms_of(session):
-            raise ValueError("Choose what to order the pictures by.")
-        index, draw = self.opened(session)
-        prune(index.folder.parent, DISK, INDEXES)
-        batch = batch_for(self.renderer.generator(session.recipe).layers[session.layer])
-        index.grow(draw, self.in_hand(session).count, batch=batch, shard=SHARD, report=report, together=True)
-        return self.answer(session)
-
     # ---- what is shown ----
-
-    def place_words(self, session: Session, part: int) -> str:
-        return "anywhere" if part == EVERYWHERE else f"at {self.pictures.factors(session).part_name(part)}"
 
     def order_button(self, session: Session):
         done = self.answer(session) is not None
@@ -187,33 +56,6 @@ class RankTab(Panel):
         if number is None:
             return "Click a thing in the picture"
         return f"By what varies: {self.pictures.factors(session).region_name(self.regions(session)[number])}"
-
-    def term_name(self, session: Session, term: Term) -> str:
-        factors = self.pictures.factors(session)
-        if term.kind == "appearance":
-            return f"{factors.appearance_name(term.number)} {self.place_words(session, term.where)}"
-        parts = self.regions(session)[term.where]
-        return f"{factors.region_name(parts)}: {self.more_of(session, parts, term.number)}"
-
-    def more_of(self, session: Session, parts: tuple[int, ...], variation: int) -> str:
-        ends = self.pictures.factors(session).ends(parts, variation)
-        return ends.high if ends else f"variation {variation}"
-
-    def term_words(self, session: Session) -> list[str]:
-        return [f"{term.weight:+.1f} × {self.term_name(session, term)}" for term in self.in_hand(session).terms]
-
-    def variations(self, session: Session) -> list[tuple[Term, Edit]]:
-        """What can be asked of the chosen region, with the edit that shows more of it; what has a name, if anything."""
-        number = self.region_of(session)
-        if number is None:
-            return []
-        factors, parts = self.pictures.factors(session), self.regions(session)[number]
-        where = session.layer, session.factors_id, Region(parts)
-        numbers = range(min(len(factors.variations[parts]), MAX_VARIATIONS))
-        named = [m for m in numbers if factors.ends(parts, m)]
-        named.sort(key=lambda m: "skin" in factors.ends(parts, m).high)  # people are not ranked by that first
-        edit = Edit("vary", *where, strength=3.0)
-        return [(Term("variation", m, number), replace(edit, variation=m)) for m in named or numbers]
 
     def variation_tiles(self, session: Session) -> dict:
         """What more of each would do to this picture without its edits."""
@@ -231,20 +73,9 @@ class RankTab(Panel):
         now, factors = self.in_hand(session).chosen, self.pictures.factors(session)
         chosen = now.number if now and now.kind == "appearance" else None
         key = "appearances", origin(session.recipe), session.layer, session.factors_id
-        images = self.pictures.kept.get(key, lambda: self.draw(session))
+        images = self.pictures.kept.get(key, lambda: self.appearance_maps(session))
         items = [{"image": im, "label": factors.appearance_name(j), "on": j == chosen} for j, im in enumerate(images)]
         return {"items": items, "note": "", "of": sheet_of(session)}
-
-    @torch.inference_mode()
-    def draw(self, session: Session) -> list[str]:
-        """JPEG thumbnails: the picture in grey, the appearance's place in warm colours, from its threshold upwards."""
-        recipe, factors = session.recipe, self.pictures.factors(session)
-        features = self.renderer.features(recipe, session.layer).features
-        A = factors.appearances[:, :APPEARANCES]
-        maps = torch.stack([saliency(features, a)[0] for a in A.t()]) - (A.t() @ factors.mean)[:, None, None]
-        maps = self.renderer.to_image_size(recipe, session.layer, maps.flatten(1)).cpu()
-        picture = to_pil(resized(self.renderer.base(recipe), THUMBNAIL))[0]
-        return [jpeg(overlay_map(picture, m, float(m.max().clamp_min(1e-6)))) for m in maps]
 
     def show_sum(self, session: Session):
         rows = self.term_words(session)
@@ -274,35 +105,11 @@ class RankTab(Panel):
         found = self.answer(session)
         if found is None:
             return seed_tiles(session, {})
-        seeds = self.axis_seeds(session, found)
-        return seed_tiles(session, dict(zip(seeds, self.small(session, f"axis {session.recipe.seed}", seeds))))
-
-    def axis_seeds(self, session: Session, found: Answer) -> list[int]:
-        """Of the pictures that the axis shows; found once for each picture."""
-
-        def find() -> list[int]:
-            ranked = np.argsort(found.scores, kind="stable")
-            seeds = ranked[np.linspace(0, len(ranked) - 1, min(AXIS, len(ranked))).round().astype(int)].tolist()
-            if session.recipe.source is None and session.recipe.seed not in seeds:
-                seeds.insert(int((found.scores[seeds] < self.score(session)).sum()), session.recipe.seed)
-            return seeds
-
-        return self.pictures.kept.get(("axis", self.question(session), origin(session.recipe)), find)
-
-    def score(self, session: Session) -> float:
-        """Of this picture without its edits."""
-        features = self.renderer.features(session.recipe, session.layer).features
-        terms = [term[1:] for term in self.terms_of(session)]
-        return float(self.opened(session)[0].weighted(terms, self.in_hand(session).count, features)[0])
-
-    def small(self, session: Session, what: str, seeds: list[int]) -> list[str]:
-        key = "ranked", what, self.question(session)
-        return self.pictures.kept.get(key, lambda: jpegs(self.renderer.small_pictures(session.recipe, seeds)))
+        seeds, key = self.axis_seeds(session, found), ("ranked", session.recipe.seed, self.question(session))
+        images = self.pictures.kept.get(key, lambda: jpegs(self.renderer.small_pictures(session.recipe, seeds)))
+        return seed_tiles(session, dict(zip(seeds, images)))
 
     # ---- what is done ----
-
-    def keep(self, session: Session, **changes) -> Session:
-        return session.put_aside("ranking", replace(self.in_hand(session), **changes), sheet_of(session))
 
     def choose_variation(self, session: Session, evt: gr.EventData) -> Session | None:
         terms = [term for term, _ in self.variations(session)]
@@ -316,32 +123,3 @@ class RankTab(Panel):
 
     def choose_count(self, session: Session, count: int) -> Session:
         return self.keep(session, count=count)
-
-    def add_term(self, session: Session, weight: float) -> Session:
-        """What is chosen joins the sum; what is in it already gets the new weight."""
-        now = self.in_hand(session)
-        if now.chosen is None:
-            raise ValueError("Choose what to add first.")
-        others = tuple(term for term in now.terms if term[:3] != now.chosen[:3])
-        return self.keep(session, terms=(*others, now.chosen._replace(weight=weight)))
-
-    def keep_terms(self, session: Session, rows: list[str]) -> Session:
-        """Only those terms stay whose words are still in the sum."""
-        stay = rows if isinstance(rows, list) else []
-        terms = zip(self.in_hand(session).terms, self.term_words(session))
-        return self.keep(session, terms=tuple(term for term, row in terms if row in stay))
-
-    # ---- for programs ----
-
-    def of_numbers(self, session: Session, appearance: int, part: int, count: int, report) -> Answer:
-        """As `build`, of one appearance at one part, or anywhere."""
-        if type(appearance) is not int or type(part) is not int:
-            raise ValueError(f"appearance is {appearance!r:.20} and part {part!r:.20}; they must be whole numbers.")
-        session = self.keep(session, terms=(Term("appearance", appearance, part),), count=count)
-        self.opened(session)[0].scores(appearance, part)  # what the index does not hold is refused before the work
-        return self.build(session, report)
-
-
-def sheet_of(session: Session) -> str:
-    """Which factors these are: a click on tiles of others that are about to go must not choose from the next."""
-    return f"{session.recipe.generator} {session.factors_id}"

@@ -1,27 +1,18 @@
-"""The Rewrite tab: what the chosen place shows most of becomes another appearance, there or everywhere (II 5.5)."""
-
-from dataclasses import replace
+"""The Rewrite tab: what the chosen place shows most of becomes something else, there or everywhere."""
 
 import gradio as gr
 
-from panda_core.effects import LEADING, SEEN, leading_appearance, nearest_region, region_on
-from panda_core.factors import Factors
-from panda_core.ops import Edit
-from panda_core.regions import Region
+from panda_core.studio.pictures import of_place
+from panda_core.studio.rewriting import Rewriting
+from panda_core.studio.session import Session
+from panda_core.studio.words import region_words
 
 from ..binding import Page
 from ..components.html import heading, hint
 from ..given import clicked_edit
-from ..panel import Panel
-from ..pictures import FULL, of_place, origin
-from ..session import Session
-from ..words import region_words
-
-TARGETS = 7  # results shown
-FAINT = 0.25  # of the change of the result that changes most; what shows less is not offered
 
 
-class RewriteTab(Panel):
+class RewriteTab(Rewriting):
     def lay_out(self, page: Page) -> None:
         hint("Click a place: what it shows becomes something else. Click it again to go on from there.")
         page.follow(gr.HTML(), lambda s: heading(self.place_words(s)))
@@ -43,71 +34,7 @@ class RewriteTab(Panel):
                         value=self.everywhere(session), visible=True)  # fmt: skip
 
     def set_where(self, session: Session, everywhere: bool) -> Session:
-        """Here or everywhere, from now on; the rewrite in hand follows."""
-        chosen = session.put_aside("everywhere", everywhere is True)
-        region, edit = self.region(chosen), chosen.edit
-        if edit is None or edit.op != "rewrite" or region is None:
-            return chosen
-        return chosen.put(chosen.active, replace(edit, region=region))
-
-    def region(self, session: Session) -> Region | None:
-        """Where the next rewrite acts."""
-        region = self.where(session)[2]
-        return Region(all=True) if region and self.everywhere(session) else region
-
-    def everywhere(self, session: Session) -> bool:
-        """As the visitor said; else everywhere for an appearance with a name ("hair"), whose place has no better
-        outline, and here for one that other things show too."""
-        said = session.aside("everywhere")
-        return self.source(session) in self.factors(session).info.appearance_names if said is None else bool(said)
-
-    def where(self, session: Session) -> tuple[int, str, Region | None]:
-        """(layer, factors id) of the finest grid with parts, where appearances are colours and materials, and the
-        region there: the one chosen, or of the parts there those that have most in common with it, `nearest_region`."""
-        layer, region = max(session.layers), session.region()
-        where = layer, session.layers[layer]
-        if region is None or region.all or session.layer == layer:
-            return *where, region
-
-        def find() -> Region:
-            p = region_on(self.renderer, session.recipe, session.layer, region, session.factors_id, layer)
-            return nearest_region(self.factors(session), p)
-
-        return *where, self.pictures.kept.get(("nearest", of_place(session), *where), find)
-
-    def factors(self, session: Session) -> Factors:
-        return self.renderer.catalogue.factors(session.recipe.generator, session.layers[max(session.layers)])
-
-    def source(self, session: Session) -> int | None:
-        """What the place shows most of, `leading_appearance`; of a rewrite in hand as it was before that."""
-        layer, factors_id, region = self.where(session)
-        if region is None:
-            return None
-        recipe = session.recipe
-        if session.edit and session.edit.op == "rewrite":
-            recipe = recipe.with_edit(session.active, replace(session.edit, on=False))
-        key = "leading", origin(recipe), recipe.edits, layer, factors_id, region  # asked for several times an event
-        return self.pictures.kept.get(key, lambda: leading_appearance(self.renderer, recipe, layer, factors_id, region))
-
-    def targets(self, session: Session) -> list[tuple[Edit, str]]:
-        """`results` without their colours."""
-        return [(edit, image) for edit, image, _ in self.results(session)]
-
-    def results(self, session: Session) -> list[tuple[Edit, str, str]]:
-        """Rewrites of what is there that can be seen in this picture, most first, with what they would make of it, and
-        of what colour; of those that make the same colour of it the first."""
-        source = self.source(session)
-        if source is None:
-            return []
-        where = *self.where(session)[:2], self.region(session)
-        numbers = [k for k in range(min(LEADING, self.factors(session).appearances.shape[1])) if k != source]
-        edits = [Edit("rewrite", *where, source=source, target=k, strength=FULL) for k in numbers]
-        made = zip(edits, self.pictures.results(session, edits, quick=True, region=session.region()))
-        found = sorted(((e, image, change) for e, (image, change) in made), key=lambda row: -row[2])
-        least = max(SEEN, FAINT * found[0][2])
-        seen = [(edit, image) for edit, image, change in found if change >= least]
-        colours = self.pictures.colours(session, [edit for edit, _ in seen])
-        return [(*row, colours[i]) for i, row in enumerate(seen) if colours.index(colours[i]) == i][:TARGETS]
+        return self.set_everywhere(session, everywhere is True)
 
     def tiles(self, session: Session) -> dict:
         found = self.results(session)
@@ -118,5 +45,5 @@ class RewriteTab(Panel):
         return self.pictures.edit_tiles(session, [row[:2] for row in found], colours.__getitem__)
 
     def choose(self, session: Session, evt: gr.EventData) -> Session | None:
-        edit = clicked_edit(evt, "result", self.pictures, session, lambda: [edit for edit, _ in self.targets(session)])
+        edit = clicked_edit(evt, "result", self.pictures, session, lambda: [row[0] for row in self.results(session)])
         return edit and session.toggle(edit).stay_at(session)

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Self, TypeVar
 
-from panda_core.ops import Edit
-from panda_core.recipes import Recipe, parse_recipe
-from panda_core.regions import Mask, Region
+from ..ops import Edit
+from ..recipes import Recipe, parse_recipe
+from ..regions import Mask, Region
 
 UNDO_STEPS = 60
 SEEDS_KEPT = 8

@@ -6,8 +6,8 @@ import re
 import time
 from pathlib import Path
 
-from panda_core.recipes import Recipe, parse_recipe
-from panda_core.runtime.atomic_write import atomic_write
+from ..recipes import Recipe, parse_recipe
+from ..runtime.atomic_write import atomic_write
 
 MAX_RECIPES = 500  # recipes; the oldest make room
 MAX_REPORTS = 3  # different visitors; a card that so many reported is hidden until the owner has decided

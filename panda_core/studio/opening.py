@@ -6,18 +6,17 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from panda_core.effects import most_changed_thing, most_striking
-from panda_core.generators.registry import GENERATORS, GeneratorSpec
-from panda_core.generators.split import SplitGenerator
-from panda_core.hub.files import find_local
-from panda_core.links import decode_link
-from panda_core.ops import Edit
-from panda_core.progress import Cancelled, Progress
-from panda_core.recipes import Recipe, parse_recipe
-from panda_core.regions import Region
-from panda_core.rendering import NEEDS_FILE, Renderer
-
-from .server.kept import Kept
+from ..effects import most_changed_thing, most_striking
+from ..generators.registry import GENERATORS, GeneratorSpec
+from ..generators.split import SplitGenerator
+from ..hub.files import find_local
+from ..links import decode_link
+from ..ops import Edit
+from ..progress import Cancelled, Progress
+from ..recipes import Recipe, parse_recipe
+from ..regions import Region
+from ..rendering import NEEDS_FILE, Renderer
+from ..runtime.kept import Kept
 from .session import SHARED, Session
 
 MAX_PARTS, MAX_SAMPLES = 64, 4096  # of a fit

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from panda_core.images import to_pil
+from .images import to_pil
 
 TILE_SIDE = 128  # pixels of a tile
 FRAME_SIDE = 512  # pixels that a frame is sent at, at most

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Hashable
 
-from panda_core.runtime.lru import LRUCache
+from .lru import LRUCache
 
 RESULTS = 12  # of jobs, that go along to another process
 
@@ -10,7 +10,8 @@ RESULTS = 12  # of jobs, that go along to another process
 class Kept(LRUCache):
     """The latest few hundred; a lost one is made again.
 
-    What is held, and what a job makes, cannot be made again by who shows it: gpu.py carries it between processes.
+    What is held, and what a job makes, cannot be made again by who shows it: `results` go along to the process of
+    the next event, where each has its own.
     """
 
     everywhere: list["Kept"] = []

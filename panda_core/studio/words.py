@@ -4,11 +4,10 @@ import math
 
 from torch import Tensor
 
-from panda_core.effects import SEEN, strongest
-from panda_core.factors import Factors
-from panda_core.generators.registry import GeneratorSpec
-from panda_core.regions import Region
-
+from ..effects import SEEN, strongest
+from ..factors import Factors
+from ..generators.registry import GeneratorSpec
+from ..regions import Region
 from .session import SHARED, Session
 
 ABSENT = ("no ", "nothing ")  # how the names begin of changes by which something goes
