@@ -28,14 +28,11 @@ from ui.edit_list import Edits
 from ui.languages import I18N, script, translate
 from ui.panels.examples import ExamplesPanel
 from ui.panels.factors import FactorsPanel
-from ui.panels.factors_files import FactorsFiles
-from ui.panels.film import FilmPanel
 from ui.panels.gallery import GalleryPanel, enabled
 from ui.panels.generators import GeneratorsPanel
-from ui.panels.others import OthersPanel
 from ui.panels.own_picture import OwnPicturePanel
-from ui.panels.papers import PapersPanel
 from ui.panels.refine import RefinePanel
+from ui.panels.trying import TryingPanel
 from ui.pictures import PagePictures
 from ui.region import Choosing
 from ui.seeds import Seeds
@@ -114,9 +111,10 @@ def right(page: Page) -> None:
     with page.beside("Edit"):
         edit_tab.lay_out_others(page)
         with page.fold("Explore", elem_id="explore"):
-            for panel in (OthersPanel(pictures), FilmPanel(pictures), PapersPanel(pictures), RefinePanel(pictures),
-                          factors_panel, FactorsFiles(pictures, opening)):  # fmt: skip
-                panel.lay_out(page)
+            TryingPanel(pictures).lay_out(page)
+            edit_tab.lay_out_papers(page)
+            RefinePanel(pictures).lay_out(page)
+            factors_panel.lay_out(page)
 
 
 with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, 7200)) as demo:

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from PIL import Image, ImageChops, ImageFilter, PngImagePlugin
+from PIL import Image, ImageChops, ImageDraw, ImageFilter, PngImagePlugin
 from torch import Tensor
 
 RECIPE_KEY = "panda-recipe"
+CARD, SIDE, GAP, ROUND = (1200, 630), 570, 20, 28  # pixels of a link's picture, as the chats want it
 MAX_FILE = 16 * 2**20  # bytes of a picture that is opened for its recipe
 _GENERATED = (  # the IPTC's term for a picture made by a trained model, where readers look for it
     '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
@@ -131,6 +132,23 @@ def animation(frames: Sequence[Image.Image]) -> bytes:
     out = io.BytesIO()
     first, *rest = frames
     first.save(out, "WEBP", save_all=True, append_images=rest, duration=80, loop=0, xmp=_GENERATED.encode(), quality=85)
+    return out.getvalue()
+
+
+def card(pictures: list[Image.Image]) -> bytes:
+    """Pictures of one size side by side as a JPEG that chats show of a link, on the colour of their edges, darkened."""
+    strip = pictures[-1].resize((32, 32), Image.Resampling.BOX)
+    edge = [strip.getpixel((x, y)) for x in range(32) for y in (range(32) if x in (0, 31) else (0, 31))]
+    sheet = Image.new("RGB", CARD, tuple(sum(c) * 2 // 5 // len(edge) for c in zip(*edge)))
+    w, h = (SIDE * length // max(pictures[-1].size) for length in pictures[-1].size)
+    mask = Image.new("L", (4 * w, 4 * h))  # drawn large, so that its corners are smooth
+    ImageDraw.Draw(mask).rounded_rectangle((0, 0, 4 * w - 1, 4 * h - 1), 4 * ROUND, fill=255)
+    mask = mask.resize((w, h), Image.Resampling.BOX)
+    left, top = (CARD[0] - len(pictures) * (w + GAP) + GAP) // 2, (CARD[1] - h) // 2
+    for i, picture in enumerate(pictures):
+        sheet.paste(picture.resize((w, h), Image.Resampling.LANCZOS), (left + i * (w + GAP), top), mask)
+    out = io.BytesIO()
+    sheet.save(out, "JPEG", quality=88, subsampling=0)
     return out.getvalue()
 
 

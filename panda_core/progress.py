@@ -29,3 +29,9 @@ class Progress:
 
 
 Report = Callable[[Progress], bool | None]  # told of every step; returning False ends the job
+
+
+def tell(report: Report, stage: str, done: int, total: int) -> None:
+    """Raises: Cancelled once the work should stop."""
+    if report(Progress(stage, done, total)) is False:
+        raise Cancelled("The work was cancelled.")

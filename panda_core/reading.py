@@ -68,3 +68,18 @@ def show(given: Any) -> str:
     if given is None or isinstance(given, bool | int | float):
         return "null" if given is None else str(given).lower()
     return f"a {type(given).__name__}"
+
+
+def read_field(what: str, given: Any, low: float, high: float, whole: bool = False) -> float:
+    """A number from a form, where one that is whole may come as 3.0, and nothing as None."""
+    fits = type(given) in (int, float) and low <= given <= high and (not whole or given == int(given))
+    if not fits:
+        kind = "whole number" if whole else "number"
+        found = "empty" if given is None else show(given)
+        raise ValueError(f"{what} is {found}; it must be a {kind} from {low:.10g} to {high:.10g}.")
+    return int(given) if whole else float(given)
+
+
+def whole(number: float) -> float | int:
+    """A JSON number that is whole as an int, anything else as it is, for a reader to refuse."""
+    return int(number) if isinstance(number, float) and number.is_integer() else number

@@ -11,12 +11,11 @@ from panda_core.ops import Edit
 from panda_core.regions import Region
 from panda_core.studio.changes import NAMED, TILES
 from panda_core.studio.session import Session
-from ui.panels.papers import PapersPanel
 from ui.tabs.edit import another_twelve
 
 from .page import bare, choose, event, painted, picture, things
 
-tab, papers = app.edit_tab, PapersPanel(app.pictures)
+tab = app.edit_tab
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +131,12 @@ def test_a_change_of_another_layer_leaves_what_a_click_means(chosen):
 
 def test_nothing_chosen_offers_nothing(chosen):
     nothing = app.choosing.choose(chosen, [])
-    assert tab.ends_tiles(nothing)["items"] == tab.other_tiles(nothing)["items"] == papers.tiles(nothing)["items"] == []
+    assert (
+        tab.ends_tiles(nothing)["items"]
+        == tab.other_tiles(nothing)["items"]
+        == tab.appearance_tiles(nothing)["items"]
+        == []
+    )
 
 
 def test_what_varies_in_a_painted_area_is_learned_on_demand(chosen):
@@ -197,19 +201,19 @@ def test_popular_changes_that_cannot_be_seen_say_so(chosen, monkeypatch):
 
 
 def test_appearances_come_in_pairs_strongest_first(chosen):
-    found = [edit for edit, _ in papers.found(chosen)]
+    found = [edit for edit, _ in tab.appearances(chosen)]
     assert found and {edit.op for edit in found} == {"add"}
     assert [e.appearance for e in found[::2]] == [e.appearance for e in found[1::2]]
     assert {edit.strength for edit in found} == {-3.0, 3.0}
 
 
 def test_an_appearance_s_tile_says_the_number_that_programs_use(chosen):
-    label, index = papers.tiles(chosen)["items"][1]["label"], 1
-    assert label == f"+ {papers.choose(chosen, event(index=index)).edit.appearance}"
+    label, index = tab.appearance_tiles(chosen)["items"][1]["label"], 1
+    assert label == f"+ {tab.choose_appearance(chosen, event(index=index)).edit.appearance}"
 
 
 def test_the_whole_picture_is_a_place(chosen):
-    whole = papers.choose(app.choosing.place(chosen, event(where="all")), event(index=1))
+    whole = tab.choose_appearance(app.choosing.place(chosen, event(where="all")), event(index=1))
     assert whole.edit.region.all and whole.recipe.edits[:-1] == chosen.recipe.edits
 
 

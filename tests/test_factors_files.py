@@ -13,12 +13,11 @@ from panda_core.ops import Edit
 from panda_core.regions import Region
 from panda_core.studio.session import Session
 from ui.panels.factors import FactorsPanel, use
-from ui.panels.factors_files import FactorsFiles
 from ui.sharing import factors_file
 
 from .page import bare, go_on, picture
 
-files, panel = FactorsFiles(app.pictures, app.opening), FactorsPanel(app.pictures)
+panel = FactorsPanel(app.pictures)
 
 
 @pytest.fixture(autouse=True)
@@ -52,20 +51,20 @@ def save(tmp_path):
 
 def own_edit(session: Session, factors: Factors) -> Session:
     """An edit with factors of one's own."""
-    session = use(session, files.add_own(session.recipe, factors))
+    session = use(session, panel.add_own(session.recipe, factors))
     return session.append(Edit("add", session.layer, session.factors_id, Region((2,)), appearance=0, strength=3.0))
 
 
 def test_downloaded_factors_open_again_with_their_names(start, opened_fit, save):
     name, data = factors_file(opened_fit.rename("part", 0, "top"))
-    again = files.open_file(start, save(name, data))
+    again = panel.open_file(start, save(name, data))
     assert app.pictures.factors(again).part_name(0) == "top" and again.recipe == start.recipe
     assert torch.equal(app.pictures.factors(again).parts, opened_fit.parts)
 
 
 def test_names_given_on_the_page_are_in_the_download(start, save):
-    data = json.loads(files.save(panel.rename(app.choosing.choose(start, [start.parts[0]]), "fringe")))
-    again = files.open_file(start, save(data["name"], base64.b64decode(data["data"])))
+    data = json.loads(panel.save(panel.rename(app.choosing.choose(start, [start.parts[0]]), "fringe")))
+    again = panel.open_file(start, save(data["name"], base64.b64decode(data["data"])))
     assert app.pictures.factors(again).part_name(start.parts[0]) == "fringe"
 
 
@@ -76,7 +75,7 @@ def test_own_factors_have_no_link_but_their_file_and_a_png_that_opens_after_it(s
     png = base64.b64decode(json.loads(app.sharing.picture_file(mine))["data"])
     with pytest.raises(ValueError, match="open their file first"):
         app.sharing.open_file(start, png)
-    there = files.open_file(start, save(*factors_file(opened_fit)))
+    there = panel.open_file(start, save(*factors_file(opened_fit)))
     again = app.sharing.open_file(there, png)
     assert again.recipe == mine.recipe and again.edit == mine.edit
     assert torch.equal(picture(again), picture(mine))
@@ -84,7 +83,7 @@ def test_own_factors_have_no_link_but_their_file_and_a_png_that_opens_after_it(s
 
 
 def test_opened_factors_are_files_of_ours_named_by_what_is_in_them(start, opened_fit, home):
-    _, _, factors_id = files.add_own(start.recipe, opened_fit)
+    _, _, factors_id = panel.add_own(start.recipe, opened_fit)
     path = home / "home" / "factors" / "local" / f"{factors_id.partition(':')[2]}.safetensors"
     assert Factors.load(path).digest() == path.stem
 
@@ -110,6 +109,6 @@ REFUSED = {
 def test_a_file_that_is_not_right_is_refused_in_one_sentence_and_nothing_is_kept(start, opened_fit, save, home, kind):
     data = REFUSED[kind](opened_fit)
     with pytest.raises(ValueError) as caught:
-        files.open_file(start, data and save("mine.safetensors", data))
+        panel.open_file(start, data and save("mine.safetensors", data))
     assert 10 < len(str(caught.value)) < 400
     assert not list(home.rglob("*.safetensors"))

@@ -14,11 +14,12 @@ from panda_core.jpegs import resized
 from panda_core.ops import OPS
 from panda_core.progress import Cancelled
 from panda_core.studio.session import Session
-from ui.panels.film import STRENGTHS, FilmPanel
+from panda_core.studio.trying import STRENGTHS
+from ui.panels.trying import TryingPanel
 
 from .page import go_on, picture
 
-panel = FilmPanel(app.pictures)
+panel = TryingPanel(app.pictures)
 
 
 @pytest.fixture(scope="module")

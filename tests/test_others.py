@@ -8,12 +8,13 @@ import app
 from panda_core.jpegs import small
 from panda_core.progress import Cancelled
 from panda_core.studio.session import Session
-from ui.panels.others import OTHERS, OthersPanel
+from panda_core.studio.trying import OTHERS
+from ui.panels.trying import TryingPanel
 from ui.seeds import open_seed
 
 from .page import event, go_on
 
-panel = OthersPanel(app.pictures)
+panel = TryingPanel(app.pictures)
 
 
 @pytest.fixture(scope="module")

@@ -23,9 +23,9 @@ from panda_core.origin import Origin
 from panda_core.own_picture import OwnPicture
 from panda_core.recipes import parse_recipe
 from panda_core.regions import Region
+from panda_core.studio import bringing
 from panda_core.studio.session import Session
 from panda_core.uploads import prepare_picture
-from ui.panels import own_picture
 from ui.seeds import go_to_seed, roll
 from ui.server.events import plainly
 from ui.server.preview import LinkPreview
@@ -40,9 +40,9 @@ SEED = 4242
 @pytest.fixture(scope="module", autouse=True)
 def quick():
     """Few steps: what is found is poor, and everything else is as it is."""
-    before, own_picture.STEPS = own_picture.STEPS, (2, 2, 4)
+    before, bringing.STEPS = bringing.STEPS, (2, 2, 4)
     yield
-    own_picture.STEPS = before
+    bringing.STEPS = before
 
 
 @pytest.fixture(scope="module")

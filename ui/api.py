@@ -19,12 +19,13 @@ from panda_core.masks import REACH, ConceptMask
 from panda_core.ops import Edit
 from panda_core.popular import popular
 from panda_core.progress import Cancelled
+from panda_core.reading import whole
 from panda_core.recipes import Recipe, parse_recipe
 from panda_core.regions import Region
 from panda_core.studio.opening import Opening, until
 from panda_core.uploads import prepare_picture
 
-from .given import uploaded, whole
+from .given import uploaded
 from .panels.factors import FactorsPanel
 from .panels.gallery import gallery
 from .panels.own_picture import OwnPicturePanel

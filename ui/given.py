@@ -45,16 +45,6 @@ def clicked_edit(
     return clicked(event, what, edits, sheet_of(edits))
 
 
-def number(what: str, given, low: float, high: float, whole: bool = False) -> float:
-    """A visitor's number. Raises: ValueError if it is none, or out of range; NaN is in no range."""
-    fits = type(given) in (int, float) and low <= given <= high and (not whole or given == int(given))
-    if not fits:
-        kind = "whole number" if whole else "number"
-        found = "empty" if given is None else f"{given!r:.20}"
-        raise ValueError(f"{what} is {found}; it must be a {kind} from {low:.10g} to {high:.10g}.")
-    return int(given) if whole else float(given)
-
-
 @contextmanager
 def uploaded(path) -> Iterator[Path]:
     """The file that a visitor sent; it leaves the disk afterwards. Raises: ValueError if there is none."""
@@ -64,11 +54,6 @@ def uploaded(path) -> Iterator[Path]:
         yield Path(path)
     finally:
         Path(path).unlink(missing_ok=True)
-
-
-def whole(number: float):
-    """A JSON number that is whole as an int, anything else as it is, for the validator to refuse."""
-    return int(number) if isinstance(number, float) and number.is_integer() else number
 
 
 def point(given) -> tuple[float, float]:

@@ -4,12 +4,13 @@ import random
 
 import gradio as gr
 
+from panda_core.reading import read_field
 from panda_core.studio.room import Room
 from panda_core.studio.session import Session
 
 from .binding import Page
 from .components.plain import Slider
-from .given import number, sent
+from .given import sent
 
 
 class Seeds(Room):
@@ -50,7 +51,7 @@ class Seeds(Room):
 
     def set_psi(self, session: Session, psi: float) -> Session:
         limits = self.renderer.generator(session.recipe).psi_range or (0.0, 2.0)
-        return session.set_psi(number("ψ", psi, *limits))
+        return session.set_psi(read_field("ψ", psi, *limits))
 
     # ---- classes ----
 
@@ -96,4 +97,4 @@ def open_seed(session: Session, evt: gr.EventData) -> Session:
 def go_to_seed(session: Session, seed: float | None) -> Session | None:
     if seed is None and session.recipe.source:  # an own picture has none
         return None
-    return session.go_to(number("Seed", seed, 0, 2**32 - 1, whole=True))
+    return session.go_to(read_field("Seed", seed, 0, 2**32 - 1, whole=True))

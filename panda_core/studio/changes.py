@@ -5,11 +5,12 @@ from ..effects import SEEN, SeenChanges
 from ..ops import Edit
 from ..popular import STRENGTH, Change, popular
 from ..regions import Region
-from .pictures import origin, seeds_from
+from .pictures import leading_part, origin, seeds_from
 from .room import Room
 from .session import Session
 
 TILES, NAMED, ENOUGH, FEW, POPULAR = 12, 14, 7, 4, 10
+TRIED, PAIRS = 24, 6  # appearances suggested for a part that are tried, and offered
 FAINT = 0.25  # of the strongest change; what shows less is not offered
 
 
@@ -108,6 +109,21 @@ class Changes(Room):
         seeds = seeds_from(session.recipe.seed + 1 + TILES * session.aside("twelve", 0), TILES)
         where = session.layer, session.factors_id, region
         return [Edit("transfer", *where, seed=seed, share=1.0) for seed in seeds]
+
+    def appearances(self, session: Session) -> list[tuple[Edit, str]]:
+        """The papers' own edits (I 3.3): less and more of the appearances that change most here, pair by pair,
+        strongest first, with what they would make of the picture."""
+        region = session.region()
+        if region is None:
+            return []
+        factors, where = self.pictures.factors(session), (session.layer, session.factors_id, region)
+        tried = factors.offered(leading_part(factors, region), TRIED)
+        edits = [Edit("add", *where, appearance=j, strength=s) for j in tried for s in (-STRENGTH, STRENGTH)]
+        results = self.pictures.results(session, edits, quick=True)
+        pairs = [list(zip(edits, results))[i : i + 2] for i in range(0, len(edits), 2)]
+        most = [max(change for _, (_, change) in pair) for pair in pairs]
+        ranked = sorted((i for i in range(len(pairs)) if most[i] >= SEEN), key=lambda i: -most[i])
+        return [(edit, image) for i in ranked[:PAIRS] for edit, (image, _) in pairs[i]]
 
     # ---- what is done ----
 

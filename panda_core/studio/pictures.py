@@ -6,12 +6,15 @@ from hashlib import sha256
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
+from PIL import Image
 from torch import Tensor
 
 from ..effects import new_colours
 from ..factors import Ends, Factors
-from ..images import difference
+from ..images import difference, overlay_parts
 from ..jpegs import TILE_SIDE, cropped, jpegs, resized
+from ..method.parts import scale_parts
 from ..ops import OPS, Edit
 from ..recipes import Recipe
 from ..regions import Region
@@ -102,6 +105,14 @@ class Pictures:
             return torch.zeros(1, 1)
         key = "region", origin(recipe), tuple((e.layer, e.factors, e.region) for e in on)
         return self.kept.get(key, lambda: torch.stack([self.renderer.region_map(recipe, e) for e in on]).amax(dim=0))
+
+    def with_parts(self, recipe: Recipe, layer: int, parts: Tensor, side: int = 224) -> Image.Image:
+        """The picture without edits, tinted with parts P [S, R_S], `side` pixels wide."""
+        generator = self.renderer.generator(recipe)
+        top, left, bottom, right = generator.frame(layer)
+        maps = scale_parts(parts.cpu()).t().reshape(-1, 1, *generator.layers[layer][1:])[:, :, top:bottom, left:right]
+        maps = F.interpolate(maps, (side, side), mode="bilinear", align_corners=False)[:, 0]
+        return overlay_parts(resized(self.renderer.base(recipe), side), maps)
 
     # ---- tiles ----
 

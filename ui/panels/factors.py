@@ -1,30 +1,26 @@
-"""The Factors panel: which parts and appearances are in use, learning others, and names for them."""
-
-from contextlib import suppress
-from dataclasses import replace
+"""The Factors panel: which parts and appearances are in use, learning others, names for them, and files of them."""
 
 import gradio as gr
 
-from panda_core.factors import MAX_NAME, Factors, region_key
-from panda_core.fitting import fit_id, fit_layer
-from panda_core.progress import Cancelled, Progress
-from panda_core.recipes import Recipe
-from panda_core.studio.opening import MAX_PARTS, MAX_SAMPLES, fit_layers, until
-from panda_core.studio.pictures import Names, origin
-from panda_core.studio.room import Room
+from panda_core.factors import MAX_NAME, Factors
+from panda_core.jpegs import jpeg
+from panda_core.progress import Progress
+from panda_core.studio.learning import Learning, use
+from panda_core.studio.opening import MAX_PARTS, fit_layers
+from panda_core.studio.pictures import origin
 from panda_core.studio.session import Session
 from panda_core.studio.words import region_words
 
 from ..binding import Page
 from ..components.html import figure, heading
 from ..components.plain import Slider
-from ..given import number
-from .refine import parts_picture
+from ..given import uploaded
+from ..sharing import as_file, factors_file
 
 SAME = 0.9  # |cos| from which a part that other samples give is the same
 
 
-class FactorsPanel(Room):
+class FactorsPanel(Learning):
     def lay_out(self, page: Page) -> None:
         gr.HTML(heading("Names of parts, and other parts"))
         using = gr.Dropdown([], label="Parts in use", interactive=True, elem_id="using")
@@ -44,6 +40,12 @@ class FactorsPanel(Room):
         button = gr.Button("Learn parts", size="sm", elem_id="fit")
         page.job(button.click, self.learn, layer, parts, samples, done=use, picture=self.so_far)
         page.follow(layer, lambda s: gr.Dropdown(choices=self.layers(s), value=s.layer))
+        with gr.Row(elem_classes="actions"):
+            save = gr.Button("Download factors", size="sm", min_width=130, elem_id="save-factors")
+            load = gr.UploadButton("Open factors", size="sm", min_width=130, file_types=[".safetensors"],
+                                   type="filepath", elem_id="open-factors")  # fmt: skip
+        page.save(save.click, self.save)
+        page.on(load.upload, self.open_file, load)
 
     def layers(self, session: Session) -> list[tuple[str, int]]:
         """Every layer to learn parts at, by its size."""
@@ -53,14 +55,7 @@ class FactorsPanel(Room):
         return [(f"{size} (layer {layer})" if twice else size, layer) for layer, size in sizes.items()]
 
     def choices(self, session: Session) -> list[tuple[str, str]]:
-        """(in words, id) of all factors at hand for this generator; those that ship come first."""
-        name, found = session.recipe.generator, []
-        known = [factors_id for generator, _, factors_id in session.factors if generator == name]
-        for factors_id in dict.fromkeys((*self.renderer.catalogue.available(name).values(), *known)):
-            with suppress(ValueError, Cancelled):  # what the disk has no more is not listed, rather than fitted again
-                factors = self.renderer.catalogue.factors(name, factors_id, until(0.0))
-                found.append((in_words(factors, factors_id), factors_id))
-        return found
+        return [(in_words(factors, factors_id), factors_id) for factors_id, factors in self.known(session).items()]
 
     def about(self, session: Session) -> str:
         """What the factors in use are worth, in words; HTML."""
@@ -74,57 +69,20 @@ class FactorsPanel(Room):
             text += f" {same} of {len(info.stability)} parts come out the same from other samples."
         return f"<p>{text}</p>"
 
-    def choose(self, session: Session, factors_id: str) -> Session:
-        if factors_id not in dict(self.choices(session)).values():
-            raise ValueError(f"factors is {factors_id!r:.60}; choose one of the list.")
-        layer = self.renderer.catalogue.factors(session.recipe.generator, factors_id).info.layer
-        return session.use_factors(layer, factors_id)
-
     def map(self, session: Session) -> str:
         """The parts on this picture; HTML."""
         key = "parts", origin(session.recipe), session.factors_id
-        parts = self.pictures.factors(session).parts
-
-        def draw() -> str:
-            return parts_picture(self.renderer, session.recipe, session.layer, parts)
-
-        return figure(self.pictures.kept.get(key, draw), "The parts in use, on this picture without its edits")
-
-    # ---- learning ----
-
-    def learn(self, session: Session, layer, parts, samples, report) -> tuple:
-        """Fit factors for this generator, of all its classes; returns what `Session.know_factors` takes."""
-        recipe = replace(session.recipe, class_index=None)
-        factors = self.fitted(recipe, layer, parts, None, samples, 0, report)
-        return recipe.generator, factors.info.layer, fit_id(factors)
-
-    def fitted(self, recipe: Recipe, layer, parts, appearances, samples, seed, report) -> Factors:
-        """Factors of the recipe's generator, ψ and class, now in the catalogue. 0 or None: as many as it takes."""
-        name, loaded = recipe.generator, self.renderer.catalogue.generator(recipe.generator)
-        layers, n_classes = fit_layers(loaded.generator), loaded.generator.n_classes
-        if layer not in layers:
-            raise ValueError(f"layer is {layer!r:.20}; parts can be learned at {', '.join(map(str, layers))}.")
-        C, H, W = loaded.generator.layers[int(layer)]
-        class_index = recipe.class_index if n_classes else None
-        if class_index is not None:
-            class_index = number("class", class_index, 0, n_classes - 1, whole=True)
-        R_C = number("appearances", appearances, 1, C, whole=True) if appearances else None
-        R_S = number("parts", parts, 1, min(MAX_PARTS, H * W), whole=True)
-        N = number("samples", samples, 2, MAX_SAMPLES, whole=True) if samples else None
-        seed = number("seed", seed or 0, 0, 2**31 - 1, whole=True)
-        factors = fit_layer(name, loaded, int(layer), R_C, R_S, N, seed, recipe.psi, class_index, report)
-        self.renderer.catalogue.add_fit(name, factors)
-        return factors
+        where = session.recipe, session.layer, self.pictures.factors(session).parts
+        shown = self.pictures.kept.get(key, lambda: jpeg(self.pictures.with_parts(*where)))
+        return figure(shown, "The parts in use, on this picture without its edits")
 
     def so_far(self, session: Session, layer, *others) -> str:
         """HTML of the parts as the fit has them, on the picture."""
         progress: Progress = others[-1]
         if progress.parts is None:
             return ""
-        picture = parts_picture(self.renderer, session.recipe, int(layer), progress.parts, side=160)
-        return figure(picture, "The parts so far")
-
-    # ---- names ----
+        picture = self.pictures.with_parts(session.recipe, int(layer), progress.parts, side=160)
+        return figure(jpeg(picture), "The parts so far")
 
     def show_name(self, session: Session):
         region = session.region()
@@ -132,26 +90,13 @@ class FactorsPanel(Room):
             return gr.Textbox("", interactive=False, placeholder="choose a thing or a part first")
         return gr.Textbox(region_words(self.pictures.factors(session), region), interactive=True)
 
-    def rename(self, session: Session, name: str) -> Session:
-        """What is chosen gets a name, for this visit and in a file of these factors; edits mean what they meant."""
-        if not session.parts:
-            raise ValueError("Choose a thing or a part of the picture to give it a name.")
-        factors = self.pictures.factors(session)
-        name = str(name or "").strip()
-        renamed = factors.rename("part", session.parts[0], name).info  # refuses what is no name
-        if len(session.parts) == 1:
-            names = Names(renamed.part_names, factors.info.thing_names)
-        else:
-            others = {key: old for key, old in factors.info.thing_names.items() if key != region_key(session.parts)}
-            names = Names(factors.info.part_names, others | ({region_key(session.parts): name} if name else {}))
-        return session.put_aside("names", names, session.factors_id)
+    def save(self, session: Session) -> str:
+        return as_file(*factors_file(self.pictures.factors(session)))
 
-
-def use(session: Session, found: tuple[str, int, str]) -> Session:
-    """Newly found factors go into the list, and into use if their generator is still on the page."""
-    generator, layer, factors_id = found
-    ours = generator == session.recipe.generator
-    return session.use_factors(layer, factors_id) if ours else session.know_factors(*found)
+    def open_file(self, session: Session, path: str | None) -> Session:
+        """What `save` wrote comes into use."""
+        with uploaded(path) as file:
+            return use(session, self.add_own(session.recipe, Factors.load(file)))
 
 
 def in_words(factors: Factors, factors_id: str) -> str:

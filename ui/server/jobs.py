@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from panda_core.progress import Cancelled, Progress
+from panda_core.progress import Progress
 
 BEAT = 0.25  # seconds between two looks at a job; a cancelled one is let go within this time
 LONGEST = 600.0  # seconds after which a job is stopped, whatever it does
@@ -62,12 +62,6 @@ def run_job(work: Callable[..., Any], picture: Callable[[Progress], str] | None 
         raise ValueError(f"The work was stopped after {LONGEST / 60:.0f} minutes; ask for less at once.")
     finally:
         stopped.set()
-
-
-def tell(report: Callable[[Progress], bool | None], stage: str, done: int, total: int) -> None:
-    """Raises: Cancelled once the work should stop."""
-    if report(Progress(stage, done, total)) is False:
-        raise Cancelled("The work was cancelled.")
 
 
 def newest(reports: queue.SimpleQueue):

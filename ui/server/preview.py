@@ -2,7 +2,6 @@
 
 import gzip
 import html
-import io
 import re
 from collections.abc import Callable
 from contextlib import suppress
@@ -12,12 +11,11 @@ from urllib.parse import quote
 import gradio as gr
 from anyio import to_thread
 from gradio.context import LocalContext
-from PIL import Image, ImageDraw
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from panda_core.images import to_pil
+from panda_core.images import CARD, card, to_pil
 from panda_core.links import decode_link
 from panda_core.recipes import Recipe
 from panda_core.runtime.lru import LRUCache
@@ -29,7 +27,6 @@ from .limits import BUSY, FIRST
 
 TITLE = "PandA: click a part, change it"
 WORDS = "Click a part of a generated picture, choose what it should look like, and share the result as a link."
-SIZE, SIDE, GAP, ROUND = (1200, 630), 570, 20, 28  # pixels, as the chats want it
 FOUND = re.compile(r"""<meta\s[^>]*?(?:property|name)=["'](?:og:|twitter:|description["'])[^>]*>\s*""")
 HOST = re.compile(r"[A-Za-z0-9.:\[\]-]{1,255}")
 
@@ -92,29 +89,12 @@ class LinkPreview:
         except ValueError:  # it does not fit the generator
             recipe = self.opening.start().recipe
         pictures = [self.renderer.base(recipe)] * bool(recipe.ordered()) + [self.renderer.image(recipe)]
-        return composed([to_pil(picture)[0] for picture in pictures])
+        return card([to_pil(picture)[0] for picture in pictures])
 
 
 def afford() -> None:
     if not BUDGETS.spend(asking(), FIRST):
         raise Spent
-
-
-def composed(pictures: list[Image.Image]) -> bytes:
-    """Pictures of one size side by side as a JPEG, on the colour of their edges, darkened."""
-    strip = pictures[-1].resize((32, 32), Image.Resampling.BOX)
-    edge = [strip.getpixel((x, y)) for x in range(32) for y in (range(32) if x in (0, 31) else (0, 31))]
-    sheet = Image.new("RGB", SIZE, tuple(sum(c) * 2 // 5 // len(edge) for c in zip(*edge)))
-    w, h = (SIDE * length // max(pictures[-1].size) for length in pictures[-1].size)
-    mask = Image.new("L", (4 * w, 4 * h))  # drawn large, so that its corners are smooth
-    ImageDraw.Draw(mask).rounded_rectangle((0, 0, 4 * w - 1, 4 * h - 1), 4 * ROUND, fill=255)
-    mask = mask.resize((w, h), Image.Resampling.BOX)
-    left, top = (SIZE[0] - len(pictures) * (w + GAP) + GAP) // 2, (SIZE[1] - h) // 2
-    for i, picture in enumerate(pictures):
-        sheet.paste(picture.resize((w, h), Image.Resampling.LANCZOS), (left + i * (w + GAP), top), mask)
-    out = io.BytesIO()
-    sheet.save(out, "JPEG", quality=88, subsampling=0)
-    return out.getvalue()
 
 
 def origin(scope: dict) -> str:
@@ -135,7 +115,7 @@ def tags(title: str, home: str, link: str | None) -> str:
     twitter = {"card": "summary_large_image", "title": title, "description": WORDS}
     if home:
         image = f"{home}/preview.jpg{query}"
-        og |= {"url": f"{home}/{query}", "image": image, "image:width": SIZE[0], "image:height": SIZE[1]}
+        og |= {"url": f"{home}/{query}", "image": image, "image:width": CARD[0], "image:height": CARD[1]}
         twitter |= {"image": image}
     named = [("name", "description", WORDS), *(("property", f"og:{key}", value) for key, value in og.items())]
     named += [("name", f"twitter:{key}", value) for key, value in twitter.items()]

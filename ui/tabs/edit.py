@@ -33,6 +33,10 @@ class EditTab(Changes):
             page.follow(more, lambda s: gr.Button(visible=bool(self.others_words(s))))
         page.tiles("From other pictures", self.other_tiles, self.choose_other, about=of_place, elem_id="from-others")
 
+    def lay_out_papers(self, page: Page) -> None:
+        gr.HTML(heading("The papers' appearances here, less and more of each"))
+        page.tiles("Appearances", self.appearance_tiles, self.choose_appearance, about=of_place, elem_id="appearances")
+
     # ---- what varies here ----
 
     def place_words(self, session: Session) -> str:
@@ -77,6 +81,17 @@ class EditTab(Changes):
 
     def choose_other(self, session: Session, evt: gr.EventData) -> Session | None:
         edit = clicked_edit(evt, "picture", self.pictures, session, lambda: self.others(session))
+        return edit and session.toggle(edit)
+
+    # ---- the papers' appearances ----
+
+    def appearance_tiles(self, session: Session) -> dict:
+        made = self.appearances(session)
+        return self.pictures.edit_tiles(session, made, lambda e: f"{'−' if e.strength < 0 else '+'} {e.appearance}")
+
+    def choose_appearance(self, session: Session, evt: gr.EventData) -> Session | None:
+        now = lambda: [edit for edit, _ in self.appearances(session)]  # noqa: E731
+        edit = clicked_edit(evt, "appearance", self.pictures, session, now)
         return edit and session.toggle(edit)
 
     # ---- popular changes ----
