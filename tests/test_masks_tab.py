@@ -15,6 +15,7 @@ from panda_core.images import read_recipe_json
 from panda_core.progress import Cancelled
 from panda_core.studio.masking import MAX_ARCHIVES
 from panda_core.studio.session import Session
+from ui.binding import open_tab
 
 from .page import edited, event, go_on
 
@@ -55,7 +56,7 @@ def test_only_masks_with_a_name_are_offered_where_there_are_some(plain):
 
 
 def test_a_click_on_the_picture_chooses_the_smallest_mask_that_keeps_the_place(plain):
-    session = plain.open_tab("Masks")
+    session = open_tab(plain, "Masks")
     top = app.choosing.pick(session, event(part=0, at=[0.5, 0.2]))  # of the head
     assert tab.name(top, tab.mask(top)) == "hair"
     face = app.choosing.pick(top, event(part=0, at=[0.5, 0.62]))

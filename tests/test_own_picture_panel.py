@@ -26,6 +26,7 @@ from panda_core.regions import Region
 from panda_core.studio import bringing
 from panda_core.studio.session import Session
 from panda_core.uploads import prepare_picture
+from ui.binding import open_tab
 from ui.seeds import go_to_seed, roll
 from ui.server.events import plainly
 from ui.server.preview import LinkPreview
@@ -364,7 +365,7 @@ def test_a_photograph_of_a_telephone_is_brought_whole(url, start, tmp_path):
 
 def test_every_tab_shows_it(own):
     for tab in ("Edit", "Remove", "Masks", "Rewrite", "Rank"):
-        there = app.choosing.choose(own.open_tab(tab), [1])
+        there = app.choosing.choose(open_tab(own, tab), [1])
         for follower in app.page._now + app.page._later:  # what the page itself sends
             follower.shown(there)
 

@@ -13,6 +13,7 @@ from panda_core.ops import Edit
 from panda_core.regions import Region
 from panda_core.studio.rewriting import FAINT, TARGETS
 from panda_core.studio.session import Session
+from ui.binding import open_tab
 
 from .page import bare, choose, event, picture, things
 
@@ -32,9 +33,9 @@ def removed(chosen) -> Session:
 
 
 def test_what_is_clicked_goes_at_once_the_best_way(chosen):
-    session = app.choosing.pick(app.choosing.choose(chosen, []).open_tab("Remove"), event(part=chosen.parts[0]))
+    session = app.choosing.pick(open_tab(app.choosing.choose(chosen, []), "Remove"), event(part=chosen.parts[0]))
     assert session.recipe.edits == (remove.ways(session)[0],)
-    assert app.choosing.pick(session.open_tab("Edit"), event(part=things(chosen)[0][0])).recipe == session.recipe
+    assert app.choosing.pick(open_tab(session, "Edit"), event(part=things(chosen)[0][0])).recipe == session.recipe
 
 
 def test_every_way_can_be_seen_and_is_a_picture_of_its_own(chosen):
@@ -94,7 +95,7 @@ def test_of_two_things_in_one_region_the_one_that_was_clicked_goes(two_trees):
 
 
 def test_a_change_with_another_name_counts_where_the_place_clicked_becomes_background():
-    session, tree = app.opening.start("portraits").reset().go_to(12).open_tab("Remove"), (0.08, 0.42)
+    session, tree = open_tab(app.opening.start("portraits").reset().go_to(12), "Remove"), (0.08, 0.42)
     chosen = app.choosing.pick(session, event(part=2, at=list(tree)))
     assert [app.pictures.edit_words(chosen, edit) for edit in chosen.recipe.edits] == ["object on the right"]
     side = picture(chosen).shape[-1]
@@ -125,7 +126,7 @@ def test_what_is_not_there_is_not_taken_away():
 
 
 def test_what_only_fades_is_no_way():
-    session = app.opening.start("scenes").reset().go_to(5).open_tab("Remove")
+    session = open_tab(app.opening.start("scenes").reset().go_to(5), "Remove")
     house = next(t for t in things(session) if "house" in app.pictures.factors(session).region_name(t))
     chosen = app.choosing.pick(session, event(part=house[0], at=[0.5, 0.55]))
     shown = app.remove_tab.tiles(chosen)
@@ -145,7 +146,7 @@ def test_a_click_may_be_beside_what_is_chosen():
 
 @pytest.mark.parametrize("world", ["portraits", "scenes"])
 def test_plain_background_is_not_covered_with_background(world):
-    session = app.opening.start(world).reset().open_tab("Remove")
+    session = open_tab(app.opening.start(world).reset(), "Remove")
     factors = app.pictures.factors(session)
     corner = int(factors.scaled_parts[0].argmax())  # the part of the first cell
     chosen = app.choosing.pick(session, event(part=corner, at=[0.05, 0.05]))
@@ -155,7 +156,7 @@ def test_plain_background_is_not_covered_with_background(world):
 
 def picked(name: str) -> Session:
     """The Remove tab after a click on a thing of the first picture."""
-    plain = bare().open_tab("Remove")
+    plain = open_tab(bare(), "Remove")
     thing = next(t for t in things(plain) if app.pictures.factors(plain).region_name(t) == name)
     return app.choosing.pick(plain, event(part=thing[0]))
 
@@ -312,7 +313,7 @@ def test_a_click_on_tiles_that_have_just_gone_is_what_was_seen_on_them(chosen):
 
 def test_of_two_trees_both_can_go(two_trees):
     session, trees = two_trees
-    session = session.open_tab("Remove")
+    session = open_tab(session, "Remove")
     for at in ([0.12, 0.45], [0.88, 0.45]):
         session = app.choosing.pick(session, event(part=trees[0], at=at))
     assert app.pictures.edits_words(session) == "no tree on the left, no tree on the right"

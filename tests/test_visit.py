@@ -7,8 +7,8 @@ import gradio as gr
 import pytest
 
 import app
+from panda_core.reading import read_field
 from ui.components.plain import Picture
-from ui.given import number
 from ui.visit import Visit, changing, moving, reading
 
 
@@ -18,7 +18,7 @@ def visit() -> Visit:
 
 
 def go(session, *seed):
-    return (session.go_to(number("Seed", *seed, 0, 99, whole=True)),) if seed else None
+    return (session.go_to(read_field("Seed", *seed, 0, 99, whole=True)),) if seed else None
 
 
 def test_a_visit_begins_on_the_start_page(visit):

@@ -4,12 +4,13 @@ import functools
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import Any, NamedTuple, Self
 
 import gradio as gr
 from anyio import to_thread
 
-from panda_core.studio.session import OPEN_FOLDS, Session, work_name
+from panda_core.studio.session import Session, work_name
 
 from .components.html import sentence
 from .components.plain import Tiles
@@ -24,6 +25,26 @@ SAVE_JS = """(text) => { const f = JSON.parse(text), a = document.createElement(
   setTimeout(() => URL.revokeObjectURL(a.href), 10000); }"""
 
 
+class View(NamedTuple):
+    """The tab and the accordions that are open; `Session.view`."""
+
+    tab: str = "Edit"
+    folds: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, session: Session) -> Self:
+        return session.view or cls()
+
+
+def open_tab(session: Session, tab: str) -> Session:
+    return replace(session, view=View.of(session)._replace(tab=tab))
+
+
+def unfold(session: Session, fold: str, is_open: bool) -> Session:
+    view = View.of(session)
+    return replace(session, view=view._replace(folds=view.folds | {fold} if is_open else view.folds - {fold}))
+
+
 class Follower(NamedTuple):
     """A component and what it shows of a session. tabs, fold: only while one of those, and that, are open."""
 
@@ -33,7 +54,8 @@ class Follower(NamedTuple):
     fold: str | None
 
     def shown(self, session: Session) -> Any:
-        is_open = (not self.tabs or session.tab in self.tabs) and self.fold in (None, *session.folds)
+        tab, folds = View.of(session)
+        is_open = (not self.tabs or tab in self.tabs) and self.fold in (None, *folds)
         return self.value(session) if is_open else gr.skip()
 
 
@@ -62,10 +84,10 @@ class Page:
             self._tabs = ()
 
         # gradio also tells of the tab that a page opens with, perhaps before the page's own session is there
-        def open_tab(session: Session) -> Session | None:
-            return None if session.tab == name else session.open_tab(name)
+        def select(session: Session) -> Session | None:
+            return None if View.of(session).tab == name else open_tab(session, name)
 
-        self.on(tab.select, open_tab, trigger_mode="multiple")
+        self.on(tab.select, select, trigger_mode="multiple")
 
     @contextmanager
     def beside(self, *tabs: str) -> Iterator[None]:
@@ -78,12 +100,12 @@ class Page:
     @contextmanager
     def fold(self, name: str, **more) -> Iterator[None]:
         """What is laid out inside is in an accordion, and follows the session only while that is open."""
-        with gr.Accordion(name, open=name in OPEN_FOLDS, **more) as fold:
+        with gr.Accordion(name, open=False, **more) as fold:
             self._fold = name
             yield
             self._fold = None
-        self.on(fold.expand, lambda session: session.unfold(name, True), trigger_mode="multiple")
-        self.on(fold.collapse, lambda session: session.unfold(name, False), trigger_mode="multiple")
+        self.on(fold.expand, lambda session: unfold(session, name, True), trigger_mode="multiple")
+        self.on(fold.collapse, lambda session: unfold(session, name, False), trigger_mode="multiple")
 
     def follow(self, component, value: Callable[[Session], Any], later: bool = False) -> None:
         """`component` shows value(session) after every change; later: in a second step, once the picture is there."""

@@ -8,7 +8,7 @@ from panda_core.studio.changes import Changes
 from panda_core.studio.places import Places
 from panda_core.studio.session import Session
 
-from .binding import Page
+from .binding import Page, View
 from .components.plain import Picture
 from .given import point, sent
 
@@ -32,7 +32,8 @@ class Choosing(Places):
             return self.join(session, part)
         at = None if at is None else point(at)
         chosen = self.click(session, part, at)
-        return self.after[session.tab](chosen, part, at) if session.tab in self.after else chosen
+        after = self.after.get(View.of(session).tab)
+        return chosen if after is None else after(chosen, part, at)
 
     def place(self, session: Session, evt: gr.EventData) -> Session:
         """A button under the picture: a thing or a part by name, the painted area or piece, everywhere."""

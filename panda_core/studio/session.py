@@ -1,6 +1,6 @@
 """What one visitor has in hand, as a value: the recipe, what is chosen, undo. Knows nothing of Gradio or pictures."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 from typing import Self, TypeVar
 
@@ -11,7 +11,6 @@ from ..regions import Mask, Region
 UNDO_STEPS = 60
 SEEDS_KEPT = 8
 SHARED = "shared"  # the tag of a session that a link opened
-OPEN_FOLDS: frozenset[str] = frozenset()  # accordions that are open when the page is
 WHERE = ("parts", "piece", "painted", "all")  # the chosen parts, the painted piece of them, what is painted, everywhere
 T = TypeVar("T")
 
@@ -20,18 +19,16 @@ T = TypeVar("T")
 class Session:
     """Every method returns a new session; a wrong value raises ValueError and nothing has changed.
 
-    layer: where new edits go. factors: all known, (generator, layer, id), those in use last. tab, folds: those that are
-    open. where, parts, mask, refine, k: the region chosen for the next edit. active: number of the edit that the slider
-    moves. tag: what the last change was, so that one drag is one step of undo. seeds: visited, newest first. notice:
-    one sentence to show until the next change. moved_at: when the slider last moved, on the server's clock. asides:
-    what single tabs keep, and what each kind of long work (work_name) made last.
+    layer: where new edits go. factors: all known, (generator, layer, id), those in use last. where, parts, mask,
+    refine, k: the region chosen for the next edit. active: number of the edit that the slider moves. tag: what the last
+    change was, so that one drag is one step of undo. seeds: visited, newest first. notice: one sentence to show until
+    the next change. moved_at: when the slider last moved, on the server's clock. asides: what single rooms keep, and
+    what each kind of long work (work_name) made last. view: what of a page is open, which nothing here looks at.
     """
 
     recipe: Recipe
     layer: int
     factors: tuple[tuple[str, int, str], ...]
-    tab: str = "Edit"
-    folds: frozenset[str] = OPEN_FOLDS
     where: str = "parts"
     parts: tuple[int, ...] = ()
     mask: Mask | None = None
@@ -45,6 +42,7 @@ class Session:
     notice: str = ""
     moved_at: float = 0.0
     asides: tuple[tuple[tuple[str, str], object], ...] = ()
+    view: Hashable = None
 
     @classmethod
     def opened(cls, recipe: Recipe, layer: int, factors: dict[int, str]) -> Self:
@@ -129,14 +127,8 @@ class Session:
         """The next change becomes an edit of its own."""
         return replace(self, active=None, tag="")
 
-    def open_tab(self, tab: str) -> Self:
-        return replace(self, tab=tab)
-
-    def unfold(self, fold: str, is_open: bool) -> Self:
-        return replace(self, folds=self.folds | {fold} if is_open else self.folds - {fold})
-
     def aside(self, name: str, default: T | None = None, about: str = "") -> T | None:
-        """What a tab keeps under this name (about these factors), a frozen value."""
+        """What a room keeps under this name (about these factors), a frozen value."""
         return dict(self.asides).get((name, about), default)
 
     def put_aside(self, name: str, value: object, about: str = "") -> Self:
@@ -247,12 +239,12 @@ class Session:
         return self.change(replace(self.recipe, class_index=class_index, source=None))
 
     def after(self, other: Self) -> Self:
-        """This session with the past, the tab and the seeds of another: a recipe opened from a file can be undone."""
+        """This session with the past, the view and the seeds of another: a recipe opened from a file can be undone."""
         past = (*other.past, other.recipe)[-UNDO_STEPS:]
         visited = other.seeds if other.recipe.generator == self.recipe.generator else ()
         seeds = tuple(dict.fromkeys((*self.seeds, *visited)))[:SEEDS_KEPT]
         factors = (*(known for known in other.factors if known not in self.factors), *self.factors)
-        return replace(self, past=past, seeds=seeds, tab=other.tab, folds=other.folds, factors=factors)
+        return replace(self, past=past, seeds=seeds, view=other.view, factors=factors)
 
     def undo(self) -> Self:
         if not self.past:
