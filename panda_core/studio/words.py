@@ -1,4 +1,4 @@
-"""What the page says of edits and of what they did."""
+"""What is said of a session's edits and of what they did."""
 
 import math
 
