@@ -5,13 +5,15 @@
 Core: set the strength, run the tail, measure the change, encode a JPEG: all that the handler of a tick does.
 Page: headless Chromium does twelve typical things, one after the other; counted is what the server sends for each until
 it is silent, without packing. Then it pulls at the picture, and moves the slider of the change back and forth; counted
-are the new pictures that the canvas drew.
+are the new pictures that the canvas drew. The browser has no machine of its own here: with few cores it takes from the
+server what a visitor's would not. So the moves of the drag are also sent again while the browser rests, two at a time
+as the page sends them, with strengths that were not drawn before.
 """
 
 import argparse
 import contextlib
 import itertools
-import math
+import json
 import os
 import re
 import shutil
@@ -19,12 +21,14 @@ import socket
 import statistics
 import subprocess
 import sys
+import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, Request, sync_playwright
 
 from panda_core.runtime.allocator import keep_freed_memory
 
@@ -143,14 +147,44 @@ def frames(page: Page, where: str, seconds: float, path: Callable[[float], tuple
     return len(drawn), took, [(b - a) / 1000 for a, b in itertools.pairwise(drawn)]
 
 
+def swing(share: float) -> float:
+    """0 to 1 and back, three times, at one speed: a pointer that rests asks for no picture."""
+    return 1 - abs(6 * share % 2 - 1)
+
+
 def to_and_fro(share: float) -> tuple[float, float]:
-    return 0.5 + 0.45 * math.sin(6 * math.pi * share), 0.5
+    return 0.05 + 0.9 * swing(share), 0.5
 
 
 def longer_and_shorter(share: float) -> tuple[float, float]:
     """The end of the hair, along the way that the change in hand moves it: elsewhere a pull changes little."""
-    t = 0.5 - 0.5 * math.cos(6 * math.pi * share)
-    return 0.2 - 0.05 * t, 0.68 + 0.06 * t
+    return 0.2 - 0.05 * swing(share), 0.68 + 0.06 * swing(share)
+
+
+def answered(request: Request, seconds: float) -> tuple[int, float, list[float]]:
+    """(answers with a picture, seconds that it took, seconds between them) of moves like this one."""
+    given, at, lock, arrived = request.post_data_json, itertools.count(), threading.Lock(), []
+    headers = {name: value for name, value in request.headers.items() if name in ("content-type", "cookie")}
+    began = time.perf_counter()
+
+    def send() -> None:
+        while (now := time.perf_counter()) - began < seconds:
+            with lock:
+                number = next(at)
+            move = {"strength": round(-3.9 + 7.8 * swing((now - began) / seconds) + 1e-6 * number, 6)}
+            move["at"] = 1e9 + number  # by the browser's clock, after all of its own
+            body = json.dumps(given | {"data": move}).encode()
+            with urllib.request.urlopen(urllib.request.Request(request.url, body, headers)) as answer:
+                found = json.loads(answer.read())
+            if found and found["frame"]:
+                arrived.append(time.perf_counter())
+
+    threads = [threading.Thread(target=send) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return len(arrived), time.perf_counter() - began, [b - a for a, b in itertools.pairwise(sorted(arrived))]
 
 
 def said(what: str, count: int, took: float, gaps: list[float]) -> str:
@@ -188,9 +222,12 @@ def main() -> None:
         page.wait_for_timeout(3000)
         page.locator("#ends button", has_text=re.compile("(longer|shorter) hair")).first.click()
         page.wait_for_timeout(3000)
-        print(said("a drag on the picture", *frames(page, "#picture canvas", args.seconds, longer_and_shorter)))
+        with page.expect_request(lambda r: "component_server" in r.url) as first:
+            print(said("a drag on the picture", *frames(page, "#picture canvas", args.seconds, longer_and_shorter)))
         page.wait_for_timeout(3000)
         print(said("the slider", *frames(page, "#strength input[type=range]", args.seconds, to_and_fro)))
+        page.wait_for_timeout(3000)
+        print(said("the same moves, sent without a browser", *answered(first.value, args.seconds)))
     print(machine(generator.device))
 
 
