@@ -30,6 +30,7 @@ from panda_core.rendering import Renderer
 from panda_core.runtime.allocator import keep_freed_memory
 from panda_core.studio.changes import Changes
 from panda_core.studio.pictures import Pictures
+from panda_core.studio.places import Places
 from panda_core.studio.removal import Removal
 from panda_core.studio.session import Session
 from panda_core.studio.words import ABSENT
@@ -94,20 +95,17 @@ def trials(renderer: Renderer, world: World, n: int) -> Iterator[tuple[str, list
         yield f"no {whole}", [trial(renderer, world, seed, None, parts) for seed in range(n)]
 
 
-def click(session: Session, pictures: Pictures, change: Tensor) -> tuple[Session, tuple[float, float]]:
-    """The thing chosen under the point round which most changes, and that point."""
+def most_changed(change: Tensor) -> tuple[float, float]:
+    """The point round which most changes, (x, y) as shares of the picture's sides."""
     heat = F.avg_pool2d(change[None, None], 9, 1, 4)[0, 0]
     row, column = divmod(int(heat.argmax()), heat.shape[1])
-    maps = pictures.renderer.part_maps(session.recipe, session.layer, session.factors_id)
-    factors = pictures.factors(session)
-    part = int(maps[:, row, column].argmax())
-    return session.choose(factors.thing_of(part)), ((column + 0.5) / heat.shape[1], (row + 0.5) / len(heat))
+    return (column + 0.5) / heat.shape[1], (row + 0.5) / len(heat)
 
 
 def offered(tab: Removal, session: Session, t: Trial) -> dict[str, list[Edit]]:
     """What the tab offers after a click, by kind; and the place painted over."""
-    there, at = click(session, tab.pictures, t.change)
-    ways, left = tab.ranked(there, at)
+    there = Places(tab.changes).click_at(session, most_changed(t.change))
+    ways, left = tab.ranked(there)
     named = [way for way in ways if tab.pictures.edit_words(there, way).startswith(ABSENT)]
     covered = [way for way in ways if way.op == "remove"]
     nearer = [way for way in ways if way not in named and way not in covered]

@@ -7,6 +7,8 @@ import sys
 import tomllib
 from pathlib import Path
 
+from panda_core.links import decode_link
+
 ROOT = Path(__file__).parents[1]
 TABLE = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
@@ -39,8 +41,12 @@ def test_an_installed_copy_draws_the_readmes_picture_from_anywhere(tmp_path):
     subprocess.run([*pip, "--target", target, source], check=True, timeout=300)
     shutil.rmtree(source)
     elsewhere.mkdir()
-    code = (ROOT / "README.md").read_text("utf-8").split("```python\n")[1].split("```")[0]
+    code, studio = (part.split("```")[0] for part in (ROOT / "README.md").read_text("utf-8").split("```python\n")[1:3])
     environment = os.environ | {"PYTHONPATH": str(target), "OMP_NUM_THREADS": "1"}
     subprocess.run([sys.executable, "-c", code], cwd=elsewhere, env=environment, check=True, timeout=300)
     (picture,) = elsewhere.iterdir()
     assert picture.suffix == ".png"
+    said = subprocess.run([sys.executable, "-c", studio], cwd=elsewhere, env=environment, check=True, timeout=300,
+                          capture_output=True, text=True).stdout.split("\n")  # fmt: skip
+    *words, link, _ = said
+    assert "smile" in words and decode_link(link).edits

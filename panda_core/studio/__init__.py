@@ -1,1 +1,11 @@
-"""An editing session without a page: what is in hand, what can change there, what it takes to do so."""
+"""An editing session without a page: what is in hand, where a click goes, what can change there, what it takes to do so."""
+
+from .changes import Changes
+from .opening import Opening
+from .pictures import Pictures
+from .places import Places
+from .removal import Removal
+from .rewriting import Rewriting
+from .session import Session
+
+__all__ = ["Changes", "Opening", "Pictures", "Places", "Removal", "Rewriting", "Session"]

@@ -25,6 +25,12 @@ class Places(Room):
         narrow = len(thing) > 1 and session.where == "parts" and session.parts == thing and again
         return note_click(self.choose(session, [part] if narrow else list(thing)), at)
 
+    def click_at(self, session: Session, at: tuple[float, float]) -> Session:
+        """A click on the part of which there is most at a point of the picture, (x, y) as shares of its sides."""
+        maps = self.renderer.part_maps(session.recipe, session.layer, session.factors_id)
+        x, y = (min(int(share * n), n - 1) for share, n in zip(at, maps.shape[:0:-1]))
+        return self.click(session, int(maps[:, y, x].argmax()), at)
+
     def join(self, session: Session, part: int) -> Session:
         """The thing of a part joins those chosen, or leaves them."""
         self.check_parts(session, [part])
