@@ -1,4 +1,4 @@
-"""An editing session without a page: what is in hand, where a click goes, what can change there, what it takes to do so."""
+"""An editing session without a page: what is in hand, where a click goes, what can change there, how it is changed."""
 
 from .changes import Changes
 from .opening import Opening
