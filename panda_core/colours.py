@@ -1,5 +1,6 @@
 """What a colour is called."""
 
+import math
 from collections.abc import Sequence
 
 COLOURS = {  # sRGB, 0 to 255
@@ -13,6 +14,11 @@ COLOURS = {  # sRGB, 0 to 255
     "salmon": (220, 145, 120),
 }  # fmt: skip
 PALER = 1.4  # times less saturated than what is seen is a mean over light and shade
+COLOURFUL, TURNED, PALE = (
+    0.05,
+    0.8,
+    0.2,
+)  # chroma of a name of a hue; cosine between hues, share of its chroma: less is none
 ALIKE = 12.0  # of 255, in lightness, that nobody sees
 
 
@@ -41,6 +47,16 @@ def name_of(colour: Sequence[float]) -> str:
         return (L - l) ** 2 + 4 * ((a - x) ** 2 + (b - y) ** 2)
 
     return min(COLOURS, key=distance)
+
+
+def keeps_word(words: str, colour: Sequence[float]) -> bool:
+    """Whether what is called after a hue ("purple clothes") is of about that hue; true where words begin with none."""
+    _, x, y = KNOWN.get(words.partition(" ")[0], (0.0, 0.0, 0.0))
+    if math.hypot(x, y) < COLOURFUL:
+        return True
+    _, a, b = oklab(colour)
+    along = a * x + b * y
+    return along >= TURNED * math.hypot(a, b) * math.hypot(x, y) and along >= PALE * (x * x + y * y)
 
 
 def became(before: Sequence[float], after: Sequence[float]) -> str:

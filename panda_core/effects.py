@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate, max_pool2d
 
-from .colours import became
+from .colours import became, keeps_word
 from .factors import Factors
 from .images import difference
 from .method.parts import combine_parts
@@ -25,7 +25,7 @@ CLEAR = 0.3  # standard deviations from the mean at which a thing counts as ther
 NEAR = 0.06  # of the picture's side: how far round a click counts as clicked
 AIMED = 0.25  # of what it does where it does most, that a change must do where it was clicked
 HERE = 0.2  # share of all that a change does that must be at a place for it to be offered there
-TOUCHES = 0.15  # of the cells round a place that are background where it stands before that
+TOUCHES = 0.25  # of the cells round a place that are background where it stands before that
 LEADING = 24  # appearances among which the one that a place shows most of is looked for
 
 
@@ -77,11 +77,15 @@ class SeenChanges:
         self.renderer, self.plain = renderer, replace(recipe, edits=())
         self._scores: dict[tuple, list[float]] = {}
         made: dict[Edit, Tensor] = {}
+        self._untrue: set[Edit] = set()  # "purple clothes" that become blue in this picture
         side = renderer.generator(recipe).resolution
         shrink = max(1, min(SHRINK, side // FINEST), side // LARGEST)
         for layer in dict.fromkeys(change.edit.layer for change in known):
-            group = [change.edit for change in known if change.edit.layer == layer]
-            made |= dict(zip(group, difference(*alone(renderer, recipe, group, shrink))))
+            group = [change for change in known if change.edit.layer == layer]
+            images, (without,) = alone(renderer, recipe, [change.edit for change in group], shrink)
+            made |= dict(zip((change.edit for change in group), difference(images, without[None])))
+            colours = (colours_of_change(without, X)[1] for X in images)
+            self._untrue |= {c.edit for c, colour in zip(group, colours) if not keeps_word(c.name, colour)}
         self.shown = [Shown(change, made[change.edit]) for change in known]
 
     def here(self, recipe: Recipe, where: Tensor, at: tuple[float, float] | None = None) -> list[Edit]:
@@ -96,7 +100,7 @@ class SeenChanges:
             clicked = around(at, size)
             shown = [s for s in shown if s.amount(clicked) >= max(SEEN, AIMED * strongest(s.difference))]
         found = [s for s in shown if (s.is_seen or recipe.has(s.change.edit)) and s.share(where) >= HERE]
-        found = [s for s in found if not self.is_there(recipe, s.change.edit) and not self.lacks(recipe, s.change)]
+        found = [s for s in found if not self.is_there(recipe, s.change.edit) and self.comes_true(recipe, s.change)]
         return [s.change.edit for s in sorted(found, key=lambda s: -s.share(clicked))]
 
     def is_there(self, recipe: Recipe, edit: Edit, clear: float = CLEAR) -> bool:
@@ -117,6 +121,10 @@ class SeenChanges:
             self._scores[where] = self.renderer.variations(self.plain, *where).scores(features)[0].tolist()
         return self._scores[where][edit.variation] * edit.strength > clear * abs(edit.strength)
 
+    def comes_true(self, recipe: Recipe, change: Change) -> bool:
+        """Whether the picture has what this changes, and it takes the hue that it is called after; or it is on."""
+        return recipe.has(change.edit) or not (change.edit in self._untrue or self.lacks(recipe, change))
+
     def lacks(self, recipe: Recipe, change: Change) -> bool:
         """Whether what this changes ("blue hat") is a thing that the picture has not ("no hat")."""
         others = [s.change for s in self.shown if change.name not in (s.change.name, s.change.opposite)]
@@ -126,12 +134,18 @@ class SeenChanges:
         )
 
     def pairs(self, count: int) -> list[tuple[Change, bool]]:
-        """Of each pair of opposites the change that shows more in the picture, and whether it can be seen."""
+        """Of each pair of opposites the change that shows more in the picture, and whether it can be seen; those that
+        can be first."""
         pairs: dict[frozenset, list[Shown]] = {}
         for shown in self.shown:
             pairs.setdefault(frozenset({shown.change.name, shown.change.opposite}), []).append(shown)
-        best = [max(pair, key=lambda shown: strongest(shown.difference)) for pair in list(pairs.values())[:count]]
-        return [(shown.change, shown.is_seen and not self.lacks(self.plain, shown.change)) for shown in best]
+        found = []
+        for pair in list(pairs.values())[:count]:
+            rows = [
+                (s.change, s.is_seen and self.comes_true(self.plain, s.change), strongest(s.difference)) for s in pair
+            ]
+            found.append(max(rows, key=lambda row: row[1:])[:2])
+        return sorted(found, key=lambda row: not row[1])
 
 
 # ---- places ----
@@ -241,15 +255,17 @@ def holds_background(renderer: Renderer, recipe: Recipe, layer: int, factors_id:
 # ---- looks ----
 
 
+def colours_of_change(before: Tensor, after: Tensor) -> tuple[list[float], list[float]]:
+    """The mean colours, sRGB 0 to 255, before and after, of what changes most between two pictures [3, h, w]."""
+    weight = difference(after[None], before[None])[0] ** 4 + 1e-9  # of what changes most, or of all
+    first, second = (((1 + X.clamp(-1, 1)) * 127.5 * weight).sum(dim=(1, 2)) / weight.sum() for X in (before, after))
+    return first.tolist(), second.tolist()
+
+
 def new_colours(renderer: Renderer, recipe: Recipe, edits: Sequence[Edit]) -> list[str]:
     """What colour each of several edits of one layer, alone, makes of the places that it changes most, in words."""
     made, (without,) = alone(renderer, recipe, edits, shrink=2)
-    found = []
-    for X in made:
-        weight = difference(X[None], without[None])[0] ** 4 + 1e-9  # of what changes most, or of all
-        before, after = (((1 + x.clamp(-1, 1)) * 127.5 * weight).sum(dim=(1, 2)) / weight.sum() for x in (without, X))
-        found.append(became(before.tolist(), after.tolist()))
-    return found
+    return [became(*colours_of_change(without, X)) for X in made]
 
 
 def most_striking(renderer: Renderer, recipe: Recipe, edits: Sequence[Edit]) -> Edit:

@@ -93,7 +93,7 @@ def test_every_op_s_slider_moves_its_own_size(hand):
 
 def test_undo_goes_back_through_everything(hand):
     changes = [
-        lambda s: go_to_seed(s, 12),
+        lambda s: go_to_seed(s, 12, with_edits=True),
         lambda s: choose(s, 0),
         lambda s: app.edit_tab.choose_end(s, event(index=1)),
         lambda s: act(s, event(action="switch", index=0)),
@@ -124,10 +124,10 @@ def test_a_line_is_taken_up_with_its_place(both, hand):
     assert taken.edit == hand.edit and taken.parts == hand.edit.region.parts
 
 
-def test_another_seed_keeps_the_edits_and_is_remembered(hand):
+def test_another_picture_comes_without_edits_and_this_one_back_with_its_own(hand):
     moved = go_to_seed(hand, 77)
-    assert moved.recipe.edits == hand.recipe.edits and moved.seeds[0] == 77
-    assert open_seed(moved, event(seed=hand.recipe.seed)).recipe == hand.recipe
+    assert not moved.recipe.edits and moved.edit is None and moved.seeds[0] == 77 and moved.parts == hand.parts
+    assert open_seed(moved, event(seed=hand.recipe.seed)).recipe == hand.recipe == moved.undo().recipe
     assert [item["on"] for item in app.pictures.history(moved)["items"]].count(True) == 1
 
 

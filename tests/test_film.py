@@ -45,7 +45,7 @@ def test_the_film_is_the_same_wherever_the_slider_stands(hand, shown):
 
 
 def test_it_can_be_cancelled(hand):
-    other = hand.go_to(123_456)
+    other = hand.go_to(123_456, with_edits=True)
     with pytest.raises(Cancelled):
         panel.make_film(other, lambda progress: progress.done < 2)
     assert panel.film(other) is None

@@ -16,6 +16,8 @@ from ui.panels import gallery
 from ui.panels.gallery import card_in_hand
 from ui.server.events import plainly
 
+from .page import event
+
 pytestmark = pytest.mark.usefixtures("home")
 
 
@@ -25,7 +27,7 @@ def start():
 
 
 def seeds(start, count: int) -> list[Recipe]:
-    return [app.renderer.pin(start.go_to(i).recipe) for i in range(count)]
+    return [app.renderer.pin(start.go_to(i, with_edits=True).recipe) for i in range(count)]
 
 
 def test_what_is_published_is_a_card_that_opens(start):
@@ -79,7 +81,7 @@ def test_many_at_once_leave_whole_files_only(start, tmp_path):
 @pytest.mark.parametrize("damage", [b"", b"{", b'{"v":1,"generator":"portraits","seed":1}'])
 def test_a_damaged_card_is_passed_over(start, damage, monkeypatch):
     app.gallery_panel.publish_card(start)
-    app.gallery_panel.publish_card(start.go_to(start.recipe.seed + 1))
+    app.gallery_panel.publish_card(start.go_to(start.recipe.seed + 1, with_edits=True))
     first = gallery.gallery().names()[0]
     monkeypatch.setattr(app.pictures, "kept", Kept(8))
     (gallery.gallery().folder / f"{first}.json").write_bytes(damage)
@@ -99,8 +101,11 @@ def test_who_published_may_take_it_back_and_nobody_else(start):
     assert app.gallery_panel.publish_button(one).value == "Take it out of the gallery"
     other = app.gallery_panel.publish_card(start)  # the same picture by somebody else: one card, not theirs
     assert len(gallery.gallery().names()) == 1 and not card_in_hand(other, "published")
-    edited = one.go_to(one.recipe.seed + 1)
+    edited = one.go_to(one.recipe.seed + 1, with_edits=True)
     assert app.gallery_panel.publish_button(edited).value == "Publish to the gallery"
+    away = app.opening.start("scenes").after(edited)  # who comes back to it may still take it out
+    back = app.gallery_panel.open_card(away, event(index=0, of=app.gallery_panel.show_cards(away)["of"]))
+    assert app.gallery_panel.publish_button(back).value == "Take it out of the gallery"
     gone = app.gallery_panel.publish_card(one)
     assert gallery.gallery().names() == [] and not card_in_hand(gone, "published")
     assert card_in_hand(app.gallery_panel.publish_card(gone), "published")  # and puts it there again
@@ -122,11 +127,11 @@ def test_only_the_owner_takes_out(start, monkeypatch):
 def test_five_an_hour_for_each_visitor(start, monkeypatch):
     monkeypatch.setattr(gallery, "asking", lambda: "8.8.4.4")
     for i in range(5):
-        app.gallery_panel.publish_card(start.go_to(i))
+        app.gallery_panel.publish_card(start.go_to(i, with_edits=True))
     with pytest.raises(ValueError, match="within the hour"):
-        app.gallery_panel.publish_card(start.go_to(7))
+        app.gallery_panel.publish_card(start.go_to(7, with_edits=True))
     monkeypatch.setattr(gallery, "asking", lambda: "8.8.8.8")
-    app.gallery_panel.publish_card(start.go_to(7))
+    app.gallery_panel.publish_card(start.go_to(7, with_edits=True))
 
 
 # ---- reports ----

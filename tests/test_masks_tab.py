@@ -112,6 +112,16 @@ def test_an_edit_shows_in_the_mask_s_picture():
     assert tab.figures(hand) != tab.figures(hand.reset())
 
 
+def test_a_click_after_a_mask_was_taken_is_on_the_parts_that_were_there_before(plain):
+    taken = tab.edit_inside(tab.edit_inside(plain))  # twice is not further
+    assert taken.layer == max(plain.layers) != plain.layer
+    clicked = app.choosing.pick(taken, event(part=0, at=[0.5, 0.7]))
+    assert clicked.layer == plain.layer and clicked.parts == app.choosing.click_at(plain, (0.5, 0.7)).parts
+    assert taken.go_to(3).layer == plain.layer
+    fine = app.seeds.set_layer(clicked, taken.layer)  # chosen by the visitor: it stays
+    assert app.choosing.pick(fine, event(part=0, at=[0.5, 0.7])).layer == taken.layer
+
+
 def test_zips_are_few_and_leave_nothing_behind_when_cancelled(plain, tmp_path, monkeypatch):
     monkeypatch.setattr("ui.tabs.masks.get_upload_folder", lambda: str(tmp_path / "new"))
     made = [tab.pack_pairs(plain, 1, go_on) for _ in range(MAX_ARCHIVES + 2)]

@@ -9,8 +9,7 @@ from panda_core.jpegs import small
 from panda_core.progress import Cancelled
 from panda_core.studio.session import Session
 from panda_core.studio.trying import OTHERS
-from ui.panels.trying import TryingPanel
-from ui.seeds import open_seed
+from ui.panels.trying import TryingPanel, open_with_edits
 
 from .page import event, go_on
 
@@ -38,7 +37,7 @@ def test_the_edits_are_shown_on_the_sixteen_seeds_that_follow(hand, tried):
 
 
 def test_a_click_opens_that_picture_with_the_edits(hand, tried):
-    opened = open_seed(tried, event(seed=hand.recipe.seed + 5))
+    opened = open_with_edits(tried, event(seed=hand.recipe.seed + 5))
     assert opened.recipe == dataclasses.replace(hand.recipe, seed=hand.recipe.seed + 5)
     assert [item["on"] for item in panel.tiles(opened)["items"]].count(True) == 1
 
@@ -55,7 +54,7 @@ def test_an_edit_of_no_strength_is_seen_nowhere_and_later_changes_are_told(hand)
 
 
 def test_it_can_be_cancelled(hand):
-    other = hand.go_to(123_456)
+    other = hand.go_to(123_456, with_edits=True)
     with pytest.raises(Cancelled):
         panel.try_others(other, lambda progress: progress.done < 2)
     assert panel.tried(other) == []

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 import app
-from panda_core.colours import COLOURS, became
+from panda_core.colours import COLOURS, became, keeps_word
 from panda_core.effects import LEADING, SEEN, remains
 from panda_core.ops import Edit
-from panda_core.regions import Region
+from panda_core.regions import Mask, Region
 from panda_core.studio.rewriting import FAINT, TARGETS
 from panda_core.studio.session import Session
 from ui.binding import open_tab
@@ -44,10 +44,36 @@ def test_every_way_can_be_seen_and_is_a_picture_of_its_own(chosen):
     assert {way.op for way in remove.ways(chosen)} <= {"remove", "vary"}
 
 
-def test_another_way_takes_the_place_of_the_first_and_a_second_click_brings_it_back(chosen, removed):
-    second = remove.choose(removed, event(index=1))
-    assert [e.op for e in second.recipe.edits] == [remove.ways(chosen)[1].op] and len(second.recipe.edits) == 1
-    assert remove.choose(second, event(index=1)).recipe == chosen.recipe
+def test_another_way_takes_the_place_of_the_first_and_the_first_tile_brings_it_back():
+    start = bare().go_to(13)
+    hair = next(t for t in things(start) if app.pictures.factors(start).region_name(t) == "hair top")
+    chosen = app.choosing.choose(start, list(hair))
+    no_hat, covered = remove.ways(chosen)
+    first = remove.choose(chosen, event(index=1))
+    assert first.recipe.edits == (no_hat,)
+    second = remove.choose(first, event(index=2))
+    assert second.recipe.edits == (covered,)
+    assert remove.choose(second, event(index=2)).recipe == second.recipe  # a click too many takes nothing back
+    back = remove.choose(second, event(index=0))
+    assert back.recipe == chosen.recipe and back.region() == chosen.region()
+
+
+def test_one_of_the_tiles_is_always_the_one_in_the_picture(chosen, removed):
+    for session, on, note in ((chosen, 0, "None of these"), (removed, 1, "")):
+        tiles = remove.tiles(session)
+        assert [tile["on"] for tile in tiles["items"]].index(True) == on and tiles["note"].startswith(note)
+    assert tiles["items"][0]["label"] == "as it was"
+
+
+def test_a_wall_is_not_offered_where_none_stands_behind():
+    """Inside a face a cover is a fog; who paints there has asked for it."""
+    session = bare().go_to(3)
+    mouth = next(t for t in things(session) if app.pictures.factors(session).region_name(t) == "mouth")
+    there = app.choosing.choose(session, list(mouth))
+    assert "remove" not in {way.op for way in remove.ways(there)}
+    p = app.renderer.region(there.recipe, there.layer, there.region(), there.factors_id)
+    mask = Mask.from_tensor((p > 0.4).float().reshape(app.renderer.generator(there.recipe).layers[there.layer][1:]))
+    assert "remove" in {way.op for way in remove.ways(there.restrict("painted", mask))}
 
 
 def test_a_thing_that_is_gone_is_not_removed_twice(removed):
@@ -68,8 +94,7 @@ def test_where_nothing_else_is_background_the_tab_says_what_to_do(chosen):
 
 
 def test_the_slider_of_a_cover_goes_from_none_to_twice(chosen):
-    index = next(i for i, way in enumerate(remove.ways(chosen)) if way.op == "remove")
-    session = remove.choose(chosen, event(index=index))
+    session = remove.apply(chosen, Edit("remove", chosen.layer, chosen.factors_id, chosen.region(), strength=1.0))
     assert torch.allclose(picture(session.set_strength(0.0)), picture(chosen), atol=1e-4)
     assert not torch.equal(picture(session.set_strength(2.0)), picture(session))
 
@@ -104,7 +129,7 @@ def test_a_change_with_another_name_counts_where_the_place_clicked_becomes_backg
     bare_wall = picture(session)[0, :, y - 8 : y + 8, side - x - 8 : side - x + 8]  # as far on the other side
     assert (after - bare_wall).abs().mean() < 0.3 * (before - bare_wall).abs().mean()
     shown = app.remove_tab.tiles(chosen)["items"]
-    assert shown[0]["on"] and shown[0]["label"] == "changed until it is gone"
+    assert shown[1]["on"] and shown[1]["label"] == "changed until it is gone"
 
 
 def named_end(session: Session, name: str):
@@ -306,8 +331,8 @@ def test_a_mistake_is_one_sentence(chosen, kind):
 
 def test_a_click_on_tiles_that_have_just_gone_is_what_was_seen_on_them(chosen):
     other = choose(chosen, 0)
-    for tab, offered in ((remove, remove.ways(chosen)), (rewrite, [edit for edit, *_ in rewrite.results(chosen)])):
-        assert tab.choose(other, event(index=0, of=tab.tiles(chosen)["of"])).edit == offered[0]
+    for tab, offered in ((remove, remove.shown(chosen)), (rewrite, [edit for edit, *_ in rewrite.results(chosen)])):
+        assert tab.choose(other, event(index=1, of=tab.tiles(chosen)["of"])).edit == offered[1]
         assert tab.choose(other, event(index=0, of="of nobody")) is None
 
 
@@ -317,3 +342,21 @@ def test_of_two_trees_both_can_go(two_trees):
     for at in ([0.12, 0.45], [0.88, 0.45]):
         session = app.choosing.pick(session, event(part=trees[0], at=at))
     assert app.pictures.edits_words(session) == "no tree on the left, no tree on the right"
+
+
+@pytest.mark.parametrize(
+    "words, colour, holds",
+    [("purple clothes", (110, 70, 140), True), ("purple clothes", (60, 110, 130), False),
+     ("red roof", (90, 88, 90), False), ("blue", (70, 90, 150), True), ("black hair", (120, 80, 50), True), ("longer hair", (60, 110, 130), True)],
+)  # fmt: skip
+def test_what_is_called_after_a_hue_is_of_that_hue(words, colour, holds):
+    assert keeps_word(words, colour) is holds
+
+
+def test_a_change_that_takes_another_colour_than_its_name_is_not_offered():
+    session = bare().go_to(0)  # her clothes turn blue
+    clothes = next(t for t in things(session) if app.pictures.factors(session).region_name(t) == "clothes")
+    there = app.choosing.choose(session, list(clothes))
+    words = [app.edit_tab.end_words(there, edit) for edit, _ in app.edit_tab.ends(there)]
+    assert "red clothes" in words and "purple clothes" not in words
+    assert "purple clothes" in {change.name for change in app.edit_tab.known(there)}

@@ -90,11 +90,11 @@ def roll(session: Session) -> Session:
 
 
 def open_seed(session: Session, evt: gr.EventData) -> Session:
-    """A tile of another picture was clicked: it comes into the panel, and the edits stay."""
+    """A tile of another picture was clicked: it comes into the panel, as it was left."""
     return go_to_seed(session, sent(evt, "seed"))
 
 
-def go_to_seed(session: Session, seed: float | None) -> Session | None:
+def go_to_seed(session: Session, seed: float | None, with_edits: bool = False) -> Session | None:
     if seed is None and session.recipe.source:  # an own picture has none
         return None
-    return session.go_to(read_field("Seed", seed, 0, 2**32 - 1, whole=True))
+    return session.go_to(read_field("Seed", seed, 0, 2**32 - 1, whole=True), with_edits)

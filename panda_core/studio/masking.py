@@ -117,7 +117,7 @@ class Masking(Room):
         grid = Mask.from_tensor(cells.float().reshape(H, W))
         if "," not in grid.rle:
             raise ValueError("Nothing is kept, so there is nowhere to edit; move the threshold first.")
-        return session.choose_layer(layer).restrict("painted", grid)
+        return session.borrow_layer(layer).restrict("painted", grid)
 
     # ---- other pictures ----
 

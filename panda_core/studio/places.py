@@ -20,6 +20,8 @@ class Places(Room):
         """A click on a part chooses its thing, a second one the part, a third the thing again. at: (x, y), as shares of
         the picture's sides."""
         self.check_parts(session, [part])
+        if at is not None and (there := session.give_back_layer()).layer != session.layer:
+            return self.click_at(there, at)  # on the parts that there were before a mask was taken
         thing = self.pictures.factors(session).thing_of(part)
         again = session.aside("clicked", ("", None))[0] == of_place(session)  # what the page chose itself is no click
         narrow = len(thing) > 1 and session.where == "parts" and session.parts == thing and again

@@ -35,8 +35,10 @@ class Removal(Room):
         if region is None or region.all:
             return [], {}
         cover = Edit("remove", session.layer, session.factors_id, region, strength=1.0)
-        try:
-            covers = [cover] if self.pictures.results(session, [cover])[0][1] >= SEEN else []
+        where = session.recipe, session.layer, session.factors_id, region
+        try:  # a wall over a mouth takes nothing away; who paints has said where
+            stands_before = region.mask is not None or touches_background(self.renderer, *where)
+            covers = [cover] if stands_before and self.pictures.results(session, [cover])[0][1] >= SEEN else []
         except ValueError:  # nothing else in the picture is background
             covers = []
         here = self.changes.here(session, at)
@@ -73,28 +75,37 @@ class Removal(Room):
         ends = self.pictures.ends(session, edit)
         return "" if ends is None else ends.low if edit.strength < 0 else ends.high
 
+    def gone(self, session: Session) -> list[int]:
+        """Numbers of the edits by which the chosen place went."""
+        there = (session.recipe.find_like(way) for way in self.ways(session) if session.recipe.has(way))
+        return sorted({i for i in there if i is not None})
+
+    def bring_back(self, session: Session) -> Session:
+        """The chosen place as it was before it went."""
+        for i in reversed(self.gone(session)):
+            session = session.remove(i).stay_at(session)
+        return session
+
     def apply(self, session: Session, way: Edit) -> Session:
-        """In place of another way that this region went already; a second time brings it back. What has a name of its
-        own goes beside the rest: of two trees both."""
+        """In place of another way that this region went already. What has a name of its own goes beside the rest: of
+        two trees both."""
+        if session.recipe.has(way):
+            return session
         ways = () if way.op == "vary" and self.end_name(session, way) else self.ways(session)
         there = [i for i in map(session.recipe.find_like, ways) if i is not None]
-        if there and not session.recipe.has(way):
-            return session.put(there[-1], way).take_up(there[-1])
-        return self.changes.toggle(session, way)
+        return session.put(there[-1], way).take_up(there[-1]) if there else self.changes.toggle(session, way)
 
-    def take(self, session: Session, part: int | None, at: tuple[float, float] | None) -> tuple[Session, bool]:
-        """(session, whether the chosen place is gone, or was before): what was just chosen goes, the best way. Of the
-        background only the part clicked, where something may stand before it."""
+    def take(self, session: Session, part: int | None, at: tuple[float, float] | None) -> Session:
+        """What was just chosen goes, the best way, if one takes it away. Of the background only the part clicked, where
+        something may stand before it."""
         region = session.region()
         where = session.recipe, session.layer, session.factors_id, region
         if part is not None and region and len(region.parts) > 1 and holds_background(self.renderer, *where):
             session = note_click(session.choose((part,)), at)
         ways, left = self.ranked(session)
-        if not ways or session.recipe.has(ways[0]):
-            return session, True
-        if not self.takes_away(session, ways[0], left):
-            return session, False
-        return self.changes.toggle(session, ways[0]), True
+        if not ways or session.recipe.has(ways[0]) or not self.takes_away(session, ways[0], left):
+            return session
+        return self.changes.toggle(session, ways[0])
 
     def takes_away(self, session: Session, way: Edit, left: dict[Edit, float]) -> bool:
         """Whether the chosen place is gone after a way, rather than fainter. What is named for that is believed, a

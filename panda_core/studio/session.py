@@ -12,6 +12,7 @@ UNDO_STEPS = 60
 SEEDS_KEPT = 8
 SHARED = "shared"  # the tag of a session that a link opened
 WHERE = ("parts", "piece", "painted", "all")  # the chosen parts, the painted piece of them, what is painted, everywhere
+OF_THE_VISIT = ("mine", "brought", "published", "reported")  # asides that hold whatever the generator
 T = TypeVar("T")
 
 
@@ -84,6 +85,19 @@ class Session:
     def choose_layer(self, layer: int) -> Self:
         """Another layer has other parts and another grid."""
         return replace(self, layer=layer, parts=(), mask=None, where="parts", active=None, tag="")
+
+    def borrow_layer(self, layer: int) -> Self:
+        """Another layer for what is painted there, until something else is chosen: `give_back_layer`."""
+        before, about = self.aside("borrowed", (self.layer, None), self.recipe.generator), self.recipe.generator
+        before = before[0] if before[1] == self.layer else self.layer
+        return self.choose_layer(layer).put_aside("borrowed", (before, layer), about)
+
+    def give_back_layer(self) -> Self:
+        """At the layer that was in use before, if this one is borrowed."""
+        before, borrowed = self.aside("borrowed", (self.layer, None), self.recipe.generator)
+        if borrowed != self.layer or before not in self.layers:
+            return self
+        return self.choose_layer(before).put_aside("borrowed", (before, None), self.recipe.generator)
 
     def use_factors(self, layer: int, factors_id: str) -> Self:
         """These factors at this layer from now on, and nothing chosen yet; edits made with others keep theirs."""
@@ -224,11 +238,19 @@ class Session:
         changed = self.change(replace(self.recipe, edits=tuple(self.recipe.edits[i] for i in order)))
         return replace(changed, active=order.index(self.active) if self.active in order else None)
 
-    def go_to(self, seed: int) -> Self:
-        """Another picture; the edits stay, and what was painted on the one before goes, if no edit in hand has it."""
-        moved = self.change(replace(self.recipe, seed=seed, source=None))
+    def go_to(self, seed: int, with_edits: bool = False) -> Self:
+        """Another picture, as it was left, or without edits; with_edits: with those in hand.
+
+        What was painted on the one before goes, if no edit in hand has it.
+        """
+        here, bare = replace(self.recipe, seed=seed, source=None), {"edits": (), "weights": None}
+        left = (r.edits for r in reversed(self.past) if replace(r, **bare) == replace(here, **bare))
+        edits = here.edits if with_edits or here == self.recipe else next(left, ())
+        moved = self.change(replace(here, edits=edits))
+        if edits != self.recipe.edits:
+            moved = replace(moved, active=None).find_edit()
         if moved.mask is not None and (moved.edit is None or moved.edit.region != moved.region()):
-            moved = replace(moved, mask=None, where="parts")
+            moved = replace(moved, mask=None, where="parts").give_back_layer()
         seeds = moved.seeds if seed in moved.seeds else (seed, *moved.seeds)[:SEEDS_KEPT]
         return replace(moved, seeds=seeds)
 
@@ -239,12 +261,14 @@ class Session:
         return self.change(replace(self.recipe, class_index=class_index, source=None))
 
     def after(self, other: Self) -> Self:
-        """This session with the past, the view and the seeds of another: a recipe opened from a file can be undone."""
-        past = (*other.past, other.recipe)[-UNDO_STEPS:]
-        visited = other.seeds if other.recipe.generator == self.recipe.generator else ()
-        seeds = tuple(dict.fromkeys((*self.seeds, *visited)))[:SEEDS_KEPT]
+        """This session with the past, the view and the seeds of another, and with its asides, of another generator's
+        those that are about the visit: a recipe opened from a file can be undone."""
+        past, same = (*other.past, other.recipe)[-UNDO_STEPS:], other.recipe.generator == self.recipe.generator
+        seeds = tuple(dict.fromkeys((*self.seeds, *(other.seeds if same else ()))))[:SEEDS_KEPT]
         factors = (*(known for known in other.factors if known not in self.factors), *self.factors)
-        return replace(self, past=past, seeds=seeds, view=other.view, factors=factors)
+        kept = {name: value for name, value in dict(other.asides).items() if same or name[0] in OF_THE_VISIT}
+        asides = tuple((kept | dict(self.asides)).items())
+        return replace(self, past=past, seeds=seeds, view=other.view, factors=factors, asides=asides)
 
     def undo(self) -> Self:
         if not self.past:

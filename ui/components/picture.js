@@ -207,6 +207,7 @@ async function fly(data, number) {
   seen = number;
   if (answer.frame.image !== frame.image) await refresh({frame: answer.frame, moving: true}); else draw();
   if (!pull) return;
+  if (Math.abs(answer.strength) >= 4) say('That is as far as it goes');
   const range = document.querySelector('#strength input[type=range]');
   range.value = answer.strength;
   sliding = true; range.dispatchEvent(new Event('input', {bubbles: true})); sliding = false;

@@ -19,7 +19,11 @@ from ..given import clicked
 
 class ExamplesPanel(Room):
     def lay_out(self, page: Page) -> None:
-        page.follow(gr.HTML(), lambda s: heading("Examples") if self.recipes(s) else "", later=True)
+        page.follow(
+            gr.HTML(),
+            lambda s: heading("Examples: point at one for how it was before") if self.recipes(s) else "",
+            later=True,
+        )
         page.tiles("Examples", self.tiles, self.open, elem_id="examples")
 
     def recipes(self, session: Session) -> list[Recipe]:

@@ -60,7 +60,7 @@ class GalleryPanel(Room):
         names = of.split() if isinstance(of, str) and len(of) < 2000 else []  # the cards that were there for the click
         name = clicked(evt, "card", names, of)
         opened = self.opening.opened(gallery().recipe(name)).after(session)
-        return opened.put_aside("opened", (name, opened.recipe))
+        return opened.put_aside("opened", ((name, opened.recipe),))
 
     def report_card(self, session: Session) -> Session:
         """The card in hand is gone for this visit; for all once MAX_REPORTS visitors want it so."""
@@ -83,7 +83,9 @@ class GalleryPanel(Room):
         if own := card_in_hand(session, "published"):
             gallery().delete(own)
             gr.Info("Your picture is out of the gallery again.", title="Taken out")
-            return session.put_aside("published", ("", None))
+            return session.put_aside(
+                "published", tuple(card for card in session.aside("published", ()) if card[0] != own)
+            )
         if session.recipe.sources():
             raise ValueError("The gallery takes pictures of seeds only; yours stays with you.")
         if not PUBLISHED.spend(asking(), 1.0):
@@ -94,7 +96,7 @@ class GalleryPanel(Room):
             gr.Info("This very picture was in the gallery before.", title="Published")
             return session
         gr.Info("Everybody who opens this page can see your picture below now.", title="Published")
-        return session.put_aside("published", (name, session.recipe))
+        return session.put_aside("published", (*session.aside("published", ()), (name, session.recipe)))
 
 
 def enabled() -> bool:
@@ -107,6 +109,6 @@ def gallery() -> Gallery:
 
 
 def card_in_hand(session: Session, what: str) -> str:
-    """The name of the card "opened" or "published" last, if it is the picture in hand as it was; else nothing."""
-    name, recipe = session.aside(what, ("", None))
-    return name if recipe == session.recipe else ""
+    """The name of the card that was "opened" last, or "published" by this visit, if it is the picture in hand as it
+    was; else nothing."""
+    return next((name for name, recipe in session.aside(what, ()) if recipe == session.recipe), "")

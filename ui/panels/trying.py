@@ -9,8 +9,9 @@ from panda_core.studio.trying import Trying
 
 from ..binding import Page
 from ..components.html import figure, sentence
+from ..given import sent
 from ..pictures import seed_tiles
-from ..seeds import open_seed
+from ..seeds import go_to_seed
 from ..sharing import as_file, file_stem
 
 
@@ -20,7 +21,7 @@ class TryingPanel(Trying):
         page.follow(go, lambda s: gr.Button(interactive=bool(s.recipe.ordered())))
         page.job(go.click, self.try_others)
         page.follow(gr.HTML(), self.words)
-        page.tiles("These edits on other pictures", self.tiles, open_seed, later=False, elem_id="others")
+        page.tiles("These edits on other pictures", self.tiles, open_with_edits, later=False, elem_id="others")
         film = gr.Button("Animate the strength of this edit", size="sm", elem_id="animate")
         page.follow(film, lambda s: gr.Button(interactive=s.edit is not None))
         page.job(film.click, self.make_film)
@@ -58,3 +59,7 @@ class TryingPanel(Trying):
         if data is None:
             raise ValueError("There is no film yet; press the button above first.")
         return as_file(f"{file_stem(session.recipe)}.webp", data)
+
+
+def open_with_edits(session: Session, evt: gr.EventData) -> Session | None:
+    return go_to_seed(session, sent(evt, "seed"), with_edits=True)

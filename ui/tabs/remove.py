@@ -26,20 +26,31 @@ class RemoveTab(Removal):
         return f"Remove: {region_words(self.pictures.factors(session), region)}"
 
     def words(self, session: Session, edit: Edit) -> str:
+        if not edit.size:
+            return "as it was"
         if edit.op == "remove":
             return "covered with background"
         name = self.end_name(session, edit)
         return name if name.startswith(ABSENT) else "changed until it is gone"
 
+    def shown(self, session: Session) -> list[Edit]:
+        """The ways, and first none of them: one of strength 0."""
+        ways = self.ways(session)
+        return [ways[0].with_size(0.0), *ways] if ways else []
+
     def tiles(self, session: Session) -> dict:
         region = session.region()
         if region is not None and region.all:
             return {"items": [], "note": "You cannot remove everything; choose a thing or a part, or paint."}
-        ways = self.ways(session)
+        ways = self.shown(session)
         if not ways:
             return {"items": [], "note": "" if region is None else self.no_way(session)}
-        made = [(way, self.pictures.results(session, [way])[0][0]) for way in ways]
-        return self.pictures.edit_tiles(session, made, lambda edit: self.words(session, edit))
+        there = self.bring_back(session)
+        made = [(way, self.pictures.results(there, [way])[0][0]) for way in ways]
+        tiles = self.pictures.edit_tiles(session, made, lambda edit: self.words(session, edit))
+        gone = any(tile["on"] for tile in tiles["items"])
+        tiles["items"][0]["on"] = not gone
+        return tiles | {"note": "" if gone else "None of these is applied: choose what looks best."}
 
     def no_way(self, session: Session) -> str:
         if self.is_background(session):
@@ -47,12 +58,9 @@ class RemoveTab(Removal):
         return "Nothing here takes it away; choose more of it, or paint over all of it."
 
     def choose(self, session: Session, evt: gr.EventData) -> Session | None:
-        way = clicked_edit(evt, "way", self.pictures, session, lambda: self.ways(session))
-        return way and self.apply(session, way)
+        way = clicked_edit(evt, "way", self.pictures, session, lambda: self.shown(session))
+        return way and (self.apply(session, way) if way.size else self.bring_back(session))
 
     def after_pick(self, session: Session, part: int | None = None, at: tuple[float, float] | None = None) -> Session:
         """What was just chosen on this tab goes at once."""
-        session, gone = self.take(session, part, at)
-        if not gone:
-            gr.Info("Nothing takes all of it away; choose what looks best.", title="Still there")
-        return session
+        return self.take(session, part, at)
