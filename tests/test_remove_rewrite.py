@@ -347,7 +347,8 @@ def test_of_two_trees_both_can_go(two_trees):
 @pytest.mark.parametrize(
     "words, colour, holds",
     [("purple clothes", (110, 70, 140), True), ("purple clothes", (60, 110, 130), False),
-     ("red roof", (90, 88, 90), False), ("blue", (70, 90, 150), True), ("black hair", (120, 80, 50), True), ("longer hair", (60, 110, 130), True)],
+     ("red roof", (90, 88, 90), False), ("blue", (70, 90, 150), True),
+     ("black hair", (120, 80, 50), True), ("longer hair", (60, 110, 130), True)],
 )  # fmt: skip
 def test_what_is_called_after_a_hue_is_of_that_hue(words, colour, holds):
     assert keeps_word(words, colour) is holds
