@@ -171,5 +171,7 @@ if __name__ == "__main__":
         logging.basicConfig(format="%(message)s")
         log.setLevel(logging.INFO)
     keep_freed_memory()
-    opening.start()  # the generator is read before the first visitor comes
+    start = opening.start()
+    if not gpu.SHARED:
+        page.show_all(start)  # the first visitor waits for none of it
     demo.launch(**LAUNCH)

@@ -221,6 +221,11 @@ class Page:
         given = gr.Textbox(visible="hidden")
         event(reading(make), [self.visit, *inputs], given, **QUIET).success(None, given, None, js=SAVE_JS)
 
+    def show_all(self, session: Session) -> None:
+        """Make what the page shows of a session, so that it is there when somebody comes."""
+        for follower in (*self._now, *self._later):
+            follower.shown(session)
+
     def wire(self, demo: gr.Blocks, open_page: Callable) -> None:
         """open_page(session, request) -> the session that the page opens with."""
         for event, change, inputs, options in self._events:
