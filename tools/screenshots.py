@@ -69,7 +69,7 @@ def remove(page: Page) -> None:
     hover(page, *OBJECT[1])
     page.mouse.down()
     page.mouse.up()
-    expect(page.locator("#edits li")).to_have_count(3, timeout=60_000)  # it has gone at once
+    expect(page.locator("#edits li")).to_have_count(1, timeout=60_000)  # it has gone at once
     expect(page.locator("#removals button").first).to_be_visible(timeout=60_000)
 
 
