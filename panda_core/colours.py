@@ -14,11 +14,8 @@ COLOURS = {  # sRGB, 0 to 255
     "salmon": (220, 145, 120),
 }  # fmt: skip
 PALER = 1.4  # times less saturated than what is seen is a mean over light and shade
-COLOURFUL, TURNED, PALE = (
-    0.05,
-    0.8,
-    0.2,
-)  # chroma of a name of a hue; cosine between hues, share of its chroma: less is none
+COLOURFUL = 0.05  # chroma from which on a name is of a hue: "red", not "black"
+TURNED, PALE = 0.8, 0.2  # cosine to that hue, and share of its chroma, below which a colour is not of it
 ALIKE = 12.0  # of 255, in lightness, that nobody sees
 
 
@@ -49,12 +46,16 @@ def name_of(colour: Sequence[float]) -> str:
     return min(COLOURS, key=distance)
 
 
+def names_hue(words: str) -> bool:
+    """Whether something is called after a hue: "purple clothes"."""
+    return math.hypot(*KNOWN.get(words.partition(" ")[0], (0.0,) * 3)[1:]) >= COLOURFUL
+
+
 def keeps_word(words: str, colour: Sequence[float]) -> bool:
-    """Whether what is called after a hue ("purple clothes") is of about that hue; true where words begin with none."""
-    _, x, y = KNOWN.get(words.partition(" ")[0], (0.0, 0.0, 0.0))
-    if math.hypot(x, y) < COLOURFUL:
+    """Whether what is called after a hue is of about that hue; true of what is called after none."""
+    if not names_hue(words):
         return True
-    _, a, b = oklab(colour)
+    (_, x, y), (_, a, b) = KNOWN[words.partition(" ")[0]], oklab(colour)
     along = a * x + b * y
     return along >= TURNED * math.hypot(a, b) * math.hypot(x, y) and along >= PALE * (x * x + y * y)
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate, max_pool2d
 
-from .colours import became, keeps_word
+from .colours import became, keeps_word, names_hue
 from .factors import Factors
 from .images import difference
 from .method.parts import combine_parts
@@ -84,8 +84,8 @@ class SeenChanges:
             group = [change for change in known if change.edit.layer == layer]
             images, (without,) = alone(renderer, recipe, [change.edit for change in group], shrink)
             made |= dict(zip((change.edit for change in group), difference(images, without[None])))
-            colours = (colours_of_change(without, X)[1] for X in images)
-            self._untrue |= {c.edit for c, colour in zip(group, colours) if not keeps_word(c.name, colour)}
+            hues = [(c, X) for c, X in zip(group, images) if names_hue(c.name)]
+            self._untrue |= {c.edit for c, X in hues if not keeps_word(c.name, colours_of_change(without, X)[1])}
         self.shown = [Shown(change, made[change.edit]) for change in known]
 
     def here(self, recipe: Recipe, where: Tensor, at: tuple[float, float] | None = None) -> list[Edit]:

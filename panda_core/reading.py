@@ -72,14 +72,11 @@ def show(given: Any) -> str:
 
 def read_field(what: str, given: Any, low: float, high: float, whole: bool = False) -> float:
     """A number from a form, where one that is whole may come as 3.0, and nothing as None."""
-    fits = type(given) in (int, float) and low <= given <= high and (not whole or given == int(given))
-    if not fits:
-        kind = "whole number" if whole else "number"
-        found = "empty" if given is None else show(given)
-        raise ValueError(f"{what} is {found}; it must be a {kind} from {low:.10g} to {high:.10g}.")
-    return int(given) if whole else float(given)
+    if given is None:
+        raise ValueError(f"{what} is empty; it must be a {'whole ' * whole}number from {low:.10g} to {high:.10g}.")
+    return read_whole(what, as_whole(given), low, high) if whole else read_number(what, given, low, high)
 
 
-def whole(number: float) -> float | int:
+def as_whole(number: float) -> float | int:
     """A JSON number that is whole as an int, anything else as it is, for a reader to refuse."""
     return int(number) if isinstance(number, float) and number.is_integer() else number

@@ -39,7 +39,7 @@ def kept(session: Session) -> np.ndarray:
 
 
 def test_the_tab_opens_on_the_finest_layer_and_all_but_the_background(plain):
-    assert tab.where(plain)[0] == max(plain.layers)
+    assert plain.finest[0] == max(plain.layers)
     assert tab.mask(plain).rest and tab.tiles(plain)["items"][0]["on"]
     inside = kept(plain)
     assert not inside[:10, :10].any() and inside[120:140, 120:140].all()  # a corner, and the middle of the face
@@ -97,7 +97,7 @@ def test_the_four_downloads_are_of_one_mask(plain):
 
 def test_the_mask_becomes_the_painted_area_of_the_next_edit(plain):
     inside = tab.edit_inside(plain)
-    assert inside.where == "painted" and inside.layer == tab.where(plain)[0] and not inside.notice
+    assert inside.where == "painted" and inside.layer == plain.finest[0] and not inside.notice
     H, W = inside.mask.size
     grid = inside.mask.tensor().reshape(H, W)
     assert grid[H // 2, W // 2] and not grid[:2, :2].any()  # the person, not what is behind

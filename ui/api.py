@@ -19,7 +19,7 @@ from panda_core.masks import REACH, ConceptMask
 from panda_core.ops import Edit
 from panda_core.popular import popular
 from panda_core.progress import Cancelled
-from panda_core.reading import whole
+from panda_core.reading import as_whole
 from panda_core.recipes import Recipe, parse_recipe
 from panda_core.regions import Region
 from panda_core.studio.opening import Opening, until
@@ -104,10 +104,10 @@ class Api:
             raise ValueError(f"op is {op!r:.20}; it must be one of {', '.join(EDITS)}.")
         made, (of_thing, what, how_much) = parse_recipe(recipe), EDITS[op]
         layer, factors_id = self.opening.default(made)
-        parts = (whole(part),)
+        parts = (as_whole(part),)
         if of_thing and type(parts[0]) is int:
             parts = self.renderer.catalogue.factors(made.generator, factors_id).thing_of(parts[0])
-        numbers = {how_much: strength} | ({what: whole(number)} if what else {})
+        numbers = {how_much: strength} | ({what: as_whole(number)} if what else {})
         return self.answer_with(made, Edit(op, layer, factors_id, Region(parts), **numbers))
 
     def saliency(
@@ -127,7 +127,7 @@ class Api:
             raise ValueError("sign must be more or less; result one of heat map, mask, cut-out, rest.")
         made = self.read(recipe)
         (layer, factors_id), image = self.opening.default(made), self.renderer.image(made)
-        chosen = ConceptMask(whole(appearance), 1 if sign == "more" else -1, threshold, result == "rest")
+        chosen = ConceptMask(as_whole(appearance), 1 if sign == "more" else -1, threshold, result == "rest")
         above = chosen.above(self.renderer, made, layer, factors_id)
         above = self.renderer.to_image_size(made, layer, above)[0]
         mask = chosen.of(above)
@@ -173,7 +173,7 @@ class Api:
 
     def order_seeds(self, recipe: str, appearance: float, part: float, count: float, report) -> dict:
         session = self.opening.opened(parse_recipe(recipe))
-        found = self.ranking.of_numbers(session, whole(appearance), whole(part), whole(count), report)
+        found = self.ranking.of_numbers(session, as_whole(appearance), as_whole(part), as_whole(count), report)
         return {"most": found.most, "least": found.least}
 
     def invert(self, recipe: str, picture: str, layer: float | None) -> Iterator[tuple]:
@@ -189,7 +189,7 @@ class Api:
     def find(self, recipe: str, picture: str, layer: float | None, report) -> tuple[str, float]:
         made = self.read(recipe)
         generator = self.renderer.generator(made)
-        number = self.opening.default(made)[0] if layer is None else whole(layer)
+        number = self.opening.default(made)[0] if layer is None else as_whole(layer)
         generator.check_layer(number)
         with uploaded(picture) as file:
             pixels = prepare_picture(file, generator.resolution)

@@ -23,11 +23,6 @@ MAX_PAIRS, MAX_PIXELS, MAX_ARCHIVES = 256, 2**25, 8  # in a zip, in all its pict
 class Masking(Room):
     # ---- what is chosen ----
 
-    def where(self, session: Session) -> tuple[int, str]:
-        """(layer, factors id) of the finest grid with parts: outlines are best there."""
-        layer = max(session.layers)
-        return layer, session.layers[layer]
-
     def offered(self, session: Session) -> list[ConceptMask]:
         """Masks with a name, first of all but the background; the leading appearances' where none has a name."""
         factors, (background, sign) = self.factors(session), self.background(session)
@@ -36,17 +31,17 @@ class Masking(Room):
         return [ConceptMask(background, sign, rest=True), *others]
 
     def factors(self, session: Session) -> Factors:
-        return self.renderer.catalogue.factors(session.recipe.generator, self.where(session)[1])
+        return self.renderer.catalogue.factors(session.recipe.generator, session.finest[1])
 
     def background(self, session: Session) -> tuple[int, int]:
-        return self.renderer.background(session.recipe, *self.where(session))
+        return self.renderer.background(session.recipe, *session.finest)
 
     def begin(self, session: Session, appearance: int) -> ConceptMask:
         """A mask of what an appearance marks, cut where this picture's cells fall apart best: few mark all that lies
         above their mean."""
         _, sign = self.meaning(session, appearance)
         mask = ConceptMask(appearance, sign)
-        above = mask.above(self.renderer, session.recipe, *self.where(session))
+        above = mask.above(self.renderer, session.recipe, *session.finest)
         return replace(mask, offset=min(max(round(otsu_threshold(above), 1), -REACH), REACH))
 
     def meaning(self, session: Session, appearance: int) -> tuple[str, int]:
@@ -67,11 +62,11 @@ class Masking(Room):
 
     def mask(self, session: Session) -> ConceptMask:
         """The one in hand; with other factors it begins anew, as the picture without its background."""
-        kept = session.aside("mask", about=self.where(session)[1])
+        kept = session.aside("mask", about=session.finest[1])
         return kept or self.offered(session)[0]
 
     def put(self, session: Session, mask: ConceptMask) -> Session:
-        return session.put_aside("mask", mask, self.where(session)[1])
+        return session.put_aside("mask", mask, session.finest[1])
 
     def put_at(self, session: Session, at: tuple[float, float]) -> Session:
         """Of the masks offered the smallest that keeps a place, (x, y) as shares of the picture's sides."""
@@ -87,7 +82,7 @@ class Masking(Room):
 
     def above(self, session: Session, mask: ConceptMask) -> Tensor:
         """How far every pixel is above the threshold, [h, w]."""
-        layer, factors_id = self.where(session)
+        layer, factors_id = session.finest
         cells = mask.above(self.renderer, session.recipe, layer, factors_id)
         return self.renderer.to_image_size(session.recipe, layer, cells)[0]
 
@@ -103,14 +98,14 @@ class Masking(Room):
 
     def is_behind(self, session: Session) -> bool:
         """Whether edits of finer parts than the mask's are on, of which it knows nothing."""
-        return any(edit.on and edit.layer > self.where(session)[0] for edit in session.recipe.edits)
+        return any(edit.on and edit.layer > session.finest[0] for edit in session.recipe.edits)
 
     def to_paint(self, session: Session) -> Session:
         """The mask becomes the painted area, for the next change or removal.
 
         Raises: ValueError if nothing is kept.
         """
-        layer, factors_id = self.where(session)
+        layer, factors_id = session.finest
         H, W = self.renderer.generator(session.recipe).layers[layer][1:]
         mask = self.mask(session)
         cells = mask.of(mask.above(self.renderer, session.recipe, layer, factors_id))
@@ -133,7 +128,7 @@ class Masking(Room):
             shutil.rmtree(old, ignore_errors=True)
         root.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix="panda-masks-", dir=root))
-        path, where = folder / f"panda-{recipe.generator}-masks.zip", (recipe, *self.where(session))
+        path, where = folder / f"panda-{recipe.generator}-masks.zip", (recipe, *session.finest)
         try:
             seeds = seeds_from(recipe.seed, int(count))
             write_pairs(path, self.mask(session), self.renderer, *where, seeds, report)

@@ -63,11 +63,11 @@ class Removal(Room):
     def measured(self, session: Session, edits: Sequence[Edit], at: tuple[float, float] | None) -> dict[Edit, float]:
         """What each edit alone leaves of the chosen place, `remains`, on the finest grid with parts: what is covered on
         a coarse one may be drawn again."""
-        layer = max(session.layers)
+        layer, factors_id = session.finest
 
         def measure() -> dict[Edit, float]:
             p = region_on(self.renderer, session.recipe, session.layer, session.region(), session.factors_id, layer)
-            return remains(self.renderer, session.recipe, edits, layer, session.layers[layer], p, at)
+            return remains(self.renderer, session.recipe, edits, layer, factors_id, p, at)
 
         return self.pictures.kept.get(("left", of_place(session), at, tuple(edits)), measure)
 

@@ -37,19 +37,18 @@ class Rewriting(Room):
     def where(self, session: Session) -> tuple[int, str, Region | None]:
         """(layer, factors id) of the finest grid with parts, where appearances are colours and materials, and the
         region there: the one chosen, or of the parts there those that have most in common with it, `nearest_region`."""
-        layer, region = max(session.layers), session.region()
-        where = layer, session.layers[layer]
-        if region is None or region.all or session.layer == layer:
+        where, region = session.finest, session.region()
+        if region is None or region.all or session.layer == where[0]:
             return *where, region
 
         def find() -> Region:
-            p = region_on(self.renderer, session.recipe, session.layer, region, session.factors_id, layer)
+            p = region_on(self.renderer, session.recipe, session.layer, region, session.factors_id, where[0])
             return nearest_region(self.factors(session), p)
 
         return *where, self.pictures.kept.get(("nearest", of_place(session), *where), find)
 
     def factors(self, session: Session) -> Factors:
-        return self.renderer.catalogue.factors(session.recipe.generator, session.layers[max(session.layers)])
+        return self.renderer.catalogue.factors(session.recipe.generator, session.finest[1])
 
     def source(self, session: Session) -> int | None:
         """What the place shows most of, `leading_appearance`; of a rewrite in hand as it was before that."""

@@ -63,6 +63,11 @@ class Session:
         return self.layers[self.layer]
 
     @property
+    def finest(self) -> tuple[int, str]:
+        """(layer, factors id) of the finest grid with parts, where outlines and colours are best."""
+        return max(self.layers.items())
+
+    @property
     def edit(self) -> Edit | None:
         """The edit in hand."""
         return None if self.active is None else self.recipe.edits[self.active]
@@ -88,9 +93,8 @@ class Session:
 
     def borrow_layer(self, layer: int) -> Self:
         """Another layer for what is painted there, until something else is chosen: `give_back_layer`."""
-        before, about = self.aside("borrowed", (self.layer, None), self.recipe.generator), self.recipe.generator
-        before = before[0] if before[1] == self.layer else self.layer
-        return self.choose_layer(layer).put_aside("borrowed", (before, layer), about)
+        there = self.give_back_layer()
+        return there.choose_layer(layer).put_aside("borrowed", (there.layer, layer), self.recipe.generator)
 
     def give_back_layer(self) -> Self:
         """At the layer that was in use before, if this one is borrowed."""

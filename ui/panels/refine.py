@@ -3,7 +3,7 @@
 import gradio as gr
 
 from panda_core.jpegs import jpeg
-from panda_core.reading import whole
+from panda_core.reading import as_whole
 from panda_core.regions import parse_region
 from panda_core.studio.pictures import origin
 from panda_core.studio.room import Room
@@ -42,5 +42,5 @@ class RefinePanel(Room):
 
 def set_refine(session: Session, method: str, k: float = 32) -> Session:
     """How the parts are refined, checked as the recipe's validator does."""
-    region = parse_region({"parts": [0], "refine": method} | ({"k": whole(k)} if method == "graph" else {}))
+    region = parse_region({"parts": [0], "refine": method} | ({"k": as_whole(k)} if method == "graph" else {}))
     return session.set_refine(region.refine, region.k)

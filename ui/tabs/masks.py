@@ -59,20 +59,20 @@ class MasksTab(Masking):
     def tiles(self, session: Session) -> dict:
         """The value of Tiles: every mask, at the threshold that it begins with, on this picture."""
         chosen = self.mask(session)
-        key = "masks", origin(session.recipe), session.recipe.edits, self.where(session)
+        key = "masks", origin(session.recipe), session.recipe.edits, session.finest
         made = self.pictures.kept.get(key, lambda: [(m, self.tile(session, m)) for m in self.offered(session)])
         items = [
             {"image": image, "label": self.name(session, m), "on": m.appearance == chosen.appearance}
             for m, image in made
         ]
-        return {"items": items, "note": "", "of": self.where(session)[1]}
+        return {"items": items, "note": "", "of": session.finest[1]}
 
     def tile(self, session: Session, mask: ConceptMask) -> str:
         picture = to_pil(resized(self.renderer.shown(session.recipe), TILE_SIDE))[0]
         return jpeg(on_checkerboard(picture, self.smooth(session, mask, TILE_SIDE)))
 
     def choose(self, session: Session, evt: gr.EventData) -> Session | None:
-        mask = clicked(evt, "mask", self.offered(session), self.where(session)[1])
+        mask = clicked(evt, "mask", self.offered(session), session.finest[1])
         return mask and self.put(session, mask)
 
     def after_pick(self, session: Session, part: int, at: tuple[float, float] | None) -> Session:
